@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The errors a user sees: what is wrong, where, why, and what to do about it."""
+
+from __future__ import annotations
+
+
+class HomewardError(Exception):
+    """Base of every error that this collection raises on purpose; its text is meant to be read by the user."""
+
+
+class InputError(HomewardError):
+    """The declaration cannot be right.
+
+    :param path: the input's path, as the user would write it: ``pools[2].gateways[0]``.
+    :param problem: what is wrong and why.
+    :param remedy: what to do.
+    """
+
+    def __init__(self, path: str, problem: str, remedy: str) -> None:
+        super().__init__(f"{path}: {problem}. {remedy}")
+        self.path = path
+        self.problem = problem
+        self.remedy = remedy
+
+
+class InputErrors(InputError):
+    """Several :class:`InputError` at once, so that a user mends them in one go."""
+
+    def __init__(self, errors: tuple[InputError, ...]) -> None:
+        first = errors[0]
+        super().__init__(first.path, first.problem, first.remedy)
+        self.errors = errors
+        self.args = ("\n".join(str(error) for error in errors),)
+
+
+class NodeError(HomewardError):
+    """The declaration is sound, but this node cannot carry it out (a missing program, kernel module, link, right)."""
+
+
+class StepError(HomewardError):
+    """A step of the plan failed; says which, why, and what became of the steps before it."""

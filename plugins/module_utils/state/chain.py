@@ -1,0 +1,59 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Chains of our own in iptables, and the one jump that leads to each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NAME_LENGTH = 28  # bytes without the final zero: XT_EXTENSION_MAXNAMELEN (29), include/uapi/linux/netfilter/x_tables.h
+VARIANTS = ("nft", "legacy")
+BUILT_IN = {
+    "raw": ("PREROUTING", "OUTPUT"),
+    "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),
+    "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
+    "filter": ("INPUT", "FORWARD", "OUTPUT"),
+}
+
+
+@dataclass(frozen=True, order=True)
+class Chain:
+    """One chain of our own.
+
+    :param family: ``ipv4`` (iptables) or ``ipv6`` (ip6tables).
+    :param table: a key of :data:`BUILT_IN`.
+    :param name: begins with the prefix of ownership, at most :data:`NAME_LENGTH` bytes.
+    :param rules: each as ``iptables-save`` prints it, without ``-A NAME``.
+    :param hook: the built-in chain whose first rule jumps here; ``""`` for a chain that only our other chains use.
+    """
+
+    family: str
+    table: str
+    name: str
+    rules: tuple[str, ...] = ()
+    hook: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """What chains are told apart by."""
+        return (self.family, self.table, self.name)
+
+
+@dataclass(frozen=True)
+class ChainSet:
+    """All chains of ours of one family, in one variant of iptables: what one ``iptables-restore`` writes.
+
+    :param stray_jumps: table, chain and rule of every jump into our chains that is not the first rule of its hook
+        (something was inserted before it, or it is there twice); a desired set has none.
+    """
+
+    variant: str
+    family: str
+    chains: frozenset[Chain] = frozenset()
+    stray_jumps: frozenset[tuple[str, str, str]] = frozenset()
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What chain sets are told apart by."""
+        return (self.variant, self.family)

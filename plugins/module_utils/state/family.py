@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Families and addresses in one canonical form, so that equal things compare equal."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import Union
+
+IPV4 = "ipv4"
+IPV6 = "ipv6"
+FAMILIES = (IPV4, IPV6)
+
+Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
+
+
+def family_of(text: str) -> str:
+    """Return ``ipv4`` or ``ipv6`` for an address or network in text form."""
+    return IPV6 if ":" in text else IPV4
+
+
+def everything(family: str) -> str:
+    """Return the network that holds every address of the family, what iproute2 calls ``default`` or ``all``."""
+    return "::/0" if family == IPV6 else "0.0.0.0/0"
+
+
+def canonical_network(text: str, family: str = IPV4) -> str:
+    """Return ``address/length`` as the kernel would print it; a bare address becomes a host network.
+
+    :param text: an address, a network, or ``default``/``all``; ``""`` stays ``""``.
+    :param family: which family ``default`` means.
+    :raises ValueError: not a network, or host bits are set.
+    """
+    if text in ("", "default", "all"):
+        return everything(family) if text else ""
+    return str(ipaddress.ip_network(text))
+
+
+def full_length(family: str) -> int:
+    """Return the prefix length of a single address: 32 or 128 bits."""
+    return 128 if family == IPV6 else 32

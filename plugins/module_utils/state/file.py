@@ -1,0 +1,27 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A small file of ours on the node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, order=True)
+class File:
+    """One regular file, owned by root.
+
+    :param path: absolute.
+    :param content: whole text.
+    :param mode: permission bits, octal 0644 by default.
+    """
+
+    path: str
+    content: str
+    mode: int = 0o644
+
+    @property
+    def key(self) -> tuple[str]:
+        """What files are told apart by."""
+        return (self.path,)

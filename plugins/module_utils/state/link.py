@@ -1,0 +1,49 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A link that we create: a VLAN (IEEE 802.1Q), a macvlan or a dummy device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+KINDS = ("vlan", "macvlan", "dummy")
+
+
+@dataclass(frozen=True, order=True)
+class Link:
+    """One network device (``ip-link(8)``).
+
+    :param name: at most 15 bytes (``IFNAMSIZ`` less the final zero).
+    :param kind: one of :data:`KINDS`.
+    :param parent: the device below; ``""`` for a dummy.
+    :param vlan_id: 1-4094 for a VLAN, otherwise 0.
+    :param mtu: in bytes; 0 leaves it to the kernel, which takes the parent's.
+    :param up: administratively up.
+    """
+
+    name: str
+    kind: str
+    parent: str = ""
+    vlan_id: int = 0
+    mtu: int = 0
+    up: bool = True
+
+    @property
+    def key(self) -> tuple[str]:
+        """What the kernel tells links apart by."""
+        return (self.name,)
+
+    def same_device(self, other: Link) -> bool:
+        """Whether ``other`` can become this link without being deleted and created anew."""
+        return (self.name, self.kind, self.parent, self.vlan_id) == (
+            other.name,
+            other.kind,
+            other.parent,
+            other.vlan_id,
+        )
+
+    def __str__(self) -> str:
+        below = f" on {self.parent}" if self.parent else ""
+        number = f" id {self.vlan_id}" if self.vlan_id else ""
+        return f"{self.name}: {self.kind}{below}{number}{f' mtu {self.mtu}' if self.mtu else ''}{'' if self.up else ' down'}"

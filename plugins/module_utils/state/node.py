@@ -1,0 +1,112 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node: what of it is ours, and the surroundings that decide what we may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.address import Address
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import ChainSet
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.file import File
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import Link
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rule import Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.sysctl import Sysctl
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """How we tell our own objects from everybody else's.
+
+    :param protocol: of routes, rules and addresses (``rtm_protocol``, ``FRA_PROTOCOL``, ``IFA_PROTO``), 5-255.
+    :param alias: ``ifalias`` of links.
+    :param chain_prefix: every chain of ours begins with it.
+    :param comment: of the jumps into our chains.
+    """
+
+    protocol: int = 77
+    alias: str = "homeward.metallb_routing"
+    chain_prefix: str = "HOMEWARD-"
+    comment: str = "homeward.metallb_routing"
+
+
+@dataclass(frozen=True)
+class NodeState:
+    """A set of objects: what a node should have of ours, or what it has of ours."""
+
+    links: frozenset[Link] = frozenset()
+    addresses: frozenset[Address] = frozenset()
+    sysctls: frozenset[Sysctl] = frozenset()
+    routes: frozenset[Route] = frozenset()
+    chains: frozenset[ChainSet] = frozenset()
+    rules: frozenset[Rule] = frozenset()
+    files: frozenset[File] = frozenset()
+
+
+@dataclass(frozen=True)
+class Interface:
+    """One link of the node, whoever made it.
+
+    :param addresses: with prefix length, link-local ones included, ours too.
+    :param kind: ``IFLA_INFO_KIND`` (``vlan``, ``veth``, ``bridge`` ...), ``""`` for hardware.
+    :param parent: name of the link below, ``""`` if none or outside this network namespace.
+    :param ours: carries our alias.
+    """
+
+    name: str
+    index: int
+    up: bool
+    kind: str = ""
+    parent: str = ""
+    vlan_id: int = 0
+    mtu: int = 1500
+    alias: str = ""
+    master: str = ""
+    addresses: tuple[str, ...] = ()
+    ours: bool = False
+
+
+@dataclass(frozen=True)
+class KubeProxy:
+    """What serves the services on this node, as far as it can be seen.
+
+    :param mode: ``iptables``, ``nftables``, ``ipvs``, ``ebpf`` (something that replaces kube-proxy) or ``""`` for nothing seen.
+    :param reason: by which sign.
+    """
+
+    mode: str = ""
+    reason: str = "no sign of kube-proxy"
+
+
+@dataclass(frozen=True)
+class Node:
+    """One read of everything.
+
+    :param owned: what carries our mark of ownership.
+    :param interfaces: by name.
+    :param foreign_routes: of other owners, in every table but ``local`` (255).
+    :param foreign_rules: of other owners, the kernel's three included.
+    :param foreign_addresses: of other owners; those of a declared interface decide whether it is shared.
+    :param sysctls: present value of every setting that the desired state may touch; missing ones are left out.
+    :param originals: value that a setting of ours had before we first changed it.
+    :param variant: ``nft`` or ``legacy``: the iptables that kube-proxy or the CNI uses here.
+    :param ssh_peer: address at the other end of the connection we run over; ``""`` if there is none.
+    :param ssh_interface: name of the link which that connection uses.
+    :param api_servers: addresses of the Kubernetes API that this node's kubelet talks to, where that can be seen.
+    """
+
+    owned: NodeState = field(default_factory=NodeState)
+    interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    foreign_routes: frozenset[Route] = frozenset()
+    foreign_rules: frozenset[Rule] = frozenset()
+    foreign_addresses: frozenset[Address] = frozenset()
+    sysctls: Mapping[str, str] = field(default_factory=dict)
+    originals: Mapping[str, str] = field(default_factory=dict)
+    variant: str = "nft"
+    kube_proxy: KubeProxy = field(default_factory=KubeProxy)
+    ssh_peer: str = ""
+    ssh_interface: str = ""
+    api_servers: tuple[str, ...] = ()

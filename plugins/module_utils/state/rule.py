@@ -1,0 +1,74 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A rule of the routing policy database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+
+ACTIONS = ("lookup", "goto", "nop", "blackhole", "unreachable", "prohibit")
+
+
+@dataclass(frozen=True, order=True)
+class Rule:
+    """One rule (``ip-rule(8)``) in canonical form.
+
+    :param family: ``ipv4`` or ``ipv6``.
+    :param priority: lower numbers are asked first.
+    :param action: one of :data:`ACTIONS`.
+    :param table: the table looked up; 0 for every other action.
+    :param goto: the priority gone on with; 0 for every other action.
+    :param source: ``from``, as ``address/length``; ``""`` is everything.
+    :param destination: ``to``, likewise.
+    :param iif: name of the interface the packet came in by; ``lo`` is the node itself.
+    :param oif: name of the interface the socket is bound to.
+    :param fwmark: value of the mark, compared under ``fwmask``.
+    :param fwmask: 0 means that the mark is not asked; a ``fwmark`` of 0 with a mask asks for *unmarked* packets.
+    :param invert: the rule holds where its conditions do not (``not``).
+    :param suppress_prefixlength: refuse a result of this prefix length or less; -1 refuses none.
+    """
+
+    family: str
+    priority: int
+    action: str = "lookup"
+    table: int = 0
+    goto: int = 0
+    source: str = ""
+    destination: str = ""
+    iif: str = ""
+    oif: str = ""
+    fwmark: int = 0
+    fwmask: int = 0
+    invert: bool = False
+    suppress_prefixlength: int = -1
+
+    @property
+    def key(self) -> Rule:
+        """Rules have no key but all of themselves."""
+        return self
+
+    def words(self) -> tuple[str, ...]:
+        """Return the words ``ip rule`` takes after its verb."""
+        words = ["priority", str(self.priority)]
+        words += ["not"] if self.invert else []
+        words += ["from", self.source or "all"]
+        words += ["to", self.destination] if self.destination else []
+        words += ["iif", self.iif] if self.iif else []
+        words += ["oif", self.oif] if self.oif else []
+        words += ["fwmark", f"{self.fwmark:#x}/{self.fwmask:#x}"] if self.fwmask else []
+        return tuple(words + self._action_words())
+
+    def _action_words(self) -> list[str]:
+        if self.action == "lookup":
+            table = "main" if self.table == MAIN_TABLE else str(self.table)
+            suppress = [] if self.suppress_prefixlength < 0 else ["suppress_prefixlength", str(self.suppress_prefixlength)]
+            return ["lookup", table, *suppress]
+        if self.action == "goto":
+            return ["goto", str(self.goto)]
+        return [self.action]
+
+    def __str__(self) -> str:
+        return " ".join(self.words())
