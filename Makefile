@@ -1,0 +1,86 @@
+# The commands of this project; `make` alone lists them.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+VENV := .venv
+# The controller's Python: PYTHON=/usr/bin/python3.12 make venv. By default the newest that ansible-core supports.
+PYTHON ?=
+# More arguments for pytest: make unit ARGS='-k rules -x'
+ARGS ?=
+
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+export PYTHONDONTWRITEBYTECODE := 1
+# The link tree .build/collections makes this checkout importable and runnable as ansible_collections.homeward.metallb_routing.
+export ANSIBLE_COLLECTIONS_PATH := $(CURDIR)/.build/collections
+unexport ANSIBLE_CONFIG
+
+# $(call run,PATH,WHAT): runs a part of the project that may not have been written yet.
+run = @if [ -e "$(1)" ]; then $(2); else echo "$@: $(1) is not there yet" >&2; exit 1; fi
+
+.PHONY: help
+help: ## List these commands
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+##### What the others need
+
+.PHONY: deps
+deps: ## Install the Debian packages that the tests need (root; nothing where all are there)
+	@tools/install-debian-packages
+
+.PHONY: venv
+venv: .build/collections ## Make .venv with Ansible and the tools, pinned (nothing where it is up to date)
+	@tools/make-venv $(VENV) $(PYTHON)
+
+.build/collections:
+	@mkdir -p $@/ansible_collections/homeward
+	@ln -sfn ../../../.. $@/ansible_collections/homeward/metallb_routing
+
+##### Tests
+
+.PHONY: unit
+unit: venv ## Test the pure code and the repository itself (no root, seconds)
+	@pytest tests/unit $(ARGS)
+
+.PHONY: kernel
+kernel: deps venv ## Test modules, roles and the lab in network namespaces (root)
+	$(call run,tests/kernel,pytest $(wildcard tests/lab tests/kernel) $(ARGS))
+
+.PHONY: test
+test: deps venv ## Everything that passes on any machine
+	@for folder in tests/unit tests/lab tests/kernel; do [ -d $$folder ] || echo "test: $$folder is not there yet"; done
+	@pytest $(wildcard tests/unit tests/lab tests/kernel) $(ARGS)
+
+##### The lab
+
+.PHONY: lab
+lab: deps venv ## Set up the lab: nodes, routers and clients in network namespaces (root)
+	$(call run,tests/lab/__main__.py,python -m tests.lab up)
+
+.PHONY: lab-down
+lab-down: venv ## Take the lab down
+	$(call run,tests/lab/__main__.py,python -m tests.lab down)
+
+.PHONY: demo
+demo: deps venv ## Show the main job on the lab: who reaches the address before and after (root)
+	$(call run,tests/demo/run,tests/demo/run)
+
+.PHONY: bench
+bench: deps venv ## Measure a run against many pools and rules (root)
+	$(call run,tests/bench/run,tests/bench/run)
+
+.PHONY: vm
+vm: deps venv ## The kernel tests and VLAN, IPVS, reboot on a stock Debian kernel in qemu
+	$(call run,tests/vm/run,tests/vm/run)
+
+.PHONY: molecule
+molecule: deps venv ## Each role in systemd containers, verified with testinfra
+	$(call run,molecule,molecule test --all)
+
+##### Housekeeping
+
+.PHONY: clean
+clean: ## Remove what these commands made
+	rm -rf $(VENV) .build .hypothesis .mypy_cache .pytest_cache .ruff_cache .ansible .cache tests/output
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

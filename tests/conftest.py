@@ -1,0 +1,53 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Lets plain ``pytest`` import the collection from this checkout, and sorts the tests by what they need."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+COLLECTION = "ansible_collections.homeward.metallb_routing"
+
+#: A test's folder below tests/ says what it needs, so no test can forget its marker.
+MARKER_OF_FOLDER = {"unit": pytest.mark.unit, "kernel": pytest.mark.kernel, "lab": pytest.mark.lab}
+NEEDS_ROOT = frozenset({"kernel", "lab"})
+
+
+def register_collection() -> None:
+    """Make ``import ansible_collections.homeward.metallb_routing.plugins...`` find this checkout, without links."""
+    parent: types.ModuleType | None = None
+    parts = COLLECTION.split(".")
+    for depth, part in enumerate(parts, start=1):
+        name = ".".join(parts[:depth])
+        module = sys.modules.get(name)
+        if module is None:
+            module = types.ModuleType(name)
+            module.__path__ = []
+            sys.modules[name] = module
+        if parent is not None:
+            setattr(parent, part, module)
+        parent = module
+    sys.modules[COLLECTION].__path__ = [str(ROOT)]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark each test by its folder; where root is missing, skip by name what needs it."""
+    is_root = os.geteuid() == 0
+    for item in items:
+        folder = item.path.relative_to(ROOT / "tests").parts[0]
+        if folder in MARKER_OF_FOLDER:
+            item.add_marker(MARKER_OF_FOLDER[folder])
+        if folder in NEEDS_ROOT and not is_root:
+            item.add_marker(pytest.mark.skip(reason="needs root (network namespaces)"))
+
+
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+register_collection()
