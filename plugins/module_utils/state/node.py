@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.address import Address
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import ChainSet
@@ -44,6 +44,12 @@ class NodeState:
     chains: frozenset[ChainSet] = frozenset()
     rules: frozenset[Rule] = frozenset()
     files: frozenset[File] = frozenset()
+
+    @classmethod
+    def union(cls, states: Iterable[NodeState]) -> NodeState:
+        """Return all objects of all the states."""
+        parts = tuple(states)
+        return cls(**{part.name: frozenset().union(*(getattr(state, part.name) for state in parts)) for part in fields(cls)})
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which of the four cases a pool is on this node."""
+
+from __future__ import annotations
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import (
+    attached_networks,
+    contains,
+    main_default_routes,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
+
+
+def choose(pool: Pool, node: Node) -> Choice:
+    """Return the pool's case with the fact that decides.
+
+    :raises InputError: the declared case does not fit this node; the message names the one that does.
+    """
+    fitting = _fitting(pool, node)
+    if pool.case == "auto":
+        return fitting
+    if pool.case == "same_subnet" and fitting.case != "same_subnet":
+        raise _does_not_fit(pool, fitting)
+    if pool.case == "onlink_route" and fitting.case == "same_subnet":
+        raise _does_not_fit(pool, fitting)
+    return Choice(pool, pool.case, "declared")
+
+
+def _does_not_fit(pool: Pool, fitting: Choice) -> InputError:
+    return InputError(
+        f"{pool.path}.case",
+        f"{pool.case} does not fit {', '.join(pool.networks)} on {pool.interface}: {fitting.reason}",
+        f"Use case: {fitting.case} (role {fitting.case}), or case: auto.",
+    )
+
+
+def _fitting(pool: Pool, node: Node) -> Choice:
+    """Return the case that the node's own addresses and routes call for."""
+    attached = _attached_interfaces(pool, node)
+    home = f"{', '.join(pool.networks)} is part of a network attached to {pool.interface}"
+    if pool.gateways:
+        if attached == {pool.interface} and _default_leads_home(pool, node):
+            return Choice(pool, "same_subnet", f"{home}, and the node's default route already goes to {pool.gateways[0]}")
+        return Choice(
+            pool,
+            "policy_routing",
+            f"replies must leave through {', '.join(pool.gateways)}, which is not where the node's default route goes",
+        )
+    if attached == {pool.interface}:
+        return Choice(pool, "same_subnet", home)
+    if attached and "" not in attached:
+        raise InputError(
+            f"{pool.path}.interface",
+            f"{', '.join(pool.networks)} is attached to {', '.join(sorted(attached))} on this node, not to {pool.interface}",
+            f"Name that interface, or take the network off {', '.join(sorted(attached))}.",
+        )
+    return Choice(pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(pool.networks)}")
+
+
+def _attached_interfaces(pool: Pool, node: Node) -> set[str]:
+    """Return the interfaces that the pool's networks are attached to; ``""`` stands for a network attached to none."""
+    attached = attached_networks(node)
+    found = set()
+    for network in pool.networks:
+        fits = [item for item in attached if contains(item[0], network)]
+        longest = max(fits, key=lambda item: int(item[0].rpartition("/")[2]), default=("", ""))
+        found.add(longest[1])
+    return found
+
+
+def _default_leads_home(pool: Pool, node: Node) -> bool:
+    """Whether every gateway of the pool is the next hop of the node's best default route of that family."""
+    best: dict[str, str] = {}
+    for route in main_default_routes(node):
+        best.setdefault(route.family, route.gateway)
+    return all(gateway in best.values() for gateway in pool.gateways)

@@ -1,0 +1,81 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The whole declaration, compiled into the state of one node."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import onlink_route, policy_routing, same_subnet, source_routing
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.chains import compile_chains
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import choose
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import effective_mode
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.groups import form_groups
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Compiled, Group, Needs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.refusals import after_grouping, before_choosing, dropped_by_choice, refuse
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState
+
+PROTOCOL_NAME = "homeward"
+PROTOCOL_FILE = "/etc/iproute2/rt_protos.d/homeward.conf"
+
+
+def compile_node(declaration: Declaration, node: Node) -> Compiled:
+    """Return what this node should have for the declaration, which case each pool is and why.
+
+    Pure: the same declaration and node give the same result.
+
+    :raises InputErrors: what is declared would cut the node off, does not fit it, or takes what is not ours.
+    """
+    refuse(before_choosing(declaration, node))
+    choices = _choose_all(declaration.pools, node)
+    refuse(dropped_by_choice(choices))
+    groups = form_groups(choices, declaration, node)
+    refuse(after_grouping(groups, node))
+    needs = tuple(_needs(choices, groups, declaration, node))
+    chains = compile_chains(
+        node.variant,
+        (marking for need in needs for marking in need.markings),
+        (guarding for need in needs for guarding in need.guardings),
+        declaration.cluster,
+        declaration.settings,
+    )
+    name = File(PROTOCOL_FILE, f"{declaration.settings.protocol} {PROTOCOL_NAME}\n")
+    state = NodeState.union((*(need.state for need in needs), NodeState(chains=chains, files=frozenset({name}))))
+    warnings = (*_warnings(declaration, groups, node), *(warning for need in needs for warning in need.warnings))
+    return Compiled(state, choices, groups, tuple(dict.fromkeys(warnings)))
+
+
+def _choose_all(pools: Iterable[Pool], node: Node) -> tuple[Choice, ...]:
+    choices, errors = [], []
+    for pool in pools:
+        try:
+            choices.append(choose(pool, node))
+        except InputError as error:
+            errors.append(error)
+    refuse(errors)
+    return tuple(choices)
+
+
+def _needs(choices: Iterable[Choice], groups: Iterable[Group], declaration: Declaration, node: Node) -> Iterable[Needs]:
+    mode = effective_mode(declaration, node)
+    for choice in choices:
+        if choice.case == "same_subnet":
+            yield same_subnet.compile_pool(choice, mode)
+        elif choice.case == "onlink_route":
+            yield onlink_route.compile_pool(choice, node, mode)
+    by_case = {"source_routing": source_routing, "policy_routing": policy_routing}
+    for group in groups:
+        yield by_case[group.case].compile_group(group, declaration, node, mode)
+
+
+def _warnings(declaration: Declaration, groups: Iterable[Group], node: Node) -> Iterable[str]:
+    if declaration.pools and declaration.cluster.kube_proxy_mode == "auto" and not node.kube_proxy.mode:
+        yield (
+            "cluster.kube_proxy_mode: kube-proxy was not seen on this node (yet); this works for iptables and nftables mode."
+            " Declare ipvs if that is what will run."
+        )
+    if declaration.pools and not declaration.cluster.pod_networks and any(group.case == "policy_routing" for group in groups):
+        yield "cluster.pod_networks: not declared, so forged pod addresses cannot be told from others and are not dropped."

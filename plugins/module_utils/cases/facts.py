@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Questions about a node that several cases ask."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+
+
+def contains(network: str, other: str) -> bool:
+    """Whether ``other`` (an address or network) lies wholly inside ``network``; different families never do."""
+    outer: Any = ipaddress.ip_network(network)
+    inner: Any = ipaddress.ip_network(other)
+    return bool(outer.version == inner.version and inner.subnet_of(outer))
+
+
+def covering(networks: Iterable[str], other: str) -> str:
+    """Return the first of ``networks`` that ``other`` lies inside, or ``""``."""
+    return next((network for network in networks if contains(network, other)), "")
+
+
+def main_default_routes(node: Node) -> tuple[Route, ...]:
+    """Return the default routes of the main table that other owners made, best metric first."""
+    found = (route for route in node.foreign_routes if route.table == MAIN_TABLE and route.is_default)
+    return tuple(sorted(found, key=lambda route: (route.family, route.metric)))
+
+
+def attached_networks(node: Node) -> tuple[tuple[str, str], ...]:
+    """Return (network, interface) of everything that other owners made on-link in the main table.
+
+    That is what the kernel adds beside an address with a prefix, and what people add by ``ip route add NETWORK dev LINK``.
+    """
+    return tuple(
+        sorted(
+            (route.destination, route.interface)
+            for route in node.foreign_routes
+            if route.table == MAIN_TABLE and route.type == "unicast" and not route.gateway and not route.is_default
+        )
+    )
+
+
+def is_link_local(address: str) -> bool:
+    """Whether an ``address/length`` is link-local (RFC 3927, RFC 4291 section 2.5.6)."""
+    return ipaddress.ip_interface(address).is_link_local
+
+
+def other_addresses(node: Node, interface: str, networks: Iterable[str]) -> tuple[str, ...]:
+    """Return the node's own addresses on the interface that are neither ours, nor link-local, nor inside ``networks``."""
+    pools = tuple(networks)
+    return tuple(
+        sorted(
+            address.address
+            for address in node.foreign_addresses
+            if address.interface == interface
+            and not is_link_local(address.address)
+            and not covering(pools, address.address.partition("/")[0])
+        )
+    )
+
+
+def why_shared(node: Node, declaration: Declaration, interface: str) -> str:
+    """Return why the interface carries other traffic of the node than the pools', or ``""`` where it does not."""
+    if interface not in node.interfaces:
+        return ""
+    if interface == node.ssh_interface:
+        return f"the connection from {node.ssh_peer} that this runs over uses it"
+    if any(route.interface == interface for route in main_default_routes(node)):
+        return "a default route of the main table leaves by it"
+    networks = [network for pool in declaration.pools if pool.interface == interface for network in pool.networks]
+    others = other_addresses(node, interface, networks)
+    return f"the node has the address {others[0]} on it" if others else ""
+
+
+def effective_mode(declaration: Declaration, node: Node) -> str:
+    """Return the kube-proxy mode to work for: as declared, else as seen, else ``""``."""
+    declared = declaration.cluster.kube_proxy_mode
+    return node.kube_proxy.mode if declared == "auto" else declared

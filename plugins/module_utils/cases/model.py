@@ -1,0 +1,109 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the files of this room hand to each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, family_of
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which case a pool is, and by which fact.
+
+    :param case: a member of ``declaration.model.CASES`` other than ``auto``.
+    :param reason: one sentence for the user.
+    """
+
+    pool: Pool
+    case: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Group:
+    """Pools whose replies leave by the same gateways over the same interface: one mark, one table.
+
+    :param mark: value under ``mark_mask``; every group has one, also where the case routes without it.
+    :param table: number of the routing table that leads back through the gateways.
+    :param shared: the interface carries other traffic of the node too, so nothing of that may be dropped.
+    """
+
+    case: str
+    interface: str
+    gateways: tuple[str, ...]
+    pools: tuple[Pool, ...]
+    mark: int
+    table: int
+    shared: bool
+
+    def networks(self, family: str) -> tuple[str, ...]:
+        """Return the pools' networks of one family, sorted as declared."""
+        return tuple(network for pool in self.pools for network in pool.networks if family_of(network) == family)
+
+    def onlink_networks(self, family: str) -> tuple[str, ...]:
+        """Return the further networks of the link, of one family, each once."""
+        found = (network for pool in self.pools for network in pool.onlink_networks if family_of(network) == family)
+        return tuple(dict.fromkeys(found))
+
+    def gateway(self, family: str) -> str:
+        """Return the gateway of one family, or ``""``."""
+        return next((gateway for gateway in self.gateways if family_of(gateway) == family), "")
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """Return the families that the pools have networks of."""
+        return tuple(family for family in FAMILIES if self.networks(family))
+
+
+@dataclass(frozen=True)
+class Marking:
+    """Connections that come in by ``interface`` to one of ``networks`` get ``mark``."""
+
+    family: str
+    interface: str
+    networks: tuple[str, ...]
+    mark: int
+
+
+@dataclass(frozen=True)
+class Guarding:
+    """What may come in by ``interface``.
+
+    :param networks: destinations that pools have there.
+    :param deny: sources refused on this interface.
+    :param refuse_cluster: also refuse what can only be forged: sources in the cluster's own networks.
+    :param only_networks: drop every other destination; for dedicated interfaces alone.
+    """
+
+    family: str
+    interface: str
+    networks: tuple[str, ...]
+    deny: tuple[str, ...] = ()
+    refuse_cluster: bool = False
+    only_networks: bool = False
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What one case needs for one group of pools."""
+
+    state: NodeState = field(default_factory=NodeState)
+    markings: tuple[Marking, ...] = ()
+    guardings: tuple[Guarding, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The declaration, made into the state of this node."""
+
+    state: NodeState
+    choices: tuple[Choice, ...] = ()
+    groups: tuple[Group, ...] = ()
+    warnings: tuple[str, ...] = ()

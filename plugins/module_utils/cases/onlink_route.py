@@ -1,0 +1,22 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Case 2: the pool's network is attached to an interface on which the node has no address or route."""
+
+from __future__ import annotations
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import link_and_addresses, strict_arp
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Needs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+
+
+def compile_pool(choice: Choice, node: Node, mode: str) -> Needs:
+    """Return the link if it is asked for, and the route in the main table."""
+    pool = choice.pool
+    routes = frozenset(
+        Route(family_of(network), MAIN_TABLE, network, interface=pool.interface)
+        for network in (*pool.networks, *pool.onlink_networks)
+    )
+    return Needs(NodeState.union((link_and_addresses((pool,), node), NodeState(routes=routes), strict_arp(mode))))

@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Case 4: as case 3, and the addresses are reached from everywhere: outside, the link, the LAN, nodes and pods.
+
+The mark recipe with the guard chain: what can only be forged does not get in by the pool's interface.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
+    link_and_addresses,
+    no_router_advertisements,
+    reverse_path_filter,
+    strict_arp,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Guarding, Needs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import mark_recipe, markings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
+
+
+def compile_group(group: Group, declaration: Declaration, node: Node, mode: str) -> Needs:
+    """Return the mark recipe, source checking that knows the mark, and the guard."""
+    filtering, warnings = reverse_path_filter(group, node)
+    state = NodeState.union(
+        (
+            link_and_addresses(group.pools, node),
+            no_router_advertisements(group),
+            filtering,
+            mark_recipe(group, declaration.settings),
+            strict_arp(mode),
+        )
+    )
+    return Needs(state, markings(group), _guardings(group), warnings)
+
+
+def _guardings(group: Group) -> tuple[Guarding, ...]:
+    """Return the guard of each family; one interface's guardings are put together later."""
+    return tuple(
+        Guarding(
+            family,
+            group.interface,
+            group.networks(family),
+            tuple(dict.fromkeys(network for pool in group.pools for network in pool.deny if family_of(network) == family)),
+            refuse_cluster=True,
+            only_networks=not group.shared,
+        )
+        for family in group.families
+    )

@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The mark recipe: connections remember the gateway they came through, and replies follow it.
+
+Under DNAT the route of a reply is chosen while its source is still the pod's, so no rule on addresses can match; the
+connection's mark can. Every packet that carries no mark of ours skips all our rules by one ``goto``.
+"""
+
+from __future__ import annotations
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Marking
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState, Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import everything
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import LAST_METRIC, MAIN_TABLE
+
+# Offsets from priority_base. Rules on addresses come first: they are for packets without a mark.
+EXCEPTION, FROM_POOL, UNMARKED, NO_LOOP, REQUESTS, REPLIES, END = 100, 200, 500, 600, 700, 800, 999
+
+
+def table_routes(group: Group) -> frozenset[Route]:
+    """Return the table that leads home: the pools on the link, the rest through the gateway, and never anywhere else."""
+    routes = set()
+    for family in group.families:
+        for network in (*group.networks(family), *group.onlink_networks(family)):
+            routes.add(Route(family, group.table, network, interface=group.interface))
+        gateway = group.gateway(family)
+        if gateway:
+            routes.add(Route(family, group.table, everything(family), gateway=gateway, interface=group.interface))
+        # An emptied table (link down) must not let replies fall through to the node's default route.
+        routes.add(Route(family, group.table, everything(family), metric=LAST_METRIC, type="unreachable"))
+    return frozenset(routes)
+
+
+def mark_rules(group: Group, settings: Settings) -> frozenset[Rule]:
+    """Return the rules for packets of the group's mark."""
+    base, mask = settings.priority_base, settings.mark_mask
+    rules = set()
+    for family in group.families:
+        marked = {"family": family, "fwmark": group.mark, "fwmask": mask}
+        for network in group.networks(family):
+            # What arrives for the pool and is still for the pool after DNAT is for no service: it must not loop.
+            rules.add(
+                Rule(priority=base + NO_LOOP, action="blackhole", destination=network, iif=group.interface, **marked)  # type: ignore[arg-type]
+            )
+        rules.add(Rule(priority=base + REQUESTS, iif=group.interface, table=MAIN_TABLE, **marked))  # type: ignore[arg-type]
+        rules.add(Rule(priority=base + REPLIES, table=group.table, **marked))  # type: ignore[arg-type]
+        rules.add(Rule(family, base + UNMARKED, action="goto", goto=base + END, fwmark=0, fwmask=mask))
+        rules.add(Rule(family, base + END, action="nop"))
+    return frozenset(rules)
+
+
+def markings(group: Group) -> tuple[Marking, ...]:
+    """Return which connections get the group's mark."""
+    return tuple(Marking(family, group.interface, group.networks(family), group.mark) for family in group.families)
+
+
+def mark_recipe(group: Group, settings: Settings) -> NodeState:
+    """Return routes and rules of the group; the chains are made of all groups' markings together."""
+    return NodeState(routes=table_routes(group), rules=mark_rules(group, settings))

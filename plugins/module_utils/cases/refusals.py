@@ -1,0 +1,247 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is refused on this node before anything is written: input that could cut it off or take what is not ours."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterable, Iterator
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import (
+    contains,
+    effective_mode,
+    is_link_local,
+    main_default_routes,
+    why_shared,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import DISABLE_IPV6
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
+
+RANGES_HELP = "Declare only the addresses MetalLB hands out, as a smaller network or a range \"first-last\"."
+RESERVED_PRIORITIES = 1000
+WHOLE_MARK = 0xFFFFFFFF
+
+
+def refuse(errors: Iterable[InputError]) -> None:
+    """Raise all errors together, if there are any."""
+    found = tuple(errors)
+    if found:
+        raise InputErrors(found)
+
+
+def before_choosing(declaration: Declaration, node: Node) -> Iterator[InputError]:
+    """Yield what is wrong whatever the cases will be."""
+    checks: tuple[Callable[[Pool, Declaration, Node], Iterator[InputError]], ...] = (
+        _interface,
+        _vlan,
+        _ipv6,
+        _covers_the_node,
+        _dedicated,
+    )
+    yield from _replaced_kube_proxy(declaration, node)
+    yield from _mask_in_use(declaration.settings, node)
+    yield from _priorities_in_use(declaration.settings, node)
+    for pool in declaration.pools:
+        for check in checks:
+            yield from check(pool, declaration, node)
+
+
+def after_grouping(groups: Iterable[Group], node: Node) -> Iterator[InputError]:
+    """Yield tables that are taken: by another group of ours, or by routes that are not ours."""
+    owners: dict[int, Group] = {}
+    foreign = {route.table: route for route in sorted(node.foreign_routes, reverse=True)}
+    for group in groups:
+        path = f"{group.pools[0].path}.table"
+        other = owners.setdefault(group.table, group)
+        if other is not group:
+            yield InputError(
+                path,
+                f"table {group.table} is already the one of {other.pools[0].path} ({other.interface}, {', '.join(other.gateways)})",
+                "Give one of them another table.",
+            )
+        if group.table in foreign:
+            yield InputError(
+                path,
+                f"table {group.table} holds routes that are not ours: {foreign[group.table]}",
+                "Remove them if they were made by hand for this pool, or declare another table.",
+            )
+
+
+def dropped_by_choice(choices: Iterable[Choice]) -> Iterator[InputError]:
+    """Yield options that the chosen case has no use for, so that nobody believes them to be in force."""
+    for choice in choices:
+        pool = choice.pool
+        if choice.case == "onlink_route" and pool.deny:
+            yield InputError(
+                f"{pool.path}.deny", "onlink_route filters nothing, so deny would have no effect", "Remove deny, or declare a gateway."
+            )
+
+
+def _replaced_kube_proxy(declaration: Declaration, node: Node) -> Iterator[InputError]:
+    if effective_mode(declaration, node) == "ebpf":
+        yield InputError(
+            "cluster.kube_proxy_mode",
+            f"services on this node are served by an eBPF replacement of kube-proxy ({node.kube_proxy.reason}), which"
+            " bypasses the connection tracking that this rests on",
+            "If kube-proxy does run here, declare its mode: iptables, nftables or ipvs.",
+        )
+
+
+def _mask_in_use(settings: Settings, node: Node) -> Iterator[InputError]:
+    for rule in sorted(node.foreign_rules):
+        if _asks_our_bits(rule, settings.mark_mask):
+            yield InputError(
+                "mark_mask", f"{settings.mark_mask:#x} shares bits with a rule that is not ours: {rule}", "Choose bits that are free."
+            )
+            return
+
+
+def _asks_our_bits(rule: Rule, mask: int) -> bool:
+    """Whether a rule depends on our bits; one that compares the whole mark with 0x1, say, just never meets ours."""
+    return bool(rule.fwmark & mask) if rule.fwmask == WHOLE_MARK else bool(rule.fwmask & mask)
+
+
+def _priorities_in_use(settings: Settings, node: Node) -> Iterator[InputError]:
+    last = settings.priority_base + RESERVED_PRIORITIES - 1
+    taken = [rule for rule in sorted(node.foreign_rules) if settings.priority_base <= rule.priority <= last]
+    if taken:
+        yield InputError(
+            "priority_base",
+            f"priorities {settings.priority_base}-{last} are to be ours, and a rule that is not ours is among them: {taken[0]}",
+            "Choose a range that is free, or remove that rule if it was made by hand for a pool.",
+        )
+    local = [rule.priority for rule in node.foreign_rules if rule.action == "lookup" and rule.table == 255 and _catches_all(rule)]
+    if local and min(local) > settings.priority_base:
+        yield InputError(
+            "priority_base",
+            f"{settings.priority_base} comes before the local table, whose rule was moved to priority {min(local)}",
+            f"Choose a priority_base above {min(local)}.",
+        )
+
+
+def _catches_all(rule: Rule) -> bool:
+    return not (rule.source or rule.destination or rule.iif or rule.oif or rule.fwmask)
+
+
+def _interface(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
+    existing = node.interfaces.get(pool.interface)
+    path = f"{pool.path}.interface"
+    if existing is None and not pool.vlan:
+        yield InputError(
+            path,
+            f"this node has no interface {pool.interface}",
+            f"Create it first, or declare {pool.path}.vlan to have it made. The node has: {', '.join(sorted(node.interfaces))}.",
+        )
+    if existing and not existing.up and not existing.ours:
+        yield InputError(
+            path,
+            f"{pool.interface} is down, and no route can go over it; it is not ours to set up",
+            f"Run \"ip link set {pool.interface} up\" and have whatever made the interface do so at boot.",
+        )
+    if existing and existing.master:
+        yield InputError(
+            path,
+            f"{pool.interface} is part of {existing.master}: packets arrive on {existing.master}, and MetalLB skips such interfaces",
+            f"Name {existing.master} here.",
+        )
+
+
+def _vlan(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
+    if not pool.vlan:
+        return
+    parent = node.interfaces.get(pool.vlan.parent)
+    path = f"{pool.path}.vlan"
+    if parent is None:
+        yield InputError(
+            f"{path}.parent",
+            f"this node has no interface {pool.vlan.parent}",
+            f"Name the link that carries the VLAN. The node has: {', '.join(sorted(node.interfaces))}.",
+        )
+    elif not parent.up:
+        yield InputError(
+            f"{path}.parent",
+            f"{pool.vlan.parent} is down, and a VLAN on it cannot be set up",
+            f"Run \"ip link set {pool.vlan.parent} up\" first.",
+        )
+    elif pool.vlan.mtu > parent.mtu:
+        yield InputError(
+            f"{path}.mtu", f"{pool.vlan.mtu} is more than {pool.vlan.parent} carries ({parent.mtu})", "Lower it, or raise the parent's first."
+        )
+    existing = node.interfaces.get(pool.interface)
+    if existing and not existing.ours and existing.kind == "vlan":
+        if (existing.parent, existing.vlan_id) != (pool.vlan.parent, pool.vlan.id):
+            yield InputError(
+                path,
+                f"{pool.interface} exists already, made by someone else, as VLAN {existing.vlan_id} on {existing.parent}",
+                "Make the declaration agree with it, or remove that link first.",
+            )
+    twin = _same_vlan(pool, node)
+    if twin:
+        yield InputError(path, f"VLAN {pool.vlan.id} on {pool.vlan.parent} exists already, as {twin}", f"Declare interface: {twin}.")
+
+
+def _same_vlan(pool: Pool, node: Node) -> str:
+    assert pool.vlan is not None
+    wanted = ("vlan", pool.vlan.parent, pool.vlan.id)
+    return next(
+        (
+            item.name
+            for item in node.interfaces.values()
+            if (item.kind, item.parent, item.vlan_id) == wanted and item.name != pool.interface and not item.ours
+        ),
+        "",
+    )
+
+
+def _ipv6(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
+    networks = [network for network in pool.networks if family_of(network) == IPV6]
+    if networks and node.sysctls.get(DISABLE_IPV6, "1") != "0":
+        yield InputError(
+            f"{pool.path}.networks",
+            f"{networks[0]} is IPv6, which is switched off on this node ({DISABLE_IPV6})",
+            "Enable IPv6 on the node, or leave the network out.",
+        )
+
+
+def _covers_the_node(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputError]:
+    """A route to a network that covers these would cut the node off, or MetalLB would hand them out again."""
+    for network in pool.networks:
+        for address, what in _precious(pool, declaration, node):
+            if contains(network, address):
+                yield InputError(f"{pool.path}.networks", f"{network} covers {address}, {what}", RANGES_HELP)
+    for gateway in pool.gateways:
+        for own in sorted(node.foreign_addresses):
+            if own.address.partition("/")[0] == gateway:
+                yield InputError(
+                    f"{pool.path}.gateways", f"{gateway} is this node's own address on {own.interface}", "Give the router's address."
+                )
+
+
+def _precious(pool: Pool, declaration: Declaration, node: Node) -> Iterator[tuple[str, str]]:
+    leaving = {route.interface for route in main_default_routes(node)}
+    for own in sorted(node.foreign_addresses):
+        per_node = own.interface == pool.interface and own.interface not in leaving and own.interface != node.ssh_interface
+        if not per_node and not is_link_local(own.address):
+            yield own.address.partition("/")[0], f"this node's own address on {own.interface}"
+    if node.ssh_peer:
+        yield node.ssh_peer, "the other end of the connection that this runs over"
+    for server in dict.fromkeys((*declaration.cluster.api_servers, *node.api_servers)):
+        yield server, "a Kubernetes API server"
+    for route in main_default_routes(node):
+        if route.gateway and not ipaddress.ip_address(route.gateway).is_link_local:
+            yield route.gateway, f"the node's default gateway on {route.interface}"
+
+
+def _dedicated(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputError]:
+    if pool.dedicated and pool.interface == node.ssh_interface:
+        yield InputError(
+            f"{pool.path}.dedicated",
+            f"{pool.interface} is not dedicated to the pool: {why_shared(node, declaration, pool.interface)}."
+            " Everything on it that is not for the pool would be dropped",
+            "Leave dedicated out.",
+        )

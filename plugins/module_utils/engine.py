@@ -1,0 +1,106 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way of the data, from a module's parameters to its result; every module is one call of a function here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import PROTOCOL_FILE, compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration, parse_settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import read_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import commands
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.diff import diff
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import Plan, make_plan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out
+
+Result = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a module was called.
+
+    :param check: find out what would change, and write nothing.
+    :param want_diff: the user asked for the difference.
+    """
+
+    check: bool = False
+    want_diff: bool = False
+    pyroute2_path: str = ""
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What of the node a module may know and change."""
+
+    ownership: Ownership = field(default_factory=Ownership)
+    iptables_variant: str = "auto"
+    sysctls: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
+    """Make the node right for all its pools, or free of everything of ours (``state: absent``)."""
+    present = parameters["state"] == "present"
+    declaration = parse_declaration(parameters) if present else Declaration(settings=parse_settings(parameters))
+    settings = declaration.settings
+    scope = Scope(
+        Ownership(protocol=settings.protocol), settings.iptables_variant, settings_to_read(declaration), (PROTOCOL_FILE,)
+    )
+    compiled = Compiled(NodeState())
+
+    def desire(node: Node) -> NodeState:
+        nonlocal compiled
+        compiled = compile_node(declaration, node) if present else compiled
+        return compiled.state
+
+    result = converge(scope, desire, run)
+    return {**result, "cases": _cases(compiled), "warnings": [*compiled.warnings, *result["warnings"]]}
+
+
+def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Result:
+    """Read once, plan once, write once; return what every module returns.
+
+    :param desire: what the node should have of ours, given what it has.
+    """
+    node = read_node(scope.ownership, scope.iptables_variant, scope.sysctls, scope.files, run.pyroute2_path)
+    plan = make_plan(desire(node), node)
+    if plan.steps and not run.check:
+        carry_out(plan.steps, scope.ownership, run.pyroute2_path)
+    return _result(plan, node, scope, run)
+
+
+def _result(plan: Plan, node: Node, scope: Scope, run: Run) -> Result:
+    result: Result = {
+        "changed": bool(plan.steps),
+        "commands": commands(plan.steps, scope.ownership, node.originals),
+        "warnings": [f"{item}: is there already, made by someone else, and stays theirs." for item in plan.satisfied],
+    }
+    if run.want_diff:
+        result["diff"] = diff(plan.steps)
+    return result
+
+
+def _cases(compiled: Compiled) -> list[Result]:
+    groups = {pool.path: group for group in compiled.groups for pool in group.pools}
+    cases = []
+    for choice in compiled.choices:
+        case: Result = {
+            "pool": choice.pool.name,
+            "case": choice.case,
+            "reason": choice.reason,
+            "interface": choice.pool.interface,
+        }
+        group = groups.get(choice.pool.path)
+        if group:
+            case.update(table=group.table, mark=group.mark, dedicated=not group.shared)
+        cases.append(case)
+    return cases

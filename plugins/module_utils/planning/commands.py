@@ -1,0 +1,89 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same change as lines that a person could type on the node."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.chain_commands import chain_commands
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
+
+FLAG = {"ipv4": "-4", "ipv6": "-6"}
+
+
+def commands(steps: Iterable[Step], ownership: Ownership, originals: Mapping[str, str]) -> list[str]:
+    """Return the steps as ``ip``, ``iptables`` and ``sysctl`` command lines, quoted for a POSIX shell.
+
+    :param originals: what each setting of ours was before, for those that are given back.
+    """
+    lines: list[str] = []
+    for step in steps:
+        lines += _render(step, ownership, originals)
+    return lines
+
+
+def _render(step: Step, ownership: Ownership, originals: Mapping[str, str]) -> list[str]:
+    subject = step.subject
+    if isinstance(subject, Link):
+        return _link(step, subject, ownership)
+    if isinstance(subject, Address):
+        return [_address(step, subject, ownership)]
+    if isinstance(subject, Sysctl):
+        return _sysctl(step, subject, originals)
+    if isinstance(subject, Route):
+        verb = {"add": "add", "change": "replace", "delete": "del"}[step.verb]
+        return [_line("ip", FLAG[subject.family], "route", verb, *subject.words(), "protocol", str(ownership.protocol))]
+    if isinstance(subject, Rule):
+        verb = "del" if step.verb == "delete" else "add"
+        return [_line("ip", FLAG[subject.family], "rule", verb, *subject.words(), "protocol", str(ownership.protocol))]
+    if isinstance(subject, ChainSet):
+        before = step.before if isinstance(step.before, ChainSet) else ChainSet(*subject.key)
+        after = step.after if isinstance(step.after, ChainSet) else ChainSet(*subject.key)
+        return chain_commands(before, after, ownership)
+    return _file(step, subject)
+
+
+def _line(*words: str) -> str:
+    return " ".join(shlex.quote(word) for word in words)
+
+
+def _link(step: Step, link: Link, ownership: Ownership) -> list[str]:
+    if step.verb == "delete":
+        return [_line("ip", "link", "del", link.name)]
+    lines = []
+    if step.verb == "add":
+        parent = ["link", link.parent] if link.parent else []
+        options = ["id", str(link.vlan_id)] if link.kind == "vlan" else ["mode", "bridge"] if link.kind == "macvlan" else []
+        lines += [_line("ip", "link", "add", *parent, "name", link.name, "type", link.kind, *options)]
+        lines += [_line("ip", "link", "set", link.name, "alias", ownership.alias)]
+    lines += [_line("ip", "link", "set", link.name, "mtu", str(link.mtu))] if link.mtu else []
+    return [*lines, _line("ip", "link", "set", link.name, "up" if link.up else "down")]
+
+
+def _address(step: Step, address: Address, ownership: Ownership) -> str:
+    if step.verb == "delete":
+        return _line("ip", "address", "del", address.address, "dev", address.interface)
+    options = ["noprefixroute", *(["nodad"] if address.family == IPV6 else [])]
+    protocol = ["proto", f"{ownership.protocol:#x}"]
+    return _line("ip", "address", "add", address.address, "dev", address.interface, *options, *protocol)
+
+
+def _sysctl(step: Step, sysctl: Sysctl, originals: Mapping[str, str]) -> list[str]:
+    value = originals.get(sysctl.name) if step.verb == "delete" else sysctl.value
+    return [] if value is None else [_line("sysctl", "-w", f"{sysctl.name}={value}")]
+
+
+def _file(step: Step, item: File) -> list[str]:
+    if step.verb == "delete":
+        return [_line("rm", "-f", item.path)]
+    directory = item.path.rpartition("/")[0]
+    return [
+        _line("mkdir", "-p", directory),
+        f"printf %s {shlex.quote(item.content)} > {shlex.quote(item.path)}",
+        _line("chmod", f"{item.mode:04o}", item.path),
+    ]

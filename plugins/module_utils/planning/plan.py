@@ -1,0 +1,225 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""From what a node has to what it should have, as ordered steps; pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StateObject, Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, ChainSet, Link, Node, NodeState, Route, Rule, Sysctl
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to do, in order.
+
+    :param steps: first everything that is made or changed, lowest layer first, then what goes, highest layer first.
+    :param satisfied: what is wanted and there already, but made by someone else, so that it stays theirs.
+    """
+
+    steps: tuple[Step, ...] = ()
+    satisfied: tuple[str, ...] = ()
+
+
+def make_plan(desired: NodeState, node: Node) -> Plan:
+    """Return the steps that make ``node`` have ``desired`` and nothing else of ours.
+
+    :raises NodeError: something of another owner stands where ours must go.
+    """
+    replaced = _replaced_links(desired, node)
+    clearing = tuple(_clear_links(replaced, node))
+    gone = {(step.kind, step.before) for step in clearing}
+    wanted, satisfied = _without_foreign(desired, node)
+    making = (
+        *_file_steps(wanted, node),
+        *_link_steps(wanted, node, replaced),
+        *_made("address", wanted.addresses, node.owned.addresses, gone, _plain_order),
+        *_sysctl_steps(wanted, node, replaced),
+        *_route_steps(wanted, node, gone),
+        *_chain_steps(wanted, node),
+        *_made("rule", wanted.rules, node.owned.rules, gone, _rule_order),
+    )
+    return Plan((*clearing, *making, *_removal(wanted, node, gone)), satisfied)
+
+
+def _plain_order(item: Any) -> Any:
+    return item
+
+
+def _rule_order(rule: Rule) -> Any:
+    """Ascending priorities: requests get their rule before replies do, and no packet meets the second without the first."""
+    return (rule.priority, rule)
+
+
+def _route_order(route: Route) -> Any:
+    """Networks before gateways: the kernel takes a gateway only if a route of the table reaches it."""
+    return (bool(route.gateway), route)
+
+
+def _replaced_links(desired: NodeState, node: Node) -> frozenset[str]:
+    """Return names of our links that must go before others can be made.
+
+    Kind, parent or VLAN id of a wanted link changed, or a link that is no longer wanted has the VLAN that a new one needs.
+    """
+    wanted = {link.name: link for link in desired.links}
+    places = {_place(link) for link in desired.links if link.vlan_id}
+    return frozenset(
+        link.name
+        for link in node.owned.links
+        if (not wanted[link.name].same_device(link) if link.name in wanted else _place(link) in places)
+    )
+
+
+def _place(link: Link) -> tuple[str, str, int]:
+    """Return what the kernel allows once per parent (vlan_check_real_dev, net/8021q/vlan.c)."""
+    return (link.kind, link.parent, link.vlan_id)
+
+
+def _clear_links(names: frozenset[str], node: Node) -> Iterator[Step]:
+    """Yield the deletion of links and of all of ours on them, so that undoing it brings all of it back."""
+    if not names:
+        return
+    owned = node.owned
+    yield from (Step("route", route, None) for route in _last_first(owned.routes, _route_order) if route.interface in names)
+    yield from (Step("sysctl", item, None) for item in _last_first(owned.sysctls, _plain_order) if item.interface in names)
+    yield from (Step("address", item, None) for item in _last_first(owned.addresses, _plain_order) if item.interface in names)
+    yield from (Step("link", link, None) for link in _last_first(owned.links, _plain_order) if link.name in names)
+
+
+def _last_first(items: Iterable[Any], order: Callable[[Any], Any]) -> list[Any]:
+    return sorted(items, key=order, reverse=True)
+
+
+def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[str, ...]]:
+    """Return what is left to want once identical objects of other owners are counted as being there.
+
+    :raises NodeError: another owner's object differs from ours and has its place.
+    """
+    foreign_routes = {route.key: route for route in node.foreign_routes}
+    satisfied: list[StateObject] = []
+    for route in sorted(desired.routes):
+        other = foreign_routes.get(route.key)
+        if other == route:
+            satisfied.append(route)
+        elif other is not None:
+            raise NodeError(
+                f"The route \"{route}\" cannot be made: \"{other}\" is there already and is not ours."
+                f" Remove that one (ip route del {other}), or declare what it says."
+            )
+    satisfied += sorted(rule for rule in desired.rules if rule in node.foreign_rules)
+    satisfied += sorted(address for address in desired.addresses if address in node.foreign_addresses)
+    _refuse_addresses_elsewhere(desired.addresses, node)
+    if not satisfied:
+        return desired, ()
+    theirs = frozenset(satisfied)
+    left = NodeState(
+        desired.links,
+        desired.addresses - theirs,  # type: ignore[operator]
+        desired.sysctls,
+        desired.routes - theirs,  # type: ignore[operator]
+        desired.chains,
+        desired.rules - theirs,  # type: ignore[operator]
+        desired.files,
+    )
+    return left, tuple(str(item) for item in satisfied)
+
+
+def _refuse_addresses_elsewhere(addresses: Iterable[Address], node: Node) -> None:
+    elsewhere = {item.address.partition("/")[0]: item for item in node.foreign_addresses}
+    for address in sorted(addresses):
+        other = elsewhere.get(address.address.partition("/")[0])
+        if other is not None and other != address:
+            raise NodeError(
+                f"The address {address} cannot be added: this node has it already as {other.address} on {other.interface}."
+                " Give the pool's interface an address of its own, or leave addresses out."
+            )
+
+
+def _file_steps(wanted: NodeState, node: Node) -> Iterator[Step]:
+    present = {item.path: item for item in node.owned.files}
+    for item in sorted(wanted.files):
+        if present.get(item.path) != item:
+            yield Step("file", present.get(item.path), item)
+
+
+def _link_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
+    present = {link.name: link for link in node.owned.links if link.name not in replaced}
+    for link in sorted(wanted.links):
+        before = present.get(link.name)
+        after = _with_mtu_of(before, link)
+        if before != after:
+            yield Step("link", before, after)
+
+
+def _with_mtu_of(before: Link | None, link: Link) -> Link:
+    """An MTU that is not declared is whatever the link has."""
+    if before is None or link.mtu:
+        return link
+    return Link(link.name, link.kind, link.parent, link.vlan_id, before.mtu, link.up)
+
+
+def _sysctl_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
+    owned = {item.name for item in node.owned.sysctls}
+    for item in sorted(wanted.sysctls):
+        fresh = item.interface in replaced
+        present = "" if fresh else node.sysctls.get(item.name, "")
+        if present != item.value:
+            before = Sysctl(item.name, present) if item.name in owned and not fresh else None
+            yield Step("sysctl", before, item)
+
+
+def _made(
+    kind: str, wanted: Iterable[Any], owned: frozenset[Any], gone: set[tuple[str, Any]], order: Callable[[Any], Any]
+) -> Iterator[Step]:
+    """Yield the making of objects that cannot change: they are there or not."""
+    for item in sorted(wanted, key=order):
+        if item not in owned or (kind, item) in gone:
+            yield Step(kind, None, item)
+
+
+def _route_steps(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Iterator[Step]:
+    present = {route.key: route for route in node.owned.routes if ("route", route) not in gone}
+    for route in sorted(wanted.routes, key=_route_order):
+        if present.get(route.key) != route:
+            yield Step("route", present.get(route.key), route)
+
+
+def _chain_steps(wanted: NodeState, node: Node) -> Iterator[Step]:
+    """Yield one change per variant and family; chains of ours in a variant that is no longer used go."""
+    present = {item.key: item for item in node.owned.chains}
+    asked = {item.key: item for item in wanted.chains}
+    for key in sorted({*present, *asked}):
+        before = present.get(key, ChainSet(*key))
+        after = asked.get(key, ChainSet(*key))
+        if before != after:
+            yield Step("chains", before, after)
+
+
+def _removal(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Iterator[Step]:
+    """Yield what is ours and no longer wanted, highest layer first."""
+    owned = node.owned
+    kept: dict[str, set[Any]] = {
+        "rule": {item.key for item in wanted.rules},
+        "route": {item.key for item in wanted.routes},
+        "sysctl": {item.key for item in wanted.sysctls},
+        "address": {item.key for item in wanted.addresses},
+        "link": {item.key for item in wanted.links},
+        "file": {item.key for item in wanted.files},
+    }
+    layers: tuple[tuple[str, frozenset[Any], Callable[[Any], Any]], ...] = (
+        ("rule", owned.rules, _rule_order),
+        ("route", owned.routes, _route_order),
+        ("sysctl", owned.sysctls, _plain_order),
+        ("address", owned.addresses, _plain_order),
+        ("link", owned.links, _plain_order),
+        ("file", owned.files, _plain_order),
+    )
+    for kind, items, order in layers:
+        for item in _last_first(items, order):
+            if item.key not in kept[kind] and (kind, item) not in gone:
+                yield Step(kind, item, None)
