@@ -37,6 +37,43 @@ venv: .build/collections ## Make .venv with Ansible and the tools, pinned (nothi
 	@mkdir -p $@/ansible_collections/homeward
 	@ln -sfn ../../../.. $@/ansible_collections/homeward/metallb_routing
 
+##### Checks that need no root, the quickest first
+
+.PHONY: lint
+lint: venv lint-style lint-types lint-changelog lint-ansible lint-docs lint-tarball sanity ## All checks of style, types, docs and packaging
+	@echo "lint: all well"
+
+.PHONY: lint-style
+lint-style: venv
+	@echo "== ruff"; ruff check --quiet .; ruff format --check --quiet .
+	@echo "== yamllint"; yamllint --strict .
+	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* tests/*/run 2>/dev/null)
+
+.PHONY: lint-types
+lint-types: venv
+	@echo "== mypy"; mypy --package ansible_collections.homeward.metallb_routing.plugins
+	@mypy tools/*.py
+
+.PHONY: lint-changelog
+lint-changelog: venv
+	@echo "== antsibull-changelog"; antsibull-changelog lint; antsibull-changelog lint-changelog-yaml changelogs/changelog.yaml
+
+.PHONY: lint-ansible
+lint-ansible: venv
+	@echo "== ansible-lint"; ansible-lint --quiet --nocolor
+
+.PHONY: lint-docs
+lint-docs: venv
+	@echo "== antsibull-docs"; antsibull-docs lint-collection-docs --plugin-docs .
+
+.PHONY: lint-tarball
+lint-tarball: venv
+	@echo "== tarball"; python tools/check_tarball.py
+
+.PHONY: sanity
+sanity: venv ## Ansible's own sanity tests on every Python that is here, from 3.9 on
+	@echo "== ansible-test sanity"; python tools/run_sanity.py $(ARGS)
+
 ##### Tests
 
 .PHONY: unit
@@ -77,6 +114,20 @@ vm: deps venv ## The kernel tests and VLAN, IPVS, reboot on a stock Debian kerne
 .PHONY: molecule
 molecule: deps venv ## Each role in systemd containers, verified with testinfra
 	$(call run,molecule,molecule test --all)
+
+##### Documentation and releases
+
+.PHONY: docs
+docs: venv ## The modules' and roles' pages as HTML in .build/docs/html
+	@python tools/build_docs.py .build/docs
+
+.PHONY: changelog
+changelog: venv ## Bring the current version's changelog up to date with fragments and modules
+	@antsibull-changelog release --update-existing --reload-plugins --refresh
+
+.PHONY: tarball
+tarball: venv ## Build the collection's tarball into .build
+	@ansible-galaxy collection build --force --output-path .build
 
 ##### Housekeeping
 

@@ -1,0 +1,301 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What must hold of the repository itself, whatever the code does.
+
+Each check is a function that takes the root of a checkout and returns what is wrong, one line each. It is tried twice:
+on this checkout, where it must find nothing, and on a small wrong one (``WRONG``), where it must find the fault.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.conftest import COLLECTION, ROOT
+
+Check = Callable[[Path], list[str]]
+
+MODULE_UTILS = f"{COLLECTION}.plugins.module_utils"
+MAX_LINES = 400
+
+#: The rooms of plugins/module_utils in the order of the data's way, and what each may import beside itself.
+#: errors.py is what every room may raise. The modules stand below all of them and may import any.
+MAY_IMPORT: dict[str, set[str]] = {
+    "errors": set(),
+    "declaration": {"errors"},
+    "cases": {"errors", "declaration", "state"},
+    "state": {"errors"},
+    "planning": {"errors", "state"},
+    "kernel": {"errors", "state", "planning"},
+    "transaction": {"errors", "state", "planning", "kernel"},
+}
+
+#: Written in halves, so that this file does not hold what it looks for.
+MACHINE_PATHS = ["/wor" + "k/", "/far" + "m/", "/roo" + "t/"]
+REGISTRIES = ["pypi" + ".org", "pythonhosted" + ".org", "deb.debian" + ".org", "registry.npmjs" + ".org"]
+
+
+def tracked_files(root: Path) -> list[Path]:
+    """Return what git tracks; all files where the folder is no checkout."""
+    if not (root / ".git").exists():
+        return sorted(path for path in root.rglob("*") if path.is_file())
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=root, check=True, capture_output=True, text=True).stdout
+    paths = (root / name for name in listed.split("\0") if name)
+    return [path for path in paths if path.is_file()]
+
+
+def plugin_files(root: Path) -> list[Path]:
+    """Return the Python files below plugins/, tracked or not."""
+    return sorted((root / "plugins").rglob("*.py"))
+
+
+def module_names(root: Path) -> set[str]:
+    """Return the names of the modules, private files left out."""
+    return {path.stem for path in (root / "plugins/modules").glob("*.py") if not path.name.startswith("_")}
+
+
+def load(path: Path) -> Any:
+    """Return what a YAML file holds."""
+    return yaml.safe_load(path.read_text(encoding="utf-8"))
+
+
+def strings_of_elsewhere(root: Path) -> list[str]:
+    """Find paths of one machine and hosts of registries, which hold nowhere else."""
+    found = []
+    for path in tracked_files(root):
+        text = path.read_text(encoding="utf-8", errors="replace")
+        for needle in MACHINE_PATHS + REGISTRIES:
+            found += [
+                f"{path.relative_to(root)}:{number}: names {needle}"
+                for number, line in enumerate(text.splitlines(), start=1)
+                if needle in line
+            ]
+    return found
+
+
+def long_files(root: Path) -> list[str]:
+    """Find files of plugins/ that do more than one thing, judged by their length."""
+    lengths = {
+        path.relative_to(root): len(path.read_text(encoding="utf-8").splitlines()) for path in plugin_files(root)
+    }
+    return [f"{path}: {lines} lines, more than {MAX_LINES}" for path, lines in lengths.items() if lines > MAX_LINES]
+
+
+def missing_headers(root: Path) -> list[str]:
+    """Find plugins without the licence's header."""
+    wanted = ("GNU General Public License v3.0+", "SPDX-License-Identifier: GPL-3.0-or-later")
+    found = []
+    for path in plugin_files(root):
+        text = path.read_text(encoding="utf-8")
+        head = "\n".join(text.splitlines()[:6])
+        found += [
+            f"{path.relative_to(root)}: lacks '{line}' at its top" for line in wanted if text and line not in head
+        ]
+    return found
+
+
+def imported_names(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield (line, dotted name) of every import of a file; a relative import as its dots and name."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = "." * node.level + (node.module or "")
+            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+
+
+def upward_imports(root: Path) -> list[str]:
+    """Find imports that go against the way of the data (``MAY_IMPORT``), and rooms that the design does not know."""
+    found = []
+    for path in sorted((root / "plugins/module_utils").rglob("*.py")):
+        inside = path.relative_to(root / "plugins/module_utils")
+        room = inside.parts[0].removesuffix(".py")
+        where = path.relative_to(root)
+        if room == "__init__":
+            continue
+        if room not in MAY_IMPORT:
+            found.append(f"{where}: {room} is no room of the design; give it its place in MAY_IMPORT")
+            continue
+        for line, name in imported_names(path):
+            if name.startswith("."):
+                found.append(f"{where}:{line}: a relative import; write it from {COLLECTION} on")
+            elif name.startswith(COLLECTION):
+                other = name.removeprefix(f"{MODULE_UTILS}.").split(".")[0]
+                if other != room and other not in MAY_IMPORT[room]:
+                    found.append(f"{where}:{line}: {room} may not import {name}")
+    return found
+
+
+def incomplete_roles(root: Path) -> list[str]:
+    """Find roles that lack a file that users, ansible-doc or a Galaxy server read."""
+    files = ("README.md", "defaults/main.yml", "meta/main.yml", "meta/argument_specs.yml")
+    roles = [path for path in sorted(root.glob("roles/*")) if path.is_dir()]
+    return [f"roles/{role.name}: lacks {name}" for role in roles for name in files if not (role / name).is_file()]
+
+
+def defaults_unlike_specs(root: Path) -> list[str]:
+    """Find variables whose default in defaults/main.yml is not the one that argument_specs.yml documents.
+
+    An option without a default has to be required, and then stands in the specification alone.
+    """
+    found = []
+    for specs in sorted(root.glob("roles/*/meta/argument_specs.yml")):
+        role = specs.parent.parent
+        defaults = load(role / "defaults/main.yml") or {}
+        options: dict[str, Any] = {}
+        for entry_point in load(specs)["argument_specs"].values():
+            options |= entry_point.get("options", {})
+        where = f"roles/{role.name}"
+        found += [f"{where}: {name} has a default but no specification" for name in sorted(defaults.keys() - options)]
+        for name, option in sorted(options.items()):
+            if name not in defaults:
+                if not option.get("required"):
+                    found.append(f"{where}: {name} is neither required nor has it a default in defaults/main.yml")
+            elif option.get("default", defaults[name]) != defaults[name]:
+                found.append(
+                    f"{where}: {name} is {defaults[name]!r} by defaults, {option['default']!r} by specification"
+                )
+    return found
+
+
+def modules_out_of_group(root: Path) -> list[str]:
+    """Find modules that ``module_defaults`` of the action group would not reach."""
+    group = set(load(root / "meta/runtime.yml")["action_groups"]["all"])
+    return [
+        f"plugins/modules/{name}.py: not in the action group of meta/runtime.yml" for name in module_names(root) - group
+    ]
+
+
+def group_without_modules(root: Path) -> list[str]:
+    """Find names in the action group that are no modules."""
+    group = set(load(root / "meta/runtime.yml")["action_groups"]["all"])
+    return [f"meta/runtime.yml: {name} is not in plugins/modules" for name in sorted(group - module_names(root))]
+
+
+def unannounced_modules(root: Path) -> list[str]:
+    """Find modules that the changelog does not list as new."""
+    listed = {
+        plugin["name"]
+        for release in load(root / "changelogs/changelog.yaml")["releases"].values()
+        for plugin in release.get("modules", [])
+    }
+    return [
+        f"changelogs/changelog.yaml: no word of {name}: make changelog" for name in sorted(module_names(root) - listed)
+    ]
+
+
+def loose_pins(root: Path) -> list[str]:
+    """Find development requirements without an exact version."""
+    lines = (
+        (path, line)
+        for path in root.glob("requirements/*.txt")
+        for line in path.read_text(encoding="utf-8").splitlines()
+    )
+    return [
+        f"{path.relative_to(root)}: {line}: not pinned with =="
+        for path, line in lines
+        if path.name != "debian.txt" and line and not line.startswith("#") and "==" not in line
+    ]
+
+
+def unknown_commands(root: Path) -> list[str]:
+    """Find ``make`` commands in the documentation that the Makefile does not have."""
+    targets = set(re.findall(r"^([a-z][a-z-]*):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    found = []
+    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("tests/**/*.md")]):
+        used = set(re.findall(r"(?:^|`|&& )make ([a-z][a-z-]*)", path.read_text(encoding="utf-8"), re.MULTILINE))
+        found += [
+            f"{path.relative_to(root)}: make {name} is no target of the Makefile" for name in sorted(used - targets)
+        ]
+    return found
+
+
+#: Each check with the files of a wrong checkout and a part of what the check has to say about it.
+WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
+    strings_of_elsewhere: [
+        ({"docs/a.md": "first\nsee /wor" + "k/main"}, "docs/a.md:2"),
+        ({"a.txt": "https://pypi" + ".org/simple"}, "a.txt:1"),
+    ],
+    long_files: [({"plugins/modules/m.py": "\n" * (MAX_LINES + 1)}, "401 lines")],
+    missing_headers: [({"plugins/modules/m.py": "# GNU General Public License v3.0+\n"}, "SPDX")],
+    upward_imports: [
+        ({"plugins/module_utils/kernel/k.py": f"from {MODULE_UTILS}.cases import compile"}, "kernel may not import"),
+        ({"plugins/module_utils/kernel/k.py": f"import {MODULE_UTILS}.declaration.pools"}, "kernel may not import"),
+        ({"plugins/module_utils/cases/c.py": f"from {MODULE_UTILS} import kernel"}, "cases may not import"),
+        ({"plugins/module_utils/state/s.py": f"def f():\n    from {MODULE_UTILS}.planning import x"}, "s.py:2: state"),
+        ({"plugins/module_utils/planning/p.py": f"import {COLLECTION}.plugins.modules.ip_rules"}, "planning may not"),
+        ({"plugins/module_utils/planning/p.py": "from . import step"}, "a relative import"),
+        ({"plugins/module_utils/helpers.py": ""}, "helpers is no room"),
+    ],
+    incomplete_roles: [({"roles/r/README.md": ""}, "roles/r: lacks meta/argument_specs.yml")],
+    defaults_unlike_specs: [
+        (
+            {"roles/r/defaults/main.yml": "a: 1", "roles/r/meta/argument_specs.yml": "argument_specs: {main: {}}"},
+            "a has a default but no specification",
+        ),
+        (
+            {
+                "roles/r/defaults/main.yml": "",
+                "roles/r/meta/argument_specs.yml": "argument_specs: {main: {options: {a: {default: 1}}}}",
+            },
+            "a is neither required",
+        ),
+        (
+            {
+                "roles/r/defaults/main.yml": "a: 2",
+                "roles/r/meta/argument_specs.yml": "argument_specs: {main: {options: {a: {default: 1}}}}",
+            },
+            "a is 2 by defaults, 1 by specification",
+        ),
+    ],
+    modules_out_of_group: [
+        ({"plugins/modules/m.py": "", "meta/runtime.yml": "action_groups: {all: [other]}"}, "m.py: not in"),
+    ],
+    group_without_modules: [
+        ({"plugins/modules/m.py": "", "meta/runtime.yml": "action_groups: {all: [m, gone]}"}, "gone is not in"),
+    ],
+    unannounced_modules: [
+        ({"plugins/modules/m.py": "", "changelogs/changelog.yaml": "releases: {0.1.0: {}}"}, "no word of m"),
+    ],
+    loose_pins: [({"requirements/controller.txt": "ruff>=1"}, "ruff>=1: not pinned")],
+    unknown_commands: [({"Makefile": "help:\n", "README.md": "Run `make coffee`."}, "make coffee")],
+}
+
+#: What a check looks at that may not have been written yet.
+NEEDS = {
+    incomplete_roles: "roles",
+    defaults_unlike_specs: "roles",
+    modules_out_of_group: "plugins/modules",
+    group_without_modules: "plugins/modules",
+    unannounced_modules: "plugins/modules",
+}
+
+
+@pytest.mark.parametrize("check", WRONG, ids=lambda check: check.__name__)
+def test_this_checkout_is_right(check: Check) -> None:
+    needed = NEEDS.get(check)
+    if needed is not None and not (ROOT / needed).is_dir():
+        pytest.skip(f"{needed} is not there yet")
+    assert check(ROOT) == []
+
+
+@pytest.mark.parametrize(
+    ("check", "files", "expected"),
+    [(check, files, expected) for check, trees in WRONG.items() for files, expected in trees],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_wrong_checkout_is_noticed(check: Check, files: dict[str, str], expected: str, tmp_path: Path) -> None:
+    for name, text in files.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    found = check(tmp_path)
+    assert any(expected in line for line in found), f"nothing like '{expected}' in {found}"

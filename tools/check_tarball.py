@@ -1,0 +1,137 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Build the collection's tarball, install it in a scratch folder, and ask Ansible for all that it should hold.
+
+What a user gets is the tarball, not this checkout: a file that build_ignore leaves out, or documentation that
+ansible-doc cannot read, shows here. A warning counts as a failure.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+COLLECTION = "homeward.metallb_routing"
+MAX_BYTES = 400_000
+#: The only names that may stand at the top of the tarball.
+SHIPPED = {
+    "CHANGELOG.md",
+    "FILES.json",
+    "LICENSE",
+    "MANIFEST.json",
+    "README.md",
+    "changelogs",
+    "docs",
+    "extensions",
+    "meta",
+    "playbooks",
+    "plugins",
+    "roles",
+    "tests",
+}
+
+
+class CheckError(Exception):
+    """The tarball is not what it should be; the text says why."""
+
+
+def run(arguments: list[str], collections: Path | None = None) -> str:
+    """Run a command of Ansible that sees only the collections of that folder; return what it printed.
+
+    :raises CheckError: the command failed or warned.
+    """
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment["ANSIBLE_NOCOLOR"] = "1"
+    if collections is not None:
+        environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
+    done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    if done.returncode or "[WARNING]" in output or "[DEPRECATION WARNING]" in output:
+        raise CheckError(f"{' '.join(arguments)} ended with {done.returncode}:\n{output}")
+    return done.stdout
+
+
+def build(folder: Path) -> Path:
+    """Build the tarball into that folder and look at what it holds."""
+    run(["ansible-galaxy", "collection", "build", "--force", "--output-path", str(folder)])
+    (tarball,) = folder.glob("*.tar.gz")
+    with tarfile.open(tarball) as archive:
+        names = [name for name in archive.getnames() if name != "."]
+    strangers = {name.split("/")[0] for name in names} - SHIPPED
+    if strangers:
+        raise CheckError(f"galaxy.yml: build_ignore lets into the tarball: {', '.join(sorted(strangers))}")
+    size = tarball.stat().st_size
+    print(f"tarball: {len(names)} entries, {size} bytes")
+    if size > MAX_BYTES:
+        raise CheckError(f"the tarball has {size} bytes, more than {MAX_BYTES}: what in it does no user need?")
+    return tarball
+
+
+def expected() -> dict[str, list[str]]:
+    """Return the names of the modules, roles and playbooks that the tarball must offer."""
+    runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))
+    names = {
+        "module": sorted(runtime["action_groups"]["all"]),
+        "role": sorted(path.name for path in ROOT.glob("roles/*") if path.is_dir()),
+        "playbook": sorted(path.stem for path in ROOT.glob("playbooks/*.yml")),
+    }
+    for kind, folder in (("module", "plugins/modules"), ("role", "roles"), ("playbook", "playbooks")):
+        if not (ROOT / folder).is_dir():
+            print(f"{kind}s: {folder} is not there yet")
+            names[kind] = []
+        elif not names[kind]:
+            raise CheckError(f"{folder} is there but offers no {kind}")
+    return names
+
+
+def check_documentation(kind: str, names: list[str], collections: Path) -> None:
+    """Ask ansible-doc for each of these modules or roles."""
+    if not names:
+        return
+    listed = run(["ansible-doc", "--type", kind, "--list", COLLECTION], collections)
+    for name in names:
+        if f"{COLLECTION}.{name} " not in listed:
+            raise CheckError(f"ansible-doc does not list the {kind} {COLLECTION}.{name}:\n{listed}")
+    for name in names:
+        text = run(["ansible-doc", "--type", kind, f"{COLLECTION}.{name}"], collections)
+        if name not in text:
+            raise CheckError(f"ansible-doc prints nothing about the {kind} {COLLECTION}.{name}")
+    print(f"{kind}s: {', '.join(names)}")
+
+
+def check_playbooks(names: list[str], collections: Path) -> None:
+    """Let Ansible read each playbook by the name that a user gives."""
+    for name in names:
+        run(["ansible-playbook", "--syntax-check", "--inventory", "localhost,", f"{COLLECTION}.{name}"], collections)
+    if names:
+        print(f"playbooks: {', '.join(names)}")
+
+
+def main() -> int:
+    """Do all of it; return the exit code."""
+    try:
+        with tempfile.TemporaryDirectory(prefix="homeward-tarball-") as scratch:
+            tarball = build(Path(scratch))
+            collections = Path(scratch) / "collections"
+            install = ["ansible-galaxy", "collection", "install", "--offline", "--force"]
+            run([*install, "--collections-path", str(collections), str(tarball)], collections)
+            names = expected()
+            check_documentation("module", names["module"], collections)
+            check_documentation("role", names["role"], collections)
+            check_playbooks(names["playbook"], collections)
+    except CheckError as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
