@@ -1,0 +1,12 @@
+"""A world of network namespaces in which the collection is tested with real packets. See README.md."""
+
+from __future__ import annotations
+
+from .delivery import Cell, Delivery
+from .host import Host
+from .namespaces import LabError
+from .options import LabOptions
+from .snapshot import Snapshot
+from .world import Lab
+
+__all__ = ["Cell", "Delivery", "Host", "Lab", "LabError", "LabOptions", "Snapshot"]

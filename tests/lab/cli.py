@@ -1,0 +1,112 @@
+"""The lab's command line: up, down, probe, run, snapshot, inventory, control."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict, fields
+
+from . import controls, inventory
+from .delivery import FAMILIES, PROTOCOLS, all_cells, table
+from .namespaces import LabError
+from .options import KUBE_PROXY_MODES, VARIANTS, VLAN_KINDS, LabOptions
+from .world import Lab
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="lab", description=__doc__)
+    parser.add_argument("--prefix", default=LabOptions.prefix, help="which lab (default %(default)s)")
+    commands = parser.add_subparsers(dest="command", required=True)
+    up = commands.add_parser("up", help="bring a lab up")
+    up.add_argument("--kube-proxy", choices=KUBE_PROXY_MODES, default=LabOptions.kube_proxy)
+    up.add_argument("--variant", choices=VARIANTS, default=LabOptions.variant)
+    up.add_argument("--rp-filter", type=int, choices=(0, 1, 2), default=LabOptions.rp_filter)
+    up.add_argument("--vlan", choices=VLAN_KINDS, default=LabOptions.vlan)
+    for flag in ("vlan-address", "same-subnet", "strict-pool-router", "address-socket"):
+        up.add_argument(f"--{flag}", action="store_true")
+    up.add_argument("--no-pool-link", dest="pool_link", action="store_false")
+    commands.add_parser("down", help="take the lab down")
+    add_probe_arguments(commands.add_parser("probe", help="who reaches what, and by which way replies leave"))
+    run = commands.add_parser("run", help="run a command in a host")
+    run.add_argument("host")
+    run.add_argument("words", nargs=argparse.REMAINDER)
+    commands.add_parser("snapshot", help="a host's network state").add_argument("host")
+    inventory_parser = commands.add_parser("inventory", help="print an Ansible inventory of the lab")
+    inventory_parser.add_argument("--python", default=inventory.DEFAULT_PYTHON, help="interpreter of the nodes")
+    control = commands.add_parser("control", help="run a recipe's literal commands on both nodes")
+    control.add_argument("name", choices=sorted(controls.CONTROLS))
+    control.add_argument("--show", action="store_true", help="print the commands instead")
+    return parser
+
+
+def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--client", action="append", help="only this client (may be repeated)")
+    parser.add_argument("--service", action="append", help="only this service (may be repeated)")
+    parser.add_argument("--protocol", action="append", choices=PROTOCOLS)
+    parser.add_argument("--family", action="append", type=int, choices=FAMILIES)
+    parser.add_argument("--timeout", type=float, default=2.0, help="seconds without progress (default %(default)s)")
+    parser.add_argument("--json", action="store_true", help="one JSON array of deliveries")
+
+
+def probe(lab: Lab, arguments: argparse.Namespace) -> int:
+    """Print the delivery table; 0 if every cell was reached, else 3."""
+    for kind, given, known in (
+        ("client", arguments.client, lab.clients), ("service", arguments.service, lab.services),
+    ):
+        for name in given or ():
+            if name not in known:
+                raise LabError(f"{kind} {name!r} does not exist; there are {', '.join(known)}")
+    cells = all_cells(lab, arguments.client, arguments.service, arguments.protocol, arguments.family)
+    deliveries = lab.deliver(cells, arguments.timeout)
+    print(json.dumps([asdict(delivery) for delivery in deliveries], indent=1) if arguments.json else table(deliveries))
+    return 0 if all(delivery.reached for delivery in deliveries) else 3
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    if arguments.command == "up":
+        chosen = {field.name: getattr(arguments, field.name) for field in fields(LabOptions)}
+        Lab(LabOptions(**chosen)).up()
+        return 0
+    if arguments.command == "down":
+        Lab(LabOptions(prefix=arguments.prefix)).down()
+        return 0
+    lab = Lab.attach(arguments.prefix)
+    if arguments.command == "probe":
+        return probe(lab, arguments)
+    if arguments.command == "run":
+        done = lab.host(arguments.host).run(arguments.words, check=False)
+        sys.stdout.write(done.stdout)
+        sys.stderr.write(done.stderr)
+        return done.returncode
+    if arguments.command == "snapshot":
+        for part, text in lab.host(arguments.host).snapshot().parts:
+            print(f"# {part}\n{text}\n")
+    elif arguments.command == "inventory":
+        print(inventory.text(lab, arguments.python), end="")
+    elif arguments.show:
+        print("\n".join(controls.commands(arguments.name, lab.options, "node1")))
+    else:
+        controls.apply(lab, arguments.name)
+    return 0
+
+
+def main(words: list[str] | None = None) -> int:
+    try:
+        return _run(_parser().parse_args(words))
+    except LabError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+
+
+def probe_main(words: list[str] | None = None) -> int:
+    """The `probe` script: the same as `lab probe`, with --prefix among its options."""
+    parser = argparse.ArgumentParser(prog="probe", description="Who reaches what in a running lab, and by which way replies leave.")
+    parser.add_argument("--prefix", default=LabOptions.prefix)
+    add_probe_arguments(parser)
+    arguments = parser.parse_args(words)
+    try:
+        return probe(Lab.attach(arguments.prefix), arguments)
+    except LabError as error:
+        print(f"probe: {error}", file=sys.stderr)
+        return 1

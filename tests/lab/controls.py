@@ -1,0 +1,191 @@
+"""Recipes as the commands a person would type: the article's cases, and the ones this project rests on.
+
+They are controls: what they reach and what they do not is known from measurements, so a lab in which they behave
+otherwise is a lab that does not show the truth.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from .options import LabOptions
+from .services import PODS, POOL
+
+if TYPE_CHECKING:
+    from .world import Lab
+
+LINK = "eth0.100"
+GATEWAYS = {4: "1.2.3.1", 6: "fd00:1:2:3::1"}
+MARK, MASK, TABLE = "0x100", "0x1f00", "7701"
+_ICMPV6_NEIGHBOUR_TYPES = range(133, 138)
+
+
+def nothing(options: LabOptions) -> list[str]:
+    return []
+
+
+def make_link(options: LabOptions) -> list[str]:
+    """The VLAN link, where the lab has not put a veth in its place."""
+    if options.vlan == "real":
+        return [f"ip link add link eth0 name {LINK} type vlan id 100", f"ip link set {LINK} up"]
+    return []
+
+
+def case2(options: LabOptions) -> list[str]:
+    """The article's case 2: an on-link route."""
+    return [*make_link(options), f"ip route add {POOL[4]} dev {LINK}"]
+
+
+def case3(options: LabOptions) -> list[str]:
+    """The article's case 3: a table of its own for packets from the pool."""
+    return [
+        *make_link(options),
+        f"ip route add {POOL[4]} dev {LINK} table 100",
+        f"ip route add default via {GATEWAYS[4]} table 100",
+        f"ip rule add from {POOL[4]} lookup 100",
+    ]
+
+
+def case4a(options: LabOptions) -> list[str]:
+    """The article's case 4 with an exception for pods."""
+    return [*case3(options), f"ip rule add from {POOL[4]} to {PODS[4]} lookup main"]
+
+
+def case4b(options: LabOptions) -> list[str]:
+    """The article's case 4 with connection marks, as written."""
+    tables = f"iptables-{options.variant}"
+    return [
+        *case3(options)[:-1],
+        f"{tables} -t mangle -A PREROUTING -j CONNMARK --restore-mark",
+        f"{tables} -t mangle -A PREROUTING -m mark ! --mark 0 -j RETURN",
+        f"{tables} -t mangle -A PREROUTING -i {LINK} -j MARK --set-mark 0x100",
+        f"{tables} -t mangle -A POSTROUTING -j CONNMARK --save-mark",
+        f"ip rule add from {POOL[4]} fwmark 0x100 lookup 100",
+        "sysctl -q -w net/ipv4/conf/all/rp_filter=0",
+        f"sysctl -q -w net/ipv4/conf/{LINK}/rp_filter=0",
+        f"{tables} -t raw -A PREROUTING -i {LINK} -d {POOL[4]} -j RETURN",
+        f"{tables} -t raw -A PREROUTING -i {LINK} -m rpfilter --invert -j DROP",
+    ]
+
+
+def issue610(options: LabOptions) -> list[str]:
+    """The workaround of MetalLB's issue 610: mark replies by the address their connection was opened to."""
+    match = f"-m conntrack --ctorigdst {POOL[4]} --ctdir REPLY -j MARK --set-mark 0x100"
+    return [
+        *case3(options)[:-1],
+        f"iptables-{options.variant} -t mangle -A PREROUTING {match}",
+        "ip rule add fwmark 0x100 lookup 100",
+    ]
+
+
+def _routes(family: int) -> list[str]:
+    ip = f"ip -{family}"
+    return [
+        f"{ip} route add {POOL[family]} dev {LINK} table {TABLE}",
+        f"{ip} route add default via {GATEWAYS[family]} dev {LINK} table {TABLE}",
+        f"{ip} route add unreachable default table {TABLE} metric 4294967294",
+    ]
+
+
+def _guard(family: int, options: LabOptions) -> list[str]:
+    """The raw chain that lets in on the pool's link only what is for the pool, and nothing from a pod's address."""
+    tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t raw"
+    lines = [f"{tables} -N HOMEWARD-RAW", f"{tables} -I PREROUTING -i {LINK} -j HOMEWARD-RAW"]
+    if family == 6:
+        for kind in _ICMPV6_NEIGHBOUR_TYPES:
+            lines.append(f"{tables} -A HOMEWARD-RAW -p icmpv6 --icmpv6-type {kind} -j RETURN")
+        lines.append(f"{tables} -A HOMEWARD-RAW -s fe80::/10 -d fe80::/10 -j RETURN")
+    return [
+        *lines,
+        f"{tables} -A HOMEWARD-RAW ! -d {POOL[family]} -j DROP",
+        f"{tables} -A HOMEWARD-RAW -s {PODS[family]} -j DROP",
+    ]
+
+
+def _mangle_chains(family: int, options: LabOptions, chains: tuple[str, ...]) -> list[str]:
+    tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
+    lines = []
+    for chain in chains:
+        lines += [f"{tables} -N HOMEWARD-{chain}", f"{tables} -I {chain} -j HOMEWARD-{chain}"]
+    return lines
+
+
+def _give_back(family: int, options: LabOptions) -> list[str]:
+    tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
+    return [
+        f"{tables} -A HOMEWARD-{chain} -m mark ! --mark 0/{MASK} -j MARK --set-xmark 0/{MASK}"
+        for chain in ("INPUT", "POSTROUTING")
+    ]
+
+
+def _strict_filter() -> list[str]:
+    return [
+        f"sysctl -q -w net/ipv4/conf/{LINK}/src_valid_mark=1",
+        f"sysctl -q -w net/ipv4/conf/{LINK}/rp_filter=1",
+    ]
+
+
+def recipe(options: LabOptions) -> list[str]:
+    """The mark recipe with one set of rules per mark, all of them asked for every packet."""
+    lines = [*make_link(options), *_strict_filter()]
+    for family in (4, 6):
+        ip, tables = f"ip -{family}", f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
+        lines += [*_routes(family), *_mangle_chains(family, options, ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING"))]
+        lines += [
+            f"{tables} -A HOMEWARD-PREROUTING -i {LINK} -d {POOL[family]} -m conntrack --ctdir ORIGINAL "
+            f"-j CONNMARK --set-xmark {MARK}/{MASK}",
+            f"{tables} -A HOMEWARD-PREROUTING -m connmark --mark {MARK}/{MASK} -j MARK --set-xmark {MARK}/{MASK}",
+            f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY -m connmark --mark {MARK}/{MASK} "
+            f"-j MARK --set-xmark {MARK}/{MASK}",
+            *_give_back(family, options),
+            *_guard(family, options),
+            f"{ip} rule add priority 2100 iif {LINK} to {POOL[family]} blackhole",
+            f"{ip} rule add priority 2500 iif {LINK} lookup main",
+            f"{ip} rule add priority 2700 fwmark {MARK}/{MASK} lookup {TABLE}",
+        ]
+    return lines
+
+
+def refined_recipe(options: LabOptions) -> list[str]:
+    """The mark recipe as the collection does it: what carries no mark passes everything by one goto."""
+    lines = [*make_link(options), *_strict_filter()]
+    for family in (4, 6):
+        ip, tables = f"ip -{family}", f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
+        restore = f"-j CONNMARK --restore-mark --nfmask {MASK} --ctmask {MASK}"
+        lines += [
+            *_routes(family),
+            *_mangle_chains(family, options, ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING")),
+            f"{tables} -N HOMEWARD-GATEWAY-1",
+            f"{tables} -A HOMEWARD-GATEWAY-1 -m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {MARK}/{MASK}",
+            f"{tables} -A HOMEWARD-GATEWAY-1 -j MARK --set-xmark {MARK}/{MASK}",
+            f"{tables} -A HOMEWARD-PREROUTING -i {LINK} -d {POOL[family]} -g HOMEWARD-GATEWAY-1",
+            f"{tables} -A HOMEWARD-PREROUTING -m connmark ! --mark 0/{MASK} {restore}",
+            f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY -m connmark ! --mark 0/{MASK} {restore}",
+            *_give_back(family, options),
+            *_guard(family, options),
+            f"{ip} rule add priority 2999 nop",
+            f"{ip} rule add priority 2100 fwmark {MARK}/{MASK} iif {LINK} to {POOL[family]} blackhole",
+            f"{ip} rule add priority 2500 fwmark {MARK}/{MASK} iif {LINK} lookup main",
+            f"{ip} rule add priority 2700 fwmark {MARK}/{MASK} lookup {TABLE}",
+            f"{ip} rule add priority 2000 fwmark 0/{MASK} goto 2999",
+        ]
+    return lines
+
+
+CONTROLS: dict[str, Callable[[LabOptions], list[str]]] = {
+    "none": nothing, "case2": case2, "case3": case3, "case4a": case4a, "case4b": case4b, "issue610": issue610,
+    "recipe": recipe, "refined": refined_recipe,
+}
+
+
+def commands(name: str, options: LabOptions, node: str = "node1") -> list[str]:
+    """The commands of a control, as typed on a node."""
+    return CONTROLS[name](options)
+
+
+def apply(lab: Lab, name: str) -> None:
+    """Type the commands on both nodes; a command that fails is named in the LabError."""
+    for node in lab.nodes:
+        for line in commands(name, lab.options, node.name):
+            node.run(line)

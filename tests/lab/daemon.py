@@ -1,0 +1,74 @@
+"""The process of a running lab: its servers and, on each node, the stand-in for MetalLB's speaker.
+
+Sockets belong to the namespace they were made in, so one process serves them all. It runs in the switch's namespace and
+ends when that is removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from pathlib import Path
+
+from .namespaces import in_namespace
+from .responder import Responder
+from .servers import listeners, open_sockets, serve
+from .topology import NODES
+from .world import Lab
+
+_ANNOUNCEMENT_POLL_SECONDS = 0.05
+
+
+def announced_by(lab: Lab, node: str, announcers: dict[str, str]) -> list[str]:
+    """The addresses that a node answers for."""
+    return [
+        address
+        for name, announcer in announcers.items() if announcer == node
+        for address in (lab.services[name].address, lab.services[name].address6) if address
+    ]
+
+
+async def follow_announcements(lab: Lab, responders: dict[str, Responder], path: Path) -> None:
+    """Let every responder answer for what the file says, whenever it changes."""
+    last = None
+    while True:
+        stamp = path.stat().st_mtime_ns
+        if stamp != last:
+            announcers = json.loads(path.read_text())
+            # first those who lose an address, so that no two ever answer for it
+            for node, responder in responders.items():
+                responder.addresses &= frozenset(_packed(announced_by(lab, node, announcers)))
+            for node, responder in responders.items():
+                responder.announce(announced_by(lab, node, announcers))
+            if last is None:
+                print("ready", flush=True)
+            last = stamp
+        await asyncio.sleep(_ANNOUNCEMENT_POLL_SECONDS)
+
+
+def _packed(addresses: list[str]) -> list[bytes]:
+    import ipaddress
+
+    return [ipaddress.ip_address(address).packed for address in addresses]
+
+
+async def main(prefix: str) -> None:
+    lab = Lab.attach(prefix)
+    loop = asyncio.get_running_loop()
+    kept = []
+    for listener in listeners(lab.options):
+        stream, datagram = in_namespace(lab.namespace(listener.host), lambda listener=listener: open_sockets(listener))
+        kept.append(await serve(listener, stream, datagram))
+        kept.append(datagram)
+    responders = {}
+    for node in NODES:
+        responder = in_namespace(lab.namespace(node), lambda: Responder(lab.options.pool_interface))
+        for handle in responder.sockets:
+            loop.add_reader(handle, responder.answer_all, handle)
+        responders[node] = responder
+    await follow_announcements(lab, responders, lab.state / "announcements.json")
+
+
+if __name__ == "__main__":
+    asyncio.run(main(sys.argv[1]))

@@ -1,0 +1,72 @@
+"""A host of the lab: run commands in it, read files in it, take a picture of its state."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from . import namespaces, snapshot
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Host:
+    """name: as in the lab (node1, outside ...). holder: process that keeps a node's mount namespace, None elsewhere."""
+
+    name: str
+    namespace: str
+    holder: int | None = None
+
+    def command(self, command: Sequence[str] | str) -> list[str]:
+        """The command line that runs this in the host, from outside. A string is given to sh -ec."""
+        argv = ["sh", "-ec", command] if isinstance(command, str) else [str(word) for word in command]
+        if self.holder is None:
+            return ["nsenter", f"--net={namespaces.NAMESPACE_FOLDER / self.namespace}", *argv]
+        return ["nsenter", "--target", str(self.holder), "--net", "--mount", "--", *argv]
+
+    def run(
+        self,
+        command: Sequence[str] | str,
+        *,
+        check: bool = True,
+        input: str | None = None,
+        timeout: float | None = None,
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command in the host and capture its output. Raises LabError naming host, command and its errors."""
+        done = subprocess.run(self.command(command), input=input, capture_output=True, text=True, timeout=timeout)
+        if check and done.returncode != 0:
+            shown = command if isinstance(command, str) else shlex.join(map(str, command))
+            raise namespaces.LabError(f"{self.name}: {shown}: exit {done.returncode}: {done.stderr or done.stdout}")
+        return done
+
+    def output(self, command: Sequence[str] | str) -> str:
+        """What the command prints, without the last newline."""
+        return self.run(command).stdout.rstrip("\n")
+
+    def start(self, command: Sequence[str] | str, **popen: object) -> subprocess.Popen[str]:
+        """Start a command in the host and do not wait."""
+        return subprocess.Popen(self.command(command), text=True, **popen)  # type: ignore[call-overload]
+
+    def call(self, function: Callable[[], Result]) -> Result:
+        """Call a Python function within the host's network namespace (its mount namespace is not entered)."""
+        return namespaces.in_namespace(self.namespace, function)
+
+    def path(self, inside: str) -> Path:
+        """Where a file of the host is found from outside."""
+        return Path(f"/proc/{self.holder or 'self'}/root{inside}")
+
+    def sysctl(self, key: str) -> str:
+        """The value of a sysctl; the key has slashes: net/ipv4/conf/eth0.100/rp_filter."""
+        return self.call(lambda: Path("/proc/sys", key).read_text().strip())
+
+    def set_sysctl(self, key: str, value: str | int) -> None:
+        namespaces.write_sysctls(self.namespace, {key: value})
+
+    def snapshot(self) -> snapshot.Snapshot:
+        """The host's network state as text, comparable byte for byte."""
+        return snapshot.take(self)

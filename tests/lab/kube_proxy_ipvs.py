@@ -1,0 +1,106 @@
+"""kube-proxy's IPVS mode, rebuilt from the list of services: virtual servers, the dummy link with their addresses, and
+the rules that decide what is masqueraded. Needs ip_vs, dummy and ipvsadm: a stock Debian kernel, not every test machine.
+
+As kube-proxy does it: a Local service has only the node's own endpoints at its external address (none on a node
+without one), all of them at its cluster address; traffic to the external address of a Cluster service is masqueraded;
+traffic to a cluster address is, if it does not come from a pod. kube-proxy keeps the addresses in ipsets; one rule per
+address does the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from .host import Host
+from .options import LabOptions
+from .services import ADDRESS_SOCKET, PODS, SERVICE_PORT, Service, endpoint_address
+
+DUMMY_LINK = "kube-ipvs0"
+SYSCTLS = {
+    "net/ipv4/vs/conntrack": 1,
+    "net/ipv4/vs/conn_reuse_mode": 0,
+    "net/ipv4/vs/expire_nodest_conn": 1,
+    "net/ipv4/vs/expire_quiescent_template": 1,
+}
+
+
+def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> None:
+    """Make the node's IPVS what kube-proxy would make it."""
+    served = [service for service in services.values() if service.name != ADDRESS_SOCKET.name]
+    node.run(["ipvsadm", "-C"])  # also loads ip_vs, without which the sysctls do not exist
+    for key, value in SYSCTLS.items():
+        node.set_sysctl(key, value)
+    node.run(["ip", "-batch", "-"], input="\n".join(dummy_commands(served)) + "\n")
+    node.run(["ipvsadm", "--restore"], input="\n".join(virtual_servers(served, node.name)) + "\n")
+    for family, name in ((4, "ip"), (6, "ip6")):
+        node.run([f"{name}tables-{options.variant}-restore", "-w"], input=rules(served, family))
+
+
+def _addresses(service: Service) -> Iterator[tuple[int, str, bool]]:
+    """Family, address and whether it is the external one."""
+    for family in (4, 6):
+        for address, external in ((service.cluster_ip_of(family), False), (service.address_of(family), True)):
+            if address is not None:
+                yield family, address, external
+
+
+def dummy_commands(services: list[Service]) -> list[str]:
+    """`ip` lines for the link that makes the addresses local, down and without ARP as kube-proxy leaves it."""
+    lines = [f"link add {DUMMY_LINK} type dummy", f"link set {DUMMY_LINK} arp off"]
+    for service in services:
+        for family, address, _ in _addresses(service):
+            lines.append(f"address add {address}/{32 if family == 4 else 128} dev {DUMMY_LINK}" + (" nodad" if family == 6 else ""))
+    return lines
+
+
+def virtual_servers(services: list[Service], node: str) -> list[str]:
+    """Lines for ipvsadm --restore."""
+    lines = []
+    for service in services:
+        for family, address, external in _addresses(service):
+            endpoints = service.local_endpoints(node) if external and service.local else service.endpoints
+            for flag in ("-t", "-u"):
+                virtual = _with_port(address, SERVICE_PORT)
+                lines.append(f"-A {flag} {virtual} -s rr")
+                for endpoint in endpoints:
+                    lines.append(f"-a {flag} {virtual} -r {_with_port(*endpoint_address(endpoint, family))} -m -w 1")
+    return lines
+
+
+def _with_port(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def rules(services: list[Service], family: int) -> str:
+    """What kube-proxy's iptables part does in IPVS mode, for iptables-restore."""
+    nat = [
+        "*nat", ":KUBE-SERVICES - [0:0]", ":KUBE-MARK-MASQ - [0:0]", ":KUBE-POSTROUTING - [0:0]",
+        "-A PREROUTING -j KUBE-SERVICES", "-A OUTPUT -j KUBE-SERVICES", "-A POSTROUTING -j KUBE-POSTROUTING",
+        "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
+    ]
+    hairpins = []
+    for service in services:
+        cluster_ip, address = service.cluster_ip_of(family), service.address_of(family)
+        for protocol in ("tcp", "udp"):
+            port = f"-p {protocol} --dport {SERVICE_PORT}"
+            if cluster_ip is not None:
+                nat.append(f"-A KUBE-SERVICES ! -s {PODS[family]} -d {cluster_ip} {port} -j KUBE-MARK-MASQ")
+            if address is not None and not service.local:
+                nat.append(f"-A KUBE-SERVICES -d {address} {port} -j KUBE-MARK-MASQ")
+        hairpins += [endpoint_address(endpoint, family) for endpoint in service.endpoints]
+    for target, port_number in sorted(set(hairpins)):
+        for protocol in ("tcp", "udp"):
+            nat.append(f"-A KUBE-POSTROUTING -s {target} -d {target} -p {protocol} --dport {port_number} -j MASQUERADE")
+    nat += [
+        "-A KUBE-POSTROUTING -m mark ! --mark 0x4000/0x4000 -j RETURN",
+        "-A KUBE-POSTROUTING -j MARK --set-xmark 0x4000/0x0",
+        "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
+        "COMMIT",
+    ]
+    mangle = ["*mangle", ":KUBE-IPTABLES-HINT - [0:0]", ":KUBE-PROXY-CANARY - [0:0]", "COMMIT"]
+    forward = [
+        "*filter", ":KUBE-FORWARD - [0:0]", "-A FORWARD -j KUBE-FORWARD",
+        "-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT",
+        "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "COMMIT",
+    ]
+    return "\n".join([*mangle, *forward, *nat]) + "\n"

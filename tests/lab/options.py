@@ -1,0 +1,67 @@
+"""What a lab may look like: every choice a test can make, with its default."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import asdict, dataclass, replace
+
+KUBE_PROXY_MODES = ("iptables", "nftables", "ipvs", "none")
+VARIANTS = ("nft", "legacy")
+VLAN_KINDS = ("veth", "real")
+
+
+@dataclass(frozen=True)
+class LabOptions:
+    """The choices of one lab.
+
+    prefix: first part of every namespace's name; labs with different prefixes run side by side.
+    kube_proxy: which mode's rules the nodes have.
+    variant: which iptables the rules are loaded with (kube-proxy's own and the controls').
+    rp_filter: the nodes' starting value, on `all`, `default` and every link.
+    vlan_address: give every node an address of the pool on its pool link (/32 and /128, no prefix route).
+    vlan: "veth": a veth named eth0.100 stands in for the VLAN; "real": eth0 is a trunk, eth0.100 is not made.
+    pool_link: False leaves the node without eth0.100 in "veth" mode too.
+    same_subnet: the pool is part of the nodes' own subnet; there is no pool segment.
+    strict_pool_router: the pool router filters by reverse path, also the senders of ARP requests.
+    address_socket: node1 has 1.2.3.40 on lo and a socket of its own on it (service `socket1`).
+    """
+
+    prefix: str = "homeward-lab"
+    kube_proxy: str = "iptables"
+    variant: str = "nft"
+    rp_filter: int = 0
+    vlan_address: bool = False
+    vlan: str = "veth"
+    pool_link: bool = True
+    same_subnet: bool = False
+    strict_pool_router: bool = False
+    address_socket: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"homeward-[a-z0-9-]*[a-z0-9]", self.prefix):
+            raise ValueError(f"prefix: {self.prefix!r} must be lower case letters, digits, dashes after 'homeward-'")
+        for field, allowed in (
+            ("kube_proxy", KUBE_PROXY_MODES),
+            ("variant", VARIANTS),
+            ("vlan", VLAN_KINDS),
+            ("rp_filter", (0, 1, 2)),
+        ):
+            if getattr(self, field) not in allowed:
+                raise ValueError(f"{field}: {getattr(self, field)!r} is none of {allowed}")
+
+    @property
+    def pool_interface(self) -> str:
+        """The node's link on which the pool's addresses are announced."""
+        return "eth0" if self.same_subnet else "eth0.100"
+
+    def with_(self, **changes: object) -> LabOptions:
+        """A copy with these fields changed."""
+        return replace(self, **changes)  # type: ignore[arg-type]
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> LabOptions:
+        return cls(**json.loads(text))

@@ -1,0 +1,104 @@
+"""In the place of MetalLB's speaker: answer ARP requests and neighbour solicitations for the addresses a node announces.
+
+Like the speaker it answers whoever asks, with the MAC of the link, from raw frames and without an address on the link.
+The socket hears every link of the node and looks at the link's name, so it survives a link that goes and comes back,
+and needs no link at the start.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import ipaddress
+import socket
+import struct
+from collections.abc import Iterable
+
+from .packets import ETHERNET_ARP, ETHERNET_IPV6, checksum6, ethernet, mac_bytes
+
+_SIOCGIFHWADDR = 0x8927
+_BROADCAST = b"\xff" * 6
+_NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
+_SOLICITED, _OVERRIDE = 0x40000000, 0x20000000
+_ALL_NODES = ipaddress.IPv6Address("ff02::1").packed
+
+
+class Responder:
+    """Answers for one node. Create it in the node's namespace; call answer_all() whenever a socket is readable."""
+
+    def __init__(self, link: str) -> None:
+        self.link = link
+        self.addresses: frozenset[bytes] = frozenset()
+        self.sockets = [
+            socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
+            for protocol in (ETHERNET_ARP, ETHERNET_IPV6)
+        ]
+        for handle in self.sockets:
+            handle.setblocking(False)
+        # The kernel answers this ioctl for the socket's own namespace, whoever calls it
+        self._query = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+    def announce(self, addresses: Iterable[str]) -> None:
+        """Answer for exactly these from now on, and tell the segment about those that are new."""
+        packed = frozenset(ipaddress.ip_address(address).packed for address in addresses)
+        new, self.addresses = packed - self.addresses, packed
+        try:
+            own = self._mac()
+        except OSError:
+            return  # the link does not exist yet
+        for address in sorted(new):
+            frame = arp_reply(own, _BROADCAST, address, address) if len(address) == 4 else advertisement(own, address, None)
+            self._send(frame)
+
+    def answer_all(self, handle: socket.socket) -> None:
+        """Read what has come and answer it."""
+        while True:
+            try:
+                frame, (link, _, kind, *_rest) = handle.recvfrom(2048)
+            except (BlockingIOError, OSError):
+                return
+            if link != self.link or kind == socket.PACKET_OUTGOING:
+                continue
+            answer = self._answer(frame)
+            if answer is not None:
+                self._send(answer)
+
+    def _answer(self, frame: bytes) -> bytes | None:
+        kind = struct.unpack_from("!H", frame, 12)[0]
+        if kind == ETHERNET_ARP and len(frame) >= 42:
+            operation = struct.unpack_from("!H", frame, 20)[0]
+            if operation == 1 and frame[38:42] in self.addresses:
+                return arp_reply(self._mac(), frame[22:28], frame[38:42], frame[28:32])
+        if kind == ETHERNET_IPV6 and len(frame) >= 78 and frame[20] == socket.IPPROTO_ICMPV6:
+            if frame[54] == _NEIGHBOUR_SOLICITATION and frame[62:78] in self.addresses:
+                return advertisement(self._mac(), frame[62:78], (frame[6:12], frame[22:38]))
+        return None
+
+    def _mac(self) -> bytes:
+        request = fcntl.ioctl(self._query, _SIOCGIFHWADDR, struct.pack("256s", self.link.encode()))
+        return request[18:24]
+
+    def _send(self, frame: bytes) -> None:
+        try:
+            self.sockets[0].sendto(frame, (self.link, 0))
+        except OSError:
+            pass  # the link is down or gone: nobody hears a speaker then
+
+
+def arp_reply(own: bytes, asker: bytes, address: bytes, asker_address: bytes) -> bytes:
+    """`address is at own`, to the asker."""
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + own + address + asker + asker_address
+    return ethernet(asker, own, ETHERNET_ARP, body)
+
+
+def advertisement(own: bytes, target: bytes, asker: tuple[bytes, bytes] | None) -> bytes:
+    """A neighbour advertisement from the link-local address that belongs to the MAC, to the asker or to all nodes."""
+    source = b"\xfe\x80" + b"\0" * 6 + bytes((own[0] ^ 2, own[1], own[2], 0xFF, 0xFE, own[3], own[4], own[5]))
+    if asker is None or not any(asker[1]):
+        asker_mac, destination, flags = mac_bytes("33:33:00:00:00:01"), _ALL_NODES, _OVERRIDE
+    else:
+        (asker_mac, destination), flags = asker, _SOLICITED | _OVERRIDE
+    message = struct.pack("!BBHI", _NEIGHBOUR_ADVERTISEMENT, 0, 0, flags) + target + b"\x02\x01" + own
+    checksum = checksum6(source, destination, socket.IPPROTO_ICMPV6, message)
+    message = message[:2] + struct.pack("!H", checksum) + message[4:]
+    header = struct.pack("!IHBB", 6 << 28, len(message), socket.IPPROTO_ICMPV6, 255) + source + destination
+    return ethernet(asker_mac, own, ETHERNET_IPV6, header + message)

@@ -1,0 +1,86 @@
+"""The services of the lab as data: the 13 that the saved kube-proxy rules serve, and one plain socket.
+
+Endpoints are names: podN is 10.112.N.10:8080 (fd00:112:N::10), hostN is 192.168.1.1N:8081 (fd00:192:168:1::1N).
+The announcer is the node that answers ARP and neighbour solicitations for the address, as MetalLB's speaker would:
+a Local service is announced by a node with an endpoint, a Cluster service by either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+SERVICE_PORT = 80
+POD_PORT = 8080
+HOST_PORT = 8081
+PODS = {4: "10.112.0.0/12", 6: "fd00:112::/32"}
+POOL = {4: "1.2.3.0/24", 6: "fd00:1:2:3::/64"}
+SAME_SUBNET_POOL = {4: "192.168.1.192/26", 6: "fd00:192:168:1::200/119"}
+
+
+@dataclass(frozen=True)
+class Service:
+    name: str
+    address: str
+    cluster_ip: str | None
+    endpoints: tuple[str, ...]
+    local: bool
+    announcer: str
+    address6: str | None = None
+    cluster_ip6: str | None = None
+
+    def address_of(self, family: int) -> str | None:
+        return self.address if family == 4 else self.address6
+
+    def cluster_ip_of(self, family: int) -> str | None:
+        return self.cluster_ip if family == 4 else self.cluster_ip6
+
+    def local_endpoints(self, node: str) -> tuple[str, ...]:
+        return tuple(endpoint for endpoint in self.endpoints if endpoint[-1] == node[-1])
+
+
+def endpoint_address(endpoint: str, family: int) -> tuple[str, int]:
+    """Address and port of an endpoint's name (pod1, host2)."""
+    number = endpoint[-1]
+    if endpoint.startswith("pod"):
+        return (f"10.112.{number}.10" if family == 4 else f"fd00:112:{number}::10"), POD_PORT
+    return (f"192.168.1.1{number}" if family == 4 else f"fd00:192:168:1::1{number}"), HOST_PORT
+
+
+KUBE_SERVICES = (
+    Service("cl-both", "1.2.3.4", "10.96.0.11", ("pod1", "pod2"), False, "node1"),
+    Service("cl-p1", "1.2.3.5", "10.96.0.12", ("pod1",), False, "node1"),
+    Service("cl-p2", "1.2.3.6", "10.96.0.13", ("pod2",), False, "node1"),
+    Service("lo-p1", "1.2.3.7", "10.96.0.14", ("pod1",), True, "node1"),
+    Service("lo-p2", "1.2.3.8", "10.96.0.15", ("pod2",), True, "node2"),
+    Service("lo-both", "1.2.3.9", "10.96.0.16", ("pod1", "pod2"), True, "node2"),
+    Service("cl-host1", "1.2.3.10", "10.96.0.17", ("host1",), False, "node2"),
+    Service("lo-host1", "1.2.3.11", "10.96.0.18", ("host1",), True, "node1"),
+    Service("cl-host2", "1.2.3.12", "10.96.0.22", ("host2",), False, "node2"),
+    Service("cl-host3", "1.2.3.13", "10.96.0.23", ("host1",), False, "node1"),
+    Service("ds-cl-p1", "1.2.3.20", "10.96.0.19", ("pod1",), False, "node2", "fd00:1:2:3::20", "fd00:96::13"),
+    Service("ds-lo-p1", "1.2.3.21", "10.96.0.20", ("pod1",), True, "node1", "fd00:1:2:3::21", "fd00:96::14"),
+    Service("ds-cl-p2", "1.2.3.22", "10.96.0.21", ("pod2",), False, "node2", "fd00:1:2:3::22", "fd00:96::15"),
+)
+ADDRESS_SOCKET = Service("socket1", "1.2.3.40", None, (), False, "node1")
+
+
+def to_same_subnet(address: str) -> str:
+    """The address that stands for a pool address when the pool lies in the nodes' own subnet."""
+    if ":" in address:
+        return f"fd00:192:168:1::2{address.rpartition(':')[2]}"
+    return f"192.168.1.{200 + int(address.rpartition('.')[2])}"
+
+
+def services_of(same_subnet: bool = False, address_socket: bool = False) -> dict[str, Service]:
+    """The services of a lab, by name."""
+    services = (*KUBE_SERVICES, ADDRESS_SOCKET) if address_socket else KUBE_SERVICES
+    if same_subnet:
+        services = tuple(
+            replace(
+                service,
+                address=to_same_subnet(service.address),
+                address6=service.address6 and to_same_subnet(service.address6),
+            )
+            for service in services
+        )
+    return {service.name: service for service in services}

@@ -1,0 +1,116 @@
+"""The network state of a host as seen by other tools than ours, as text that can be compared byte for byte.
+
+Left out is what changes by itself (counters, timestamps) and what is the same state written in two ways: an iptables
+table that exists but is empty differs in nothing from one that does not exist.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .host import Host
+
+_IP_COMMANDS = {
+    "links": "ip -json -details link show",
+    "addresses": "ip -json address show",
+    "routes4": "ip -json -4 -N route show table all",
+    "routes6": "ip -json -6 -N route show table all",
+    "rules4": "ip -json -4 -N rule show",
+    "rules6": "ip -json -6 -N rule show",
+}
+_SAVE_COMMANDS = ("iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save")
+_NFT_COMMAND = "nft -s list ruleset"
+_SEPARATOR = "=== homeward snapshot ==="
+_SYSCTL_ROOTS = ("net/ipv4/conf", "net/ipv6/conf")
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """One text per part: links, addresses, routes4, rules4, ..., iptables-nft-save, ..., nft, sysctls."""
+
+    parts: tuple[tuple[str, str], ...]
+
+    def __getitem__(self, part: str) -> str:
+        return dict(self.parts)[part]
+
+    def difference(self, after: Snapshot) -> str:
+        """A unified diff from this state to the other; empty if they are the same."""
+        lines: list[str] = []
+        later = dict(after.parts)
+        for part, text in self.parts:
+            new = later.get(part, "")
+            lines += difflib.unified_diff(
+                text.splitlines(), new.splitlines(), f"{part} before", f"{part} after", "", "", 1
+            )
+        return "\n".join(lines)
+
+
+def take(host: Host) -> Snapshot:
+    """Read everything, in one process for the commands and one pass over the sysctls."""
+    commands = [*_IP_COMMANDS.values(), *_SAVE_COMMANDS, _NFT_COMMAND]
+    script = f"\necho '{_SEPARATOR}'\n".join(commands)
+    texts = host.run(script).stdout.split(f"{_SEPARATOR}\n")
+    parts: list[tuple[str, str]] = []
+    cleaners: list[Callable[[str], str]] = (
+        [canonical_json] * len(_IP_COMMANDS) + [clean_save] * len(_SAVE_COMMANDS) + [clean_ruleset]
+    )
+    for name, text, clean in zip([*_IP_COMMANDS, *_SAVE_COMMANDS, "nft"], texts, cleaners, strict=True):
+        parts.append((name, clean(text)))
+    parts.append(("sysctls", host.call(_read_sysctls)))
+    return Snapshot(tuple(parts))
+
+
+def canonical_json(text: str) -> str:
+    """One object a line, keys and lines sorted: the kernel's order of dumping is not state."""
+    objects = [item for item in json.loads(text or "[]") if item]
+    return "\n".join(sorted(json.dumps(item, sort_keys=True) for item in objects))
+
+
+def clean_save(text: str) -> str:
+    """iptables-save without comments, counters and tables in which there is nothing."""
+    tables: list[str] = []
+    current: list[str] = []
+    for line in text.splitlines():
+        if line.startswith("#"):
+            continue
+        current.append(re.sub(r" \[\d+:\d+\]$", "", line))
+        if line == "COMMIT":
+            if not all(entry[0] in "*C" or entry.endswith(" ACCEPT") for entry in current):
+                tables.append("\n".join(current))
+            current = []
+    return "\n".join(sorted(tables))
+
+
+def clean_ruleset(text: str) -> str:
+    """nft's ruleset without counters and tables that hold only base chains which accept everything."""
+    text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
+    tables = [table for table in re.split(r"(?m)^(?=table )", text) if table.startswith("table ")]
+    return "".join(sorted(table for table in tables if not _is_empty_table(table)))
+
+
+def _is_empty_table(table: str) -> bool:
+    body = table.splitlines()[1:]
+    harmless = re.compile(r"\s*(\}|chain \S+ \{|type \S+ hook .*policy accept;|)\s*")
+    return all(harmless.fullmatch(line) for line in body)
+
+
+def _read_sysctls() -> str:
+    lines = []
+    for root in _SYSCTL_ROOTS:
+        for path in sorted(Path("/proc/sys", root).glob("*/*")):
+            try:
+                lines.append(f"{path.relative_to('/proc/sys')} = {path.read_text().strip()}")
+            except OSError:
+                continue  # stable_secret cannot be read until it is set
+    for key in ("net/ipv4/ip_forward", "net/ipv4/vs/conntrack", "net/netfilter/nf_conntrack_tcp_loose"):
+        path = Path("/proc/sys", key)
+        if path.exists():
+            lines.append(f"{key} = {path.read_text().strip()}")
+    return "\n".join(lines)

@@ -1,0 +1,243 @@
+"""The world of the lab as data: hosts, segments, links, addresses, routes. Nothing here touches the machine.
+
+internet  203.0.113.0/24   router .1   poolrouter .2   outside .50
+lan       192.168.1.0/24   router .1   node1 .11   node2 .12   lan .50
+pool      1.2.3.0/24       poolrouter .1   onlink .50   node1, node2: eth0.100 without an address
+pods      10.112.N.10 (server) and .20 (client) behind node N, each in its own namespace behind a veth
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .options import LabOptions
+from .services import ADDRESS_SOCKET, PODS, POOL
+
+NODES = ("node1", "node2")
+CLIENTS = ("outside", "onlink", "lan", "node1", "node2", "pod1", "pod2")
+SWITCH = "switch"
+POD_GATEWAY = "169.254.1.1"
+POD_GATEWAY_MAC = "02:ee:ee:ee:ee:ee"
+POD_GATEWAY6 = "fe80::ee:eeff:feee:eeee"  # the link-local address that comes with that MAC
+
+
+@dataclass(frozen=True)
+class Link:
+    """A host's end of a cable into a segment's bridge. Addresses carry their prefix length."""
+
+    name: str
+    segment: str
+    mac: str
+    addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HostPlan:
+    """name: part of the namespace's name; commands: `ip` lines run in it once its links are there."""
+
+    name: str
+    links: tuple[Link, ...]
+    commands: tuple[str, ...] = ()
+    router: bool = False
+
+
+def mac(segment: int, number: int) -> str:
+    return f"02:00:00:00:{segment:02x}:{number:02x}"
+
+
+def _link(name: str, segment: str, number: int) -> Link:
+    index, prefix4, prefix6 = {
+        "lan": (1, "192.168.1.", "fd00:192:168:1::"),
+        "pool": (2, "1.2.3.", "fd00:1:2:3::"),
+        "internet": (3, "203.0.113.", "fd00:203:0:113::"),
+    }[segment]
+    return Link(name, segment, mac(index, number), (f"{prefix4}{number}/24", f"{prefix6}{number}/64"))
+
+
+def _node(number: int, options: LabOptions) -> HostPlan:
+    other = 3 - number
+    links = [_link("eth0", "lan", 10 + number)]
+    if options.pool_link and options.vlan == "veth" and not options.same_subnet:
+        own = (f"1.2.3.25{number}/32", f"fd00:1:2:3::25{number}/128") if options.vlan_address else ()
+        links.append(Link("eth0.100", "pool", mac(2, 10 + number), own))
+    commands = [
+        "route add default via 192.168.1.1",
+        "route add default via fd00:192:168:1::1",
+        f"route add 10.112.{other}.0/24 via 192.168.1.1{other}",
+        f"route add fd00:112:{other}::/64 via fd00:192:168:1::1{other}",
+    ]
+    for kind, last in (("server", 10), ("client", 20)):
+        commands += [
+            f"link set pod-{kind} up",
+            f"route add 10.112.{number}.{last} dev pod-{kind}",
+            f"route add fd00:112:{number}::{last} dev pod-{kind}",
+        ]
+    if options.address_socket and number == 1:
+        commands.append(f"address add {ADDRESS_SOCKET.address}/32 dev lo")
+    return HostPlan(f"node{number}", tuple(links), tuple(commands), router=True)
+
+
+def _pod(name: str, number: int, last: int) -> HostPlan:
+    """A pod has a /32 and a gateway that is only a neighbour entry, as Calico does it."""
+    return HostPlan(
+        name,
+        (),
+        (
+            "link set eth0 up",
+            f"address add 10.112.{number}.{last}/32 dev eth0",
+            f"address add fd00:112:{number}::{last}/128 dev eth0 nodad",
+            f"route add {POD_GATEWAY} dev eth0",
+            f"neighbour add {POD_GATEWAY} lladdr {POD_GATEWAY_MAC} dev eth0 nud permanent",
+            f"neighbour add {POD_GATEWAY6} lladdr {POD_GATEWAY_MAC} dev eth0 nud permanent",
+            f"route add default via {POD_GATEWAY} dev eth0",
+            f"route add default via {POD_GATEWAY6} dev eth0",
+        ),
+    )
+
+
+def hosts(options: LabOptions) -> list[HostPlan]:
+    """Every host of a lab with these options, without the switch."""
+    plans = [_node(1, options), _node(2, options)]
+    for number in (1, 2):
+        plans += [_pod(f"server{number}", number, 10), _pod(f"pod{number}", number, 20)]
+    to_default = ("route add default via 203.0.113.1", "route add default via fd00:203:0:113::1")
+    via_lan_router = ("route add default via 192.168.1.1", "route add default via fd00:192:168:1::1")
+    plans.append(HostPlan("lan", (_link("eth0", "lan", 50),), via_lan_router))
+    if options.same_subnet:
+        plans.append(HostPlan("router", (_link("lan", "lan", 1), _link("internet", "internet", 1)), router=True))
+        plans.append(HostPlan("outside", (_link("eth0", "internet", 50),), to_default))
+        return plans
+    to_pool = tuple(
+        f"route add {POOL[family]} via {gateway}"
+        for family, gateway in ((4, "203.0.113.2"), (6, "fd00:203:0:113::2"))
+    )
+    via_pool_router = ("route add default via 1.2.3.1", "route add default via fd00:1:2:3::1")
+    plans += [
+        HostPlan("router", (_link("lan", "lan", 1), _link("internet", "internet", 1)), to_pool, router=True),
+        HostPlan("poolrouter", (_link("pool", "pool", 1), _link("internet", "internet", 2)), to_default, router=True),
+        HostPlan("outside", (_link("eth0", "internet", 50),), to_default + to_pool),
+        HostPlan("onlink", (_link("eth0", "pool", 50),), via_pool_router),
+    ]
+    return plans
+
+
+def clients_of(options: LabOptions) -> tuple[str, ...]:
+    return tuple(name for name in CLIENTS if not (options.same_subnet and name == "onlink"))
+
+
+def node_macs(options: LabOptions) -> frozenset[str]:
+    """The MACs with which nodes send on the outer segments."""
+    return frozenset(mac(segment, 10 + number) for segment in (1, 2) for number in (1, 2))
+
+
+def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
+    """Starting values, all explicit: a new namespace inherits the host's. Set before any link exists, so that `default`
+    reaches every link made later."""
+    node = plan.name in NODES
+    reverse_path = options.rp_filter if node else int(options.strict_pool_router and plan.name == "poolrouter")
+    values: dict[str, str | int] = {"net/ipv4/ip_forward": int(plan.router)}
+    for scope in ("all", "default", "lo"):
+        four, six = f"net/ipv4/conf/{scope}", f"net/ipv6/conf/{scope}"
+        values |= {
+            f"{four}/rp_filter": reverse_path,
+            f"{four}/src_valid_mark": 0,
+            f"{four}/arp_ignore": 0,
+            f"{four}/arp_announce": 0,
+            f"{four}/arp_filter": 0,
+            f"{four}/send_redirects": 0,
+            f"{four}/accept_redirects": 0,
+            f"{four}/accept_local": 0,
+            f"{four}/route_localnet": 0,
+            f"{four}/proxy_arp": 0,
+            f"{six}/disable_ipv6": 0,
+            f"{six}/accept_dad": 0,
+            f"{six}/accept_redirects": 0,
+            f"{six}/forwarding": int(plan.router),
+            f"{six}/accept_ra": 1,
+        }
+    if plan.router:
+        values["net/ipv4/icmp_ratelimit"] = 0
+        values["net/ipv6/icmp/ratelimit"] = 0
+    if plan.name == "router":
+        values["net/netfilter/nf_conntrack_tcp_loose"] = 0
+    return values
+
+
+def firewall(plan: HostPlan, options: LabOptions) -> str | None:
+    """The host's own nft rules: the stateful default router, and the masquerading that a CNI does on a node."""
+    if plan.name == "router":
+        spoofed = (
+            ""
+            if options.same_subnet
+            else (f'iifname "lan" ip saddr {POOL[4]} drop\n iifname "lan" ip6 saddr {POOL[6]} drop\n')
+        )
+        return (
+            "table inet lab-router {\n chain forward {\n type filter hook forward priority 0; policy accept;\n"
+            f" {spoofed} ct state invalid drop\n }}\n}}\n"
+        )
+    if plan.name in NODES:
+        number = plan.name[-1]
+        return "".join(
+            f"table {family} lab-cni {{\n chain postrouting {{\n type nat hook postrouting priority 110; policy accept;\n"
+            f" {family} saddr {own} {family} daddr != {pods} masquerade\n }}\n}}\n"
+            for family, own, pods in (
+                ("ip", f"10.112.{number}.0/24", PODS[4]),
+                ("ip6", f"fd00:112:{number}::/64", PODS[6]),
+            )
+        )
+    return None
+
+
+def pod_veths(prefix: str) -> list[str]:
+    """`ip` lines, run in the host's namespace, that make the pods' veths directly between two namespaces."""
+    lines = []
+    for number in (1, 2):
+        for kind, pod in (("server", f"server{number}"), ("client", f"pod{number}")):
+            lines.append(
+                f"link add pod-{kind} netns {prefix}-node{number} address {POD_GATEWAY_MAC} type veth "
+                f"peer name eth0 netns {prefix}-{pod} address {mac(16 + number, 10 if kind == 'server' else 20)}"
+            )
+    return lines
+
+
+def cables(plans: list[HostPlan], prefix: str) -> list[str]:
+    """`ip` lines, run in the host's namespace, that plug every link of the hosts into the switch."""
+    return [
+        f"link add {link.name} netns {prefix}-{plan.name} address {link.mac} type veth "
+        f"peer name {port_of(plan, link)} netns {prefix}-{SWITCH}"
+        for plan in plans
+        for link in plan.links
+    ]
+
+
+def port_of(plan: HostPlan, link: Link) -> str:
+    """The name of the switch's end of a cable."""
+    return f"{plan.name}.{link.segment[:4]}"
+
+
+def bridges(plans: list[HostPlan], options: LabOptions) -> list[str]:
+    """`ip` lines, run in the switch, that join the ports of a segment."""
+    lines = ["link set lo up"]
+    for segment in ("lan", "pool", "internet"):
+        lines += [f"link add br-{segment} type bridge mcast_snooping 0 stp_state 0", f"link set br-{segment} up"]
+    for plan in plans:
+        for link in plan.links:
+            lines.append(f"link set {port_of(plan, link)} master br-{link.segment} up")
+            if options.vlan == "real" and plan.name in NODES and link.segment == "lan" and not options.same_subnet:
+                trunk = port_of(plan, link)
+                lines.append(f"link add link {trunk} name {plan.name}.100 type vlan id 100")
+                lines.append(f"link set {plan.name}.100 master br-pool up")
+    return lines
+
+
+def host_commands(plan: HostPlan) -> list[str]:
+    """`ip` lines, run in the host, that give its links their addresses, then the plan's own."""
+    lines = ["link set lo up"]
+    for link in plan.links:
+        lines.append(f"link set {link.name} up")
+        for address in link.addresses:
+            flags = (" nodad" if ":" in address else "") + (
+                " noprefixroute" if address.endswith(("/32", "/128")) else ""
+            )
+            lines.append(f"address add {address} dev {link.name}{flags}")
+    return [*lines, *plan.commands]
