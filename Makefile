@@ -45,7 +45,7 @@ lint: venv lint-style lint-types lint-changelog lint-ansible lint-docs lint-tarb
 
 .PHONY: lint-style
 lint-style: venv
-	@echo "== ruff"; ruff check --quiet .; ruff format --check --quiet .
+	@echo "== ruff"; ruff check --quiet --output-format concise .; ruff format --check --quiet .
 	@echo "== yamllint"; yamllint --strict .
 	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* tests/*/run 2>/dev/null)
 
@@ -60,7 +60,7 @@ lint-changelog: venv
 
 .PHONY: lint-ansible
 lint-ansible: venv
-	@echo "== ansible-lint"; ansible-lint --quiet --nocolor
+	@echo "== ansible-lint"; ansible-lint -q --nocolor
 
 .PHONY: lint-docs
 lint-docs: venv

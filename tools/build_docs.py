@@ -19,7 +19,7 @@ COLLECTION = "homeward.metallb_routing"
 
 #: label -> (page of Ansible's documentation, title); what antsibull-docs' pages refer to.
 LABELS = {
-    "ansible_collections.ansible.builtin.ping_module": ("collections/ansible/builtin/ping_module.html", "ping"),
+    "ansible_configuration_settings": ("reference_appendices/config.html", "Ansible Configuration Settings"),
 }
 
 
