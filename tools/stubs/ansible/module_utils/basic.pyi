@@ -5,7 +5,7 @@ from typing import Any, NoReturn
 def missing_required_lib(library: str, reason: str | None = None, url: str | None = None) -> str: ...
 
 class AnsibleModule:
-    params: dict[str, Any]
+    params: Mapping[str, Any]  # a dictionary, but one that our modules only read
     check_mode: bool
     tmpdir: str
     _diff: bool
