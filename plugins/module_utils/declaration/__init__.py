@@ -1,3 +1,46 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What the user declares: read, checked, and put into one canonical form. Pure: no node is looked at."""
+
+from __future__ import annotations
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import (
+    STATES,
+    argument_spec,
+    cluster_options,
+    pool_options,
+    settings_options,
+    vlan_options,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
+    CASES,
+    KUBE_PROXY_MODES,
+    RP_FILTERS,
+    VARIANTS,
+    Cluster,
+    Declaration,
+    Pool,
+    Settings,
+    Vlan,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.parse import parse_declaration
+
+__all__ = [
+    "CASES",
+    "KUBE_PROXY_MODES",
+    "RP_FILTERS",
+    "STATES",
+    "VARIANTS",
+    "Cluster",
+    "Declaration",
+    "Pool",
+    "Settings",
+    "Vlan",
+    "argument_spec",
+    "cluster_options",
+    "parse_declaration",
+    "pool_options",
+    "settings_options",
+    "vlan_options",
+]

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One entry of ``pools``: each option read by itself, then those that refer to each other compared."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.addresses import Purpose
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import pool_options
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.case_options import (
+    check_case_options,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.gateways import (
+    check_addresses,
+    check_gateways,
+    check_onlink_networks,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import CASES, RP_FILTERS, Pool
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.names import (
+    read_interface_name,
+    read_pool_name,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.networks import (
+    Span,
+    canonical_addresses,
+    canonical_networks,
+    parse_address_span,
+    read_spans,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.numbers import read_mark, read_table
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import PoolInput
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
+    is_unset,
+    read_boolean,
+    read_choice,
+    read_mapping,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.vlans import read_vlan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, IPV6
+
+_OPTIONS = frozenset(pool_options())
+
+_NETWORKS = Purpose("Give the addresses that MetalLB hands out and that clients can reach.")
+_ONLINK = Purpose("Give the networks that are attached to the interface; link-local ones always are.")
+# A router is often known by its link-local address, which is on the link by definition.
+_GATEWAYS = Purpose(
+    "Give the address of the router that clients' packets come from.", allowed=frozenset({(IPV6, "link-local")})
+)
+_ADDRESSES = Purpose("Give an address of the pool's network that only this node has.")
+# As sources these are what one wants to refuse. Not so IPv6's link-local ones: neighbours could no longer be found.
+_DENY = Purpose(
+    "Give the networks whose packets are to be refused on the interface.",
+    allowed=frozenset(
+        {
+            *((IPV4, name) for name in ("unspecified", "loopback", "link-local", "multicast", "reserved (class E)")),
+            *((IPV6, name) for name in ("loopback", "multicast")),
+        }
+    ),
+    shortest_length=1,
+)
+
+
+class _Reader:
+    """Reads the options of one pool, and remembers which of them were flawed."""
+
+    def __init__(self, problems: Problems, path: str, options: Mapping[str, Any]) -> None:
+        self._problems = problems
+        self._path = path
+        self._options = options
+        self.flawed: set[str] = set()
+
+    def value(self, name: str, default: Any, read: Callable[..., Any], *arguments: Any) -> Any:
+        """Return what ``read`` makes of the option, or the default where it is unset or flawed."""
+        value = self._options.get(name)
+        if is_unset(value):
+            return default
+        before = len(self._problems)
+        result = self._problems.attempt(default, read, f"{self._path}.{name}", value, *arguments)
+        self._note(name, before)
+        return result
+
+    def spans(self, name: str, purpose: Purpose, *, single: bool = False) -> tuple[Span, ...]:
+        """Return the entries of a list of networks, or of single addresses."""
+        value = self._options.get(name)
+        if value is None:
+            return ()
+        before = len(self._problems)
+        path = f"{self._path}.{name}"
+        if single:
+            spans = read_spans(self._problems, path, value, purpose, parse=parse_address_span)
+        else:
+            spans = read_spans(self._problems, path, value, purpose)
+        self._note(name, before)
+        return tuple(spans)
+
+    def require(self, name: str, what: str, *, found: Any) -> None:
+        """Note that a required option is missing, where it is neither found nor flawed."""
+        if not found and name not in self.flawed:
+            self._problems.add(f"{self._path}.{name}", f"{what} missing", f"Give {name}; every pool needs it.")
+            self.flawed.add(name)
+
+    def _note(self, name: str, before: int) -> None:
+        if len(self._problems) > before:
+            self.flawed.add(name)
+
+
+def read_pool(problems: Problems, path: str, value: Any, mark_mask: int) -> PoolInput | None:
+    """Return a pool as far as it can be read, or None where there is nothing to read.
+
+    :param mark_mask: 0 where it is not known.
+    """
+    options = problems.attempt(None, read_mapping, problems, path, value, _OPTIONS)
+    if options is None:
+        return None
+    read = _Reader(problems, path, options)
+    name = read.value("name", "", read_pool_name)
+    read.require("name", "the pool's name is", found=name)
+    networks = read.spans("networks", _NETWORKS)
+    read.require("networks", "the addresses that MetalLB hands out are", found=networks)
+    interface = read.value("interface", "", read_interface_name)
+    read.require("interface", "the interface that clients' packets come in by is", found=interface)
+    onlink_networks = read.spans("onlink_networks", _ONLINK)
+    gateways = read.spans("gateways", _GATEWAYS, single=True)
+    addresses = read.spans("addresses", _ADDRESSES, single=True)
+    deny = read.spans("deny", _DENY)
+    vlan = None
+    if options.get("vlan") is not None:
+        before_vlan = len(problems)
+        families = {span.family for span in networks}
+        vlan = read_vlan(problems, f"{path}.vlan", options["vlan"], interface, families)
+        if len(problems) > before_vlan:
+            read.flawed.add("vlan")
+    pool = Pool(
+        path=path,
+        name=name,
+        networks=canonical_networks(networks),
+        interface=interface,
+        onlink_networks=canonical_networks(onlink_networks),
+        vlan=vlan,
+        gateways=canonical_addresses(gateways),
+        addresses=canonical_addresses(addresses),
+        case=read.value("case", "auto", read_choice, CASES),
+        table=read.value("table", 0, read_table),
+        mark=read.value("mark", 0, read_mark, mark_mask),
+        deny=canonical_networks(deny),
+        dedicated=read.value("dedicated", None, read_boolean),
+        rp_filter=read.value("rp_filter", "auto", read_choice, RP_FILTERS),
+    )
+    entry = PoolInput(pool, networks, onlink_networks, gateways, addresses, deny, frozenset(read.flawed))
+    check_onlink_networks(problems, entry)
+    check_gateways(problems, entry)
+    check_addresses(problems, entry)
+    check_case_options(problems, entry)
+    return entry

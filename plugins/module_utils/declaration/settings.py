@@ -1,0 +1,134 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The numbers that are ours on a node: mark bits, rule priorities, tables, and the protocol that marks ownership."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Callable
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.limits import MAX_POOLS
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import VARIANTS, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
+    is_unset,
+    read_bounded,
+    read_choice,
+    read_integer,
+    shown,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+
+LARGEST_MARK = 0xFFFFFFFF
+LARGEST_TABLE = 0xFFFFFFFF
+
+#: Bits 14 and 15: "drop this" and "masquerade this".
+KUBE_PROXY_BITS = 0xC000
+
+_MARK_MASK_REMEDY = "Take one run of bits that nothing else on the nodes uses, as in 0x1f00 (bits 8 to 12)."
+
+_LOWEST_PRIORITY = 2000
+#: A rule made without a priority gets 32000 or less, so our 1,000 end before that.
+_HIGHEST_PRIORITY = 31000
+
+_OWNERS_OF_PROTOCOLS = {
+    8: "gated",
+    9: "the kernel, for router advertisements (ra)",
+    10: "mrt",
+    11: "zebra of FRR",
+    12: "BIRD, and Calico with it",
+    13: "dnrouted",
+    14: "XORP",
+    15: "Netsukuku (ntk)",
+    16: "DHCP clients",
+    17: "mrouted",
+    18: "keepalived",
+    42: "Babel daemons",
+    80: "Calico, for its tunnels",
+    84: "OVN",
+    99: "Open/R",
+    186: "BGP daemons",
+    187: "IS-IS daemons",
+    188: "OSPF daemons",
+    189: "RIP daemons",
+    190: "ripngd of FRR",
+    191: "nhrpd of FRR",
+    192: "EIGRP daemons",
+    193: "ldpd of FRR",
+    194: "sharpd of FRR",
+    195: "pbrd of FRR",
+    196: "staticd of FRR",
+    197: "fabricd of FRR",
+    198: "pathd of FRR",
+}
+
+
+def read_settings(problems: Problems, parameters: Mapping[str, Any]) -> Settings:
+    """Return the settings; what is unset or cannot be right has its default."""
+    defaults = Settings()
+
+    def setting(name: str, default: Any, read: Callable[..., Any], *arguments: Any) -> Any:
+        value = parameters.get(name)
+        return default if is_unset(value) else problems.attempt(default, read, name, value, *arguments)
+
+    return Settings(
+        mark_mask=setting("mark_mask", defaults.mark_mask, _read_mark_mask),
+        priority_base=setting("priority_base", defaults.priority_base, _read_priority_base),
+        table_base=setting("table_base", defaults.table_base, _read_table_base),
+        protocol=setting("protocol", defaults.protocol, _read_protocol),
+        iptables_variant=setting("iptables_variant", defaults.iptables_variant, read_choice, VARIANTS),
+    )
+
+
+def _read_mark_mask(path: str, value: Any) -> int:
+    mask = read_bounded(path, value, 1, LARGEST_MARK, _MARK_MASK_REMEDY)
+    lowest = mask & -mask
+    run = mask // lowest
+    if run & (run + 1):
+        raise InputError(
+            path,
+            f"{mask:#x} has gaps, but marks are counted up from its lowest bit to its highest",
+            _MARK_MASK_REMEDY,
+        )
+    if mask & KUBE_PROXY_BITS:
+        raise InputError(
+            path,
+            f"{mask:#x} holds {mask & KUBE_PROXY_BITS:#x}, kube-proxy's marks for packets to masquerade or drop",
+            _MARK_MASK_REMEDY,
+        )
+    return mask
+
+
+def _read_priority_base(path: str, value: Any) -> int:
+    remedy = f"Take a number from {_LOWEST_PRIORITY} to {_HIGHEST_PRIORITY}, or leave it out for {_LOWEST_PRIORITY}."
+    base = read_integer(path, value, remedy)
+    if base <= 0:
+        reason = "is not above 0, where the kernel's rule for local addresses stands"
+    elif base <= 1000:
+        reason = "comes at or before 1000, where VRFs (l3mdev), Calico (99) and Cilium (9-111) have their rules"
+    elif base < _LOWEST_PRIORITY:
+        reason = "comes before 2000, where AWS (512-1536) and Cilium's moved rule for local addresses may stand"
+    elif base > _HIGHEST_PRIORITY:
+        reason = "leaves no 1,000 priorities before 32000, where rules stand that were made without one"
+    else:
+        return base
+    raise InputError(path, f"{shown(base)} {reason}", remedy)
+
+
+def _read_table_base(path: str, value: Any) -> int:
+    remedy = "Take a number well away from the tables in use, or leave it out for 7701."
+    # From below 256 a count upwards would meet default, main and local, and at the end there must be room for all.
+    return read_bounded(path, value, 256, LARGEST_TABLE - MAX_POOLS, remedy)
+
+
+def _read_protocol(path: str, value: Any) -> int:
+    remedy = "Take a number from 5 to 255 that nothing else on the nodes uses, or leave it out for 77."
+    protocol = read_bounded(path, value, 0, 255, remedy)
+    if protocol < 5:
+        problem = f"{protocol} belongs to the kernel and to administrators, whose routes would count as ours"
+        raise InputError(path, problem, remedy)
+    if protocol in _OWNERS_OF_PROTOCOLS:
+        problem = f"{protocol} belongs to {_OWNERS_OF_PROTOCOLS[protocol]}, whose routes would count as ours"
+        raise InputError(path, problem, remedy)
+    return protocol

@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Compares what pools share on a node: interfaces, tables and marks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool, Vlan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import PoolInput
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
+
+#: What identifies a way home: the interface and the gateways on it.
+Way = tuple[str, tuple[str, ...]]
+
+
+def check_interfaces(problems: Problems, entries: Sequence[PoolInput]) -> None:
+    """Refuse pools of one interface that want it in different ways."""
+    for option in ("vlan", "dedicated", "rp_filter"):
+        first: dict[str, PoolInput] = {}
+        for entry in entries:
+            # A same_subnet pool may not declare a VLAN, so it does not contradict one.
+            silent = option == "vlan" and entry.pool.case == "same_subnet"
+            if silent or not entry.sound("interface", option):
+                continue
+            other = first.setdefault(entry.pool.interface, entry)
+            mine, theirs = getattr(entry.pool, option), getattr(other.pool, option)
+            if mine != theirs:
+                problem = (
+                    f"{_described(mine)} differs from {other.pool.path}.{option} ({_described(theirs)}),"
+                    f" but both pools are on interface {entry.pool.interface}"
+                )
+                problems.add(f"{entry.pool.path}.{option}", problem, f"Declare the same {option} in both.")
+
+
+def check_vlans(problems: Problems, entries: Sequence[PoolInput]) -> None:
+    """Refuse one VLAN as two links, and links that are below each other in a circle."""
+    first: dict[tuple[str, int], Pool] = {}
+    parents: dict[str, Pool] = {}
+    for entry in entries:
+        pool = entry.pool
+        if pool.vlan is None or not entry.sound("interface"):
+            continue
+        other = first.setdefault((pool.vlan.parent, pool.vlan.id), pool)
+        parents.setdefault(pool.interface, pool)
+        if other.interface != pool.interface:
+            problem = (
+                f"{pool.vlan.id} on {pool.vlan.parent} is interface {pool.interface} here and {other.interface} in"
+                f" {other.path}, but the kernel makes only one link for a VLAN"
+            )
+            problems.add(f"{pool.path}.vlan.id", problem, "Give both pools the same interface, or another id.")
+    _check_circles(problems, parents)
+
+
+def _check_circles(problems: Problems, pools: dict[str, Pool]) -> None:
+    """Follow each link down to one that no pool makes; each link is passed once."""
+    ended: set[str] = set()
+    for start in pools:
+        way: list[str] = []
+        link = start
+        while link in pools and link not in ended and link not in way:
+            way.append(link)
+            vlan = pools[link].vlan
+            link = vlan.parent if vlan else ""
+        if link in way:
+            circle = " on ".join([*way[way.index(link) :], link])
+            problem = f"the links are below each other in a circle ({circle})"
+            problems.add(
+                f"{pools[link].path}.vlan.parent", problem, "Give the lowest one a parent that is there already."
+            )
+        ended.update(way)
+
+
+def check_tables(problems: Problems, entries: Sequence[PoolInput]) -> None:
+    """Refuse one table for different ways home."""
+    first: dict[int, Pool] = {}
+    for entry in entries:
+        pool = entry.pool
+        if not (pool.table and entry.routes_by_gateway and entry.sound("interface", "gateways")):
+            continue
+        other = first.setdefault(pool.table, pool)
+        if _way(other) != _way(pool):
+            problem = (
+                f"{pool.table} is {other.path}.table already, for {_way_text(other)}, but this pool's replies go by"
+                f" {_way_text(pool)}, and a table has one default route"
+            )
+            problems.add(f"{pool.path}.table", problem, "Give each its own table, or leave table out.")
+
+
+def check_marks(problems: Problems, entries: Sequence[PoolInput], mark_mask: int) -> None:
+    """Refuse one mark for different tables, and more marks than the mask has values.
+
+    :param mark_mask: 0 where it is not known; the values are not counted then.
+    """
+    pools = [entry.pool for entry in entries if entry.routes_by_gateway]
+    owners: dict[int, Pool] = {}
+    for entry in entries:
+        pool = entry.pool
+        if not (pool.mark and entry.routes_by_gateway and entry.sound("interface", "gateways", "table")):
+            continue
+        owner = owners.setdefault(pool.mark, pool)
+        if _way(owner) != _way(pool):
+            problem = f"{pool.mark:#x} is {owner.path}.mark already, for {_way_text(owner)}, not for {_way_text(pool)}"
+        elif owner.table and pool.table and owner.table != pool.table:
+            problem = f"{pool.mark:#x} is {owner.path}.mark already, for table {owner.table}, not {pool.table}"
+        else:
+            # A pool without a table agrees with any; only one with a table can contradict the next.
+            owners[pool.mark] = owner if owner.table else pool
+            continue
+        problems.add(f"{pool.path}.mark", problem, "Give each its own mark, or leave mark out.")
+    if mark_mask:
+        _check_number_of_marks(problems, pools, mark_mask)
+
+
+def _check_number_of_marks(problems: Problems, pools: Sequence[Pool], mark_mask: int) -> None:
+    of_way: dict[Way, list[Pool]] = {}
+    for pool in pools:
+        of_way.setdefault(_way(pool), []).append(pool)
+    needed = sum(_marks_needed(sharing) for sharing in of_way.values())
+    values = mark_mask // (mark_mask & -mark_mask)
+    if needed > values:
+        bits = needed.bit_length()
+        problem = (
+            f"{mark_mask:#x} has {values} values, but the pools need {needed} marks,"
+            " one for each interface with its gateways and table"
+        )
+        remedy = (
+            f"Take a mark_mask of {bits} adjacent bits that nothing else uses, as {((1 << bits) - 1) << 16:#x} may be."
+        )
+        problems.add("mark_mask", problem, remedy)
+
+
+def _marks_needed(pools: Sequence[Pool]) -> int:
+    """Return how many marks the pools of one way need: those given, and one for each table that has none given."""
+    given = {pool.mark for pool in pools if pool.mark}
+    tables_with_mark = {pool.table for pool in pools if pool.mark}
+    tables_without = {pool.table for pool in pools if not pool.mark} - tables_with_mark
+    if given or len(tables_without) > 1:
+        # A pool with neither can join any of the others.
+        tables_without.discard(0)
+    return len(given) + len(tables_without)
+
+
+def _way(pool: Pool) -> Way:
+    return pool.interface, pool.gateways
+
+
+def _way_text(pool: Pool) -> str:
+    return f"{' and '.join(pool.gateways)} on {pool.interface}"
+
+
+def _described(value: Any) -> str:
+    if isinstance(value, Vlan):
+        mtu = f", mtu {value.mtu}" if value.mtu else ""
+        return f"parent {value.parent}, id {value.id}{mtu}"
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "none given" if value is None else str(value)

@@ -1,0 +1,136 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads single values: what Ansible hands over may be unset, of another type, or nonsense.
+
+Every reader takes the input's path first and raises :class:`InputError` with it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+
+# A number with a leading zero is octal to YAML 1.1 and decimal to Python, so it is no number here.
+_NUMBER = re.compile(r"-?(?:0[xX][0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,19})")
+_PLAIN = re.compile(r"[A-Za-z0-9._:/@%+-]{1,64}")
+_LONGEST_SHOWN = 64
+
+# What Ansible itself takes for a boolean.
+_TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
+_FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
+
+
+def is_unset(value: Any) -> bool:
+    """Whether nothing was given: None, or ``""``, which is what Ansible makes of None for a ``str`` option."""
+    return value is None or (isinstance(value, str) and not value.strip())
+
+
+def shown(value: Any) -> str:
+    """Return the value as it may stand in a message: short, printable, and quoted where it is not plain."""
+    if isinstance(value, str):
+        if _PLAIN.fullmatch(value):
+            return value
+        return ascii(value if len(value) <= _LONGEST_SHOWN else value[:_LONGEST_SHOWN] + "...")
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value) if value.bit_length() <= 64 else "a number of more than 64 bits"
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, Mapping):
+        return "a mapping"
+    return "a list" if isinstance(value, (list, tuple)) else "something else"
+
+
+def listed(words: Iterable[str], limit: int = 4) -> str:
+    """Return the words for a message, separated by commas; beyond the limit only how many more there are."""
+    every = list(words)
+    more = f" and {len(every) - limit} more" if len(every) > limit else ""
+    return ", ".join(every[:limit]) + more
+
+
+def read_text(path: str, value: Any) -> str:
+    """Return the value, which must be text."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (bool, int, float)):
+        raise InputError(path, f"{shown(value)} without quotes is no text to YAML", "Put it in quotes.")
+    raise InputError(path, f"{shown(value)} stands where text belongs", "Give one piece of text.")
+
+
+def read_integer(path: str, value: Any, remedy: str) -> int:
+    """Return a whole number, given as one or as text, decimal or hexadecimal after ``0x``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        return int(value.strip(), 0)
+    raise InputError(path, f"{shown(value)} is not a whole number (decimal, or hexadecimal after 0x)", remedy)
+
+
+def read_bounded(path: str, value: Any, low: int, high: int, remedy: str) -> int:
+    """Return a whole number from ``low`` to ``high``."""
+    number = read_integer(path, value, remedy)
+    if not low <= number <= high:
+        raise InputError(path, f"{shown(number)} is not between {low} and {high}", remedy)
+    return number
+
+
+def read_boolean(path: str, value: Any) -> bool:
+    """Return a boolean, given as one or as a word or number that Ansible takes for one."""
+    if isinstance(value, bool):
+        return value
+    word = value.strip().lower() if isinstance(value, str) else shown(value)
+    if word in _TRUE or word in _FALSE:
+        return word in _TRUE
+    raise InputError(path, f"{shown(value)} is neither true nor false", "Give true or false, or leave it out.")
+
+
+def read_choice(path: str, value: Any, choices: tuple[str, ...]) -> str:
+    """Return one of the choices."""
+    if isinstance(value, str) and value in choices:
+        return value
+    remedy = f"Give one of {', '.join(choices)}."
+    if value is False and "off" in choices:
+        remedy = f'Put "off" in quotes: without them YAML reads a boolean. {remedy}'
+    raise InputError(path, f"{shown(value)} is not one of the choices", remedy)
+
+
+def read_items(path: str, value: Any, limit: int) -> list[tuple[str, Any]]:
+    """Return the items of a list, each with its path; what is unset is left out but counted.
+
+    Text is split at its commas, as Ansible does for a list option.
+    """
+    if is_unset(value):
+        return []
+    items = value.split(",") if isinstance(value, str) else value
+    if not isinstance(items, (list, tuple)):
+        raise InputError(
+            path, f"{shown(value)} stands where a list belongs", "Give a list, in brackets or with dashes."
+        )
+    if len(items) > limit:
+        raise InputError(path, f"{len(items)} entries are more than the {limit} that are allowed", "Declare fewer.")
+    return [(f"{path}[{index}]", item) for index, item in enumerate(items) if not is_unset(item)]
+
+
+def read_mapping(problems: Problems, path: str, value: Any, options: frozenset[str]) -> Mapping[str, Any]:
+    """Return a mapping of options; each unknown option is noted as a problem of its own."""
+    if not isinstance(value, Mapping):
+        raise InputError(
+            path, f"{shown(value)} stands where a mapping belongs", f"Give a mapping with {', '.join(sorted(options))}."
+        )
+    if not options.issuperset(value):
+        for name in value:
+            if name not in options:
+                _note_unknown(problems, path, name, options)
+    return value
+
+
+def _note_unknown(problems: Problems, path: str, name: Any, options: frozenset[str]) -> None:
+    meant = [option for option in (f"{name}s", f"{name}es") if isinstance(name, str) and option in options]
+    remedy = f"Write {meant[0]}, a list." if meant else f"The options are {', '.join(sorted(options))}."
+    problems.add(f"{path}.{shown(name)}", "there is no such option", remedy)
