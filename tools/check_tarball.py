@@ -9,6 +9,7 @@ ansible-doc cannot read, shows here. A warning counts as a failure.
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -54,7 +55,9 @@ def run(arguments: list[str], collections: Path | None = None) -> str:
         environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
     done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
-    if done.returncode or "[WARNING]" in output or "[DEPRECATION WARNING]" in output:
+    # ansible-core 2.21 warns of the version of a collection inside itself; that is not about us.
+    warnings = [line for line in output.splitlines() if "WARNING]" in line and "/ansible/_internal/" not in line]
+    if done.returncode or warnings:
         raise CheckError(f"{' '.join(arguments)} ended with {done.returncode}:\n{output}")
     return done.stdout
 
@@ -96,10 +99,10 @@ def check_documentation(kind: str, names: list[str], collections: Path) -> None:
     """Ask ansible-doc for each of these modules or roles."""
     if not names:
         return
-    listed = run(["ansible-doc", "--type", kind, "--list", COLLECTION], collections)
+    listed = json.loads(run(["ansible-doc", "--type", kind, "--list", "--json", COLLECTION], collections))
     for name in names:
-        if f"{COLLECTION}.{name} " not in listed:
-            raise CheckError(f"ansible-doc does not list the {kind} {COLLECTION}.{name}:\n{listed}")
+        if f"{COLLECTION}.{name}" not in listed:
+            raise CheckError(f"ansible-doc does not list the {kind} {COLLECTION}.{name}, only {', '.join(listed)}")
     for name in names:
         text = run(["ansible-doc", "--type", kind, f"{COLLECTION}.{name}"], collections)
         if name not in text:
