@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import PROTOCOL_FILE, compile_node
@@ -22,6 +22,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out
 
 Result = dict[str, Any]
+ALL_KINDS = frozenset(part.name for part in fields(NodeState))
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,16 @@ class Run:
 
 @dataclass(frozen=True)
 class Scope:
-    """What of the node a module may know and change."""
+    """What of the node a module may know and change.
+
+    :param kinds: the fields of ``NodeState`` to read; the others stay empty, and so untouched.
+    """
 
     ownership: Ownership = field(default_factory=Ownership)
     iptables_variant: str = "auto"
     sysctls: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    kinds: frozenset[str] = ALL_KINDS
 
 
 def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
@@ -71,11 +76,18 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
 
     :param desire: what the node should have of ours, given what it has.
     """
-    node = read_node(scope.ownership, scope.iptables_variant, scope.sysctls, scope.files, run.pyroute2_path)
+    node = read_scope(scope, run)
     plan = make_plan(desire(node), node)
     if plan.steps and not run.check:
         carry_out(plan.steps, scope.ownership, run.pyroute2_path)
     return _result(plan, node, scope, run)
+
+
+def read_scope(scope: Scope, run: Run) -> Node:
+    """Return one read of what the scope names."""
+    return read_node(
+        scope.ownership, scope.iptables_variant, scope.sysctls, scope.files, scope.kinds, pyroute2_path=run.pyroute2_path
+    )
 
 
 def _result(plan: Plan, node: Node, scope: Scope, run: Run) -> Result:

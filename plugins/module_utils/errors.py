@@ -39,5 +39,9 @@ class NodeError(HomewardError):
     """The declaration is sound, but this node cannot carry it out (a missing program, kernel module, link, right)."""
 
 
+class Pyroute2Missing(NodeError):
+    """The node has no pyroute2 that is new enough; the controller can bring one."""
+
+
 class StepError(HomewardError):
     """A step of the plan failed; says which, why, and what became of the steps before it."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import shown
@@ -85,17 +86,22 @@ def parse_address(path: str, text: str, remedy: str) -> tuple[str, int, str]:
         )
     if len(text) > _LONGEST_ADDRESS:
         raise InputError(path, f"{shown(text)} is too long for an address", remedy)
+    if ":" not in text and _LEADING_ZERO.search(text):
+        problem = f"{shown(text)} has a leading zero, which some programs read as octal"
+        raise InputError(path, problem, "Leave out the zero.")
     try:
-        if ":" in text:
-            address = ipaddress.IPv6Address(text)
-            return IPV6, int(address), str(address)
-        if _LEADING_ZERO.search(text):
-            raise InputError(
-                path, f"{shown(text)} has a leading zero, which some programs read as octal", "Leave out the zero."
-            )
-        return IPV4, int(ipaddress.IPv4Address(text)), text
+        return _address(text)
     except ValueError:
         raise InputError(path, f"{shown(text)} is neither an IPv4 nor an IPv6 address", remedy) from None
+
+
+# Many pools name the same gateways, on-link networks and denied sources; each is taken apart once.
+@lru_cache(maxsize=4096)
+def _address(text: str) -> tuple[str, int, str]:
+    if ":" in text:
+        address = ipaddress.IPv6Address(text)
+        return IPV6, int(address), str(address)
+    return IPV4, int(ipaddress.IPv4Address(text)), text
 
 
 def address_text(family: str, number: int) -> str:

@@ -164,24 +164,32 @@ def read_spans(
 ) -> list[Span]:
     """Return the entries of a list in the order of the input; those that cannot be right are noted and left out."""
     spans = []
+    count = 0
     nothing: list[tuple[str, Any]] = []
     for item_path, item in problems.attempt(nothing, read_items, path, value, limit):
-        span = problems.attempt(None, parse, item_path, item, purpose)
-        if span is not None:
+        try:
+            span = parse(item_path, item, purpose)
+        except InputError as error:
+            problems.note(error)
+        else:
             spans.append(span)
-    count = sum(len(span.networks) for span in spans)
+            count += len(span.networks)
     if count > limit:
         problems.add(path, f"it comes to {count} networks, more than the {limit} that are allowed", "Declare fewer.")
     return spans
 
 
-def canonical_networks(spans: Iterable[Span]) -> tuple[str, ...]:
+def canonical_networks(spans: Sequence[Span]) -> tuple[str, ...]:
     """Return the networks of the spans: IPv4 first, then by address."""
+    if len(spans) < 2:
+        return spans[0].networks if spans else ()
     return tuple(network for span in sorted(spans) for network in span.networks)
 
 
-def canonical_addresses(spans: Iterable[Span]) -> tuple[str, ...]:
+def canonical_addresses(spans: Sequence[Span]) -> tuple[str, ...]:
     """Return the addresses of the spans without length and without repetition: IPv4 first, then by address."""
+    if len(spans) < 2:
+        return (spans[0].text,) if spans else ()
     return tuple(dict.fromkeys(span.text for span in sorted(spans)))
 
 

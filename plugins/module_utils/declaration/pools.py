@@ -28,6 +28,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     canonical_addresses,
     canonical_networks,
     parse_address_span,
+    parse_span,
     read_spans,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.numbers import read_mark, read_table
@@ -40,6 +41,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     read_mapping,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.vlans import read_vlan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, IPV6
 
 _OPTIONS = frozenset(pool_options())
@@ -78,10 +80,12 @@ class _Reader:
         value = self._options.get(name)
         if is_unset(value):
             return default
-        before = len(self._problems)
-        result = self._problems.attempt(default, read, f"{self._path}.{name}", value, *arguments)
-        self._note(name, before)
-        return result
+        try:
+            return read(f"{self._path}.{name}", value, *arguments)
+        except InputError as error:
+            self._problems.note(error)
+            self.flawed.add(name)
+            return default
 
     def spans(self, name: str, purpose: Purpose, *, single: bool = False) -> tuple[Span, ...]:
         """Return the entries of a list of networks, or of single addresses."""
@@ -89,22 +93,16 @@ class _Reader:
         if value is None:
             return ()
         before = len(self._problems)
-        path = f"{self._path}.{name}"
-        if single:
-            spans = read_spans(self._problems, path, value, purpose, parse=parse_address_span)
-        else:
-            spans = read_spans(self._problems, path, value, purpose)
-        self._note(name, before)
+        parse = parse_address_span if single else parse_span
+        spans = read_spans(self._problems, f"{self._path}.{name}", value, purpose, parse=parse)
+        if len(self._problems) > before:
+            self.flawed.add(name)
         return tuple(spans)
 
     def require(self, name: str, what: str, *, found: Any) -> None:
         """Note that a required option is missing, where it is neither found nor flawed."""
         if not found and name not in self.flawed:
             self._problems.add(f"{self._path}.{name}", f"{what} missing", f"Give {name}; every pool needs it.")
-            self.flawed.add(name)
-
-    def _note(self, name: str, before: int) -> None:
-        if len(self._problems) > before:
             self.flawed.add(name)
 
 

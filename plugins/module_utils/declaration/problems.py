@@ -23,14 +23,18 @@ class Problems:
 
     def add(self, path: str, problem: str, remedy: str) -> None:
         """Note an error; the parameters are those of :class:`InputError`."""
-        self._errors.append(InputError(path, problem, remedy))
+        self.note(InputError(path, problem, remedy))
+
+    def note(self, error: InputError) -> None:
+        """Note an error that a reader raised."""
+        self._errors.append(error)
 
     def attempt(self, default: T, read: Callable[..., T], *arguments: object) -> T:
         """Return what ``read`` makes of the arguments; where it refuses them, note why and return ``default``."""
         try:
             return read(*arguments)
         except InputError as error:
-            self._errors.append(error)
+            self.note(error)
             return default
 
     def concern(self, path: str) -> bool:

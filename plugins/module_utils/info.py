@@ -1,0 +1,43 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A node as plain data, for the module routing_info."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, Scope, read_scope
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership
+
+
+def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
+    """Return what the node has of ours and what decides its case; changes nothing."""
+    scope = Scope(Ownership(protocol=parameters["protocol"]), parameters["iptables_variant"])
+    node = read_scope(scope, run)
+    owned = node.owned
+    chains = [
+        {"variant": chains.variant, **asdict(chain)}
+        for chains in sorted(owned.chains, key=lambda item: item.key)
+        for chain in sorted(chains.chains)
+    ]
+    return {
+        "changed": False,
+        "links": _plain(owned.links),
+        "addresses": _plain(owned.addresses),
+        "sysctls": [{**item, "original": node.originals.get(item["name"], "")} for item in _plain(owned.sysctls)],
+        "routes": _plain(owned.routes),
+        "rules": _plain(owned.rules),
+        "chains": chains,
+        "kube_proxy": asdict(node.kube_proxy),
+        "iptables_variant": node.variant,
+        "ssh_peer": node.ssh_peer,
+        "ssh_interface": node.ssh_interface,
+        "api_servers": list(node.api_servers),
+    }
+
+
+def _plain(items: Iterable[Any]) -> list[dict[str, Any]]:
+    return [asdict(item) for item in sorted(items)]

@@ -1,0 +1,46 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Between AnsibleModule and the engine: how a module was called, and errors made into its failure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import (
+    HomewardError,
+    InputErrors,
+    Pyroute2Missing,
+)
+
+DEFAULT_PYROUTE2_PATH = "/var/lib/homeward.metallb_routing/python"
+PYROUTE2_MISSING = "pyroute2_missing"
+
+
+class Module(Protocol):
+    """What is needed of an AnsibleModule."""
+
+    params: Mapping[str, Any]
+    check_mode: bool
+    _diff: bool
+
+    def exit_json(self, **result: Any) -> Any: ...
+
+    def fail_json(self, msg: str, **result: Any) -> Any: ...
+
+
+def run_module(module: Module, flow: Callable[[Mapping[str, Any], Run], Result]) -> None:
+    """Call ``flow`` with the module's parameters, and leave through ``exit_json`` or ``fail_json``."""
+    run = Run(module.check_mode, module._diff, module.params.get("pyroute2_path") or DEFAULT_PYROUTE2_PATH)
+    try:
+        result = flow(module.params, run)
+    except Pyroute2Missing as error:
+        module.fail_json(msg=str(error), **{PYROUTE2_MISSING: True, "pyroute2_path": run.pyroute2_path})
+    except InputErrors as several:
+        module.fail_json(msg=str(several), errors=[{"path": error.path, "message": str(error)} for error in several.errors])
+    except HomewardError as error:
+        module.fail_json(msg=str(error))
+    else:
+        module.exit_json(**result)

@@ -1,0 +1,88 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The same engine for one kind of object: what the modules ip_links, ip_routes, ip_rules and iptables_chains call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import objects
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, Scope, converge
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Node, NodeState, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
+
+Parameters = Mapping[str, Any]
+
+
+def converge_links(parameters: Parameters, run: Run) -> Result:
+    """Make or remove links that carry the alias ``owner``."""
+    wanted = objects.parse_all("links", parameters["links"], objects.link)
+    return _converge_kind("links", wanted, Ownership(alias=parameters["owner"]), parameters, run)
+
+
+def converge_routes(parameters: Parameters, run: Run) -> Result:
+    """Make or remove routes of the protocol number."""
+    wanted = objects.parse_all("routes", parameters["routes"], objects.route)
+    return _converge_kind("routes", wanted, Ownership(protocol=parameters["protocol"]), parameters, run)
+
+
+def converge_rules(parameters: Parameters, run: Run) -> Result:
+    """Make or remove rules of the protocol number."""
+    wanted = objects.parse_all("rules", parameters["rules"], objects.rule)
+    return _converge_kind("rules", wanted, Ownership(protocol=parameters["protocol"]), parameters, run)
+
+
+def _converge_kind(kind: str, wanted: Iterable[Any], ownership: Ownership, parameters: Parameters, run: Run) -> Result:
+    by_key = _unique(kind, tuple(wanted))
+
+    def desire(node: Node) -> NodeState:
+        owned = getattr(node.owned, kind)
+        return replace(node.owned, **{kind: frozenset(_merge(owned, by_key, parameters))})
+
+    return converge(Scope(ownership, kinds=frozenset({kind})), desire, run)
+
+
+def _unique(kind: str, wanted: tuple[Any, ...]) -> dict[Any, Any]:
+    """Return the objects by key; two that differ but have one key contradict each other."""
+    by_key: dict[Any, Any] = {}
+    for number, item in enumerate(wanted):
+        if by_key.setdefault(item.key, item) != item:
+            raise InputError(f"{kind}[{number}]", f"{item} contradicts {by_key[item.key]}", "Declare one of them.")
+    return by_key
+
+
+def _merge(owned: Iterable[Any], wanted: Mapping[Any, Any], parameters: Parameters) -> Iterable[Any]:
+    """Return what should be there: with purge exactly what is wanted, otherwise what is ours with the wanted changed."""
+    kept = () if parameters.get("purge") else tuple(item for item in owned if item.key not in wanted)
+    return kept if parameters["state"] == "absent" else (*kept, *wanted.values())
+
+
+def converge_chains(parameters: Parameters, run: Run) -> Result:
+    """Make or remove chains whose names begin with ``prefix``."""
+    prefix = parameters["prefix"]
+    ownership = Ownership(chain_prefix=prefix, comment=parameters["comment"])
+    parse: Callable[[Any, str], Chain] = lambda options, path: objects.chain(options, path, prefix)  # noqa: E731
+    wanted = _unique("chains", objects.parse_all("chains", parameters["chains"], parse))
+
+    def desire(node: Node) -> NodeState:
+        owned = {item.key: item for item in node.owned.chains}
+        sets = {family: owned.get((node.variant, family), ChainSet(node.variant, family)) for family in FAMILIES}
+        canonical = normalise(tuple(wanted.values()), node.variant, sets.values(), ownership)
+        chains = {item.key: item for item in canonical}
+        merged = {
+            family: ChainSet(
+                node.variant,
+                family,
+                frozenset(_merge(present.chains, {key: item for key, item in chains.items() if key[0] == family}, parameters)),
+            )
+            for family, present in sets.items()
+        }
+        elsewhere = (item for item in node.owned.chains if item.variant != node.variant)
+        return replace(node.owned, chains=frozenset((*merged.values(), *elsewhere)))
+
+    return converge(Scope(ownership, parameters["iptables_variant"], kinds=frozenset({"chains"})), desire, run)

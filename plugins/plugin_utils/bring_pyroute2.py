@@ -1,0 +1,97 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Run a module, and bring it the controller's pyroute2 where the node has none that is new enough.
+
+Nothing is asked of a node beforehand, so one that has pyroute2 costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import io
+import os
+import tarfile
+import tempfile
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+MISSING = "pyroute2_missing"
+
+
+class BringPyroute2(ActionBase):
+    """Base of the action plugins of all modules that need pyroute2."""
+
+    TRANSFERS_FILES = True
+    _supports_check_mode = True
+    _supports_diff = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module; where it misses pyroute2, bring a copy and run it once more."""
+        super().run(tmp, task_vars)
+        result: dict[str, Any] = self._execute_module(task_vars=task_vars)
+        if not result.pop(MISSING, False):
+            return result
+        arguments = dict(self._task.args)
+        # In check mode the copy goes where Ansible keeps what it removes itself after the task.
+        directory = self._temporary_directory() if self._task.check_mode else str(result.pop("pyroute2_path"))
+        self._bring(directory, task_vars)
+        result = self._execute_module(module_args={**arguments, "pyroute2_path": directory}, task_vars=task_vars)
+        result.pop(MISSING, None)
+        return result
+
+    def _temporary_directory(self) -> str:
+        shell = self._connection._shell
+        if not shell.tmpdir:
+            self._make_tmp_path()
+        return str(shell.join_path(shell.tmpdir, "pyroute2"))
+
+    def _bring(self, directory: str, task_vars: dict[str, Any] | None) -> None:
+        """Unpack the controller's copy below ``directory`` on the node."""
+        with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
+            archive.write(pack_pyroute2())
+            archive.flush()
+            made = self._execute_module(
+                module_name="ansible.builtin.file",
+                module_args={"path": directory, "state": "directory", "mode": "0755"},
+                task_vars=task_vars,
+            )
+            self._expect(made, f"make the directory {directory}")
+            shell = self._connection._shell
+            if not shell.tmpdir:
+                self._make_tmp_path()
+            remote = self._transfer_file(archive.name, shell.join_path(shell.tmpdir, "pyroute2.tar.gz"))
+            self._fixup_perms2((shell.tmpdir, remote))
+            unpacked = self._low_level_execute_command(
+                f"tar -xzf {shell.quote(remote)} -C {shell.quote(directory)} && rm -f {shell.quote(remote)}"
+            )
+            self._expect({"failed": unpacked["rc"] != 0, "msg": unpacked["stderr"]}, f"unpack it in {directory}")
+
+    @staticmethod
+    def _expect(result: dict[str, Any], what: str) -> None:
+        if result.get("failed"):
+            raise AnsibleActionFail(f"The controller's copy of pyroute2 was to be brought, but the node could not {what}: {result.get('msg')}")
+
+
+def pack_pyroute2() -> bytes:
+    """Return the controller's pyroute2 as a gzipped tar archive, without what was compiled for this Python alone."""
+    found = importlib.util.find_spec("pyroute2")
+    if found is None or not found.submodule_search_locations:
+        raise AnsibleActionFail(
+            "The node has no pyroute2 >= 0.7.2, and neither has the controller, which could bring it."
+            " Install it beside ansible-core (pip install pyroute2) or on the node (python3-pyroute2)."
+        )
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as archive:
+        archive.add(os.fspath(found.submodule_search_locations[0]), arcname="pyroute2", filter=_portable)
+    return buffer.getvalue()
+
+
+def _portable(member: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    if "__pycache__" in member.name.split("/"):
+        return None
+    member.uid = member.gid = 0
+    member.uname = member.gname = "root"
+    return member

@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which case a pool is, which mark and table it gets, and that both stay."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Route, Rule
+from tests.unit.nodes import after, cluster_node, declaration, pool
+
+INSIDE = {"networks": ("192.168.1.240/28",), "interface": "eth0", "gateways": ()}
+ATTACHED = Route("ipv4", 254, "1.2.3.0/24", interface="eth0.100")
+
+
+def with_route(route: Route) -> Node:
+    node = cluster_node()
+    return replace(node, foreign_routes=node.foreign_routes | {route})
+
+
+@pytest.mark.parametrize(
+    ("changes", "node", "case"),
+    [
+        (INSIDE, cluster_node(), "same_subnet"),
+        ({**INSIDE, "gateways": ("192.168.1.1",)}, cluster_node(), "same_subnet"),
+        ({**INSIDE, "gateways": ("192.168.1.2",)}, cluster_node(), "policy_routing"),
+        ({"gateways": ()}, cluster_node(), "onlink_route"),
+        ({"gateways": ()}, with_route(ATTACHED), "same_subnet"),
+        ({}, cluster_node(), "policy_routing"),
+        ({}, with_route(ATTACHED), "policy_routing"),
+        ({"case": "source_routing"}, cluster_node(), "source_routing"),
+        ({"networks": ("fd00:1::/64",), "gateways": ("fd00:1::1",)}, cluster_node(), "policy_routing"),
+        ({"networks": ("fd00:192:168:1::100/120",), "interface": "eth0", "gateways": ()}, cluster_node(), "same_subnet"),
+    ],
+)
+def test_the_case_follows_from_the_node(changes: dict[str, Any], node: Node, case: str) -> None:
+    (choice,) = compile_node(declaration(pool(**changes)), node).choices
+    assert choice.case == case
+    assert choice.reason
+
+
+@pytest.mark.parametrize(
+    ("changes", "path", "words"),
+    [
+        ({"case": "same_subnet", "gateways": ()}, "pools[0].case", "Use case: onlink_route"),
+        ({**INSIDE, "case": "onlink_route"}, "pools[0].case", "Use case: same_subnet"),
+        ({**INSIDE, "interface": "eth1"}, "pools[0].interface", "is attached to eth0 on this node, not to eth1"),
+    ],
+)
+def test_a_case_that_does_not_fit_names_the_one_that_does(changes: dict[str, Any], path: str, words: str) -> None:
+    with pytest.raises(InputErrors) as caught:
+        compile_node(declaration(pool(**changes)), cluster_node())
+    assert caught.value.errors[0].path == path
+    assert words in str(caught.value)
+
+
+def marks(wanted: Declaration, node: Node) -> dict[str, tuple[int, int]]:
+    groups = compile_node(wanted, node).groups
+    return {item.name: (group.mark, group.table) for group in groups for item in group.pools}
+
+
+def reach(wanted: Declaration, node: Node) -> Node:
+    return after(make_plan(compile_node(wanted, node).state, node).steps, node)
+
+
+A = pool("a", networks=("10.1.0.0/24",), gateways=("10.1.0.1",))
+B = pool("b", networks=("10.2.0.0/24",), gateways=("10.2.0.1",))
+C = pool("c", networks=("10.3.0.0/24",), gateways=("10.3.0.1",), interface="eth1")
+
+
+def test_pools_behind_one_gateway_share_mark_and_table() -> None:
+    both = marks(declaration(A, replace(A, name="a2", networks=("10.1.0.0/28",))), cluster_node())
+    assert both == {"a": (0x100, 7701), "a2": (0x100, 7701)}
+
+
+def test_every_gateway_has_its_own_mark_and_table() -> None:
+    assert marks(declaration(A, B, C), cluster_node()) == {"a": (0x100, 7701), "b": (0x200, 7702), "c": (0x300, 7703)}
+
+
+def test_a_mark_stays_with_its_gateway_when_others_come_and_go() -> None:
+    node = reach(declaration(A, B, C), cluster_node())
+    node = reach(declaration(B, C), node)
+    assert marks(declaration(C, A, B), node) == {"a": (0x100, 7701), "b": (0x200, 7702), "c": (0x300, 7703)}
+    assert marks(declaration(C), node) == {"c": (0x300, 7703)}
+
+
+def test_a_mark_stays_when_a_link_lost_its_routes() -> None:
+    node = reach(declaration(A, C), cluster_node())
+    node = replace(node, owned=replace(node.owned, routes=frozenset()))
+    assert marks(declaration(C), node) == {"c": (0x200, 7702)}
+
+
+def test_a_table_stays_without_a_mark_under_ipvs() -> None:
+    ipvs = replace(declaration().cluster, kube_proxy_mode="ipvs")
+    first = declaration(replace(A, case="source_routing"), replace(C, case="source_routing"), cluster=ipvs)
+    node = reach(first, cluster_node())
+    assert not any(rule.fwmask for rule in node.owned.rules)
+    assert marks(declaration(replace(C, case="source_routing"), cluster=ipvs), node) == {"c": (0x200, 7702)}
+
+
+def test_declared_marks_and_tables_are_used_and_not_given_again() -> None:
+    found = marks(declaration(A, replace(B, mark=0x100, table=100)), cluster_node())
+    assert found == {"a": (0x200, 7702), "b": (0x100, 100)}
+
+
+def test_more_gateways_than_the_mask_has_values_are_refused() -> None:
+    narrow = Settings(mark_mask=0x100)
+    with pytest.raises(InputError, match="room for 1 gateways, and 2 are declared"):
+        compile_node(declaration(A, B, settings=narrow), cluster_node())
+
+
+def test_a_table_with_routes_of_others_is_refused() -> None:
+    node = with_route(Route("ipv4", 100, "0.0.0.0/0", gateway="192.168.1.9", interface="eth0"))
+    with pytest.raises(InputErrors, match="table 100 holds routes that are not ours: default via 192.168.1.9"):
+        compile_node(declaration(replace(A, table=100)), node)
+
+
+def test_the_same_declaration_compiles_to_the_same_state() -> None:
+    wanted = declaration(A, B, C)
+    assert compile_node(wanted, cluster_node()) == compile_node(wanted, cluster_node())
+
+
+def test_rules_stay_in_our_thousand_priorities() -> None:
+    rules = compile_node(declaration(A, replace(C, case="source_routing")), cluster_node()).state.rules
+    assert rules
+    assert all(2000 <= rule.priority <= 2999 for rule in rules)
+
+
+def test_unmarked_packets_skip_all_rules_of_the_recipe() -> None:
+    rules = compile_node(declaration(A, C), cluster_node()).state.rules
+    first = min(rule.priority for rule in rules if rule.family == "ipv4")
+    assert Rule("ipv4", first, action="goto", goto=2999, fwmark=0, fwmask=0x1F00) in rules
+    assert all(rule.fwmask == 0x1F00 for rule in rules if rule.action != "nop")

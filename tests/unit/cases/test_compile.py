@@ -1,0 +1,331 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What each case compiles to, and what is refused because of the node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Declaration, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Chain, KubeProxy, Link, Node, NodeState, Route, Rule
+from tests.unit.nodes import cluster_node, declaration, pool, vlan
+
+
+def chains_of(state: NodeState, family: str, table: str) -> dict[str, Chain]:
+    chains = (chain for chains in state.chains if chains.family == family for chain in chains.chains)
+    return {chain.name: chain for chain in chains if chain.table == table}
+
+
+def sysctls_of(state: NodeState) -> dict[str, str]:
+    return {item.name: item.value for item in state.sysctls}
+
+
+def compiled(*pools: Any, node: Node | None = None, **changes: Any) -> NodeState:
+    return compile_node(declaration(*pools, **changes), node or cluster_node()).state
+
+
+IPVS = Cluster(pod_networks=("10.112.0.0/12",), kube_proxy_mode="ipvs")
+SAME = {"networks": ("192.168.1.240/28",), "interface": "eth0", "gateways": ()}
+
+
+def test_same_subnet_needs_nothing() -> None:
+    state = compiled(pool(**SAME))
+    assert not (state.links or state.addresses or state.routes or state.rules or state.sysctls)
+    assert not any(chains.chains for chains in state.chains)
+
+
+def test_same_subnet_sets_strict_arp_for_ipvs() -> None:
+    assert sysctls_of(compiled(pool(**SAME), cluster=IPVS)) == {
+        "net/ipv4/conf/all/arp_ignore": "1",
+        "net/ipv4/conf/all/arp_announce": "2",
+    }
+
+
+def test_onlink_route_is_the_articles_route() -> None:
+    state = compiled(pool(gateways=(), onlink_networks=("1.2.4.0/24",)))
+    assert state.routes == {
+        Route("ipv4", 254, "1.2.3.0/24", interface="eth0.100"),
+        Route("ipv4", 254, "1.2.4.0/24", interface="eth0.100"),
+    }
+    assert not state.rules
+
+
+def test_source_routing_under_ipvs_is_the_articles_table_and_rule() -> None:
+    state = compiled(pool(case="source_routing", table=100), cluster=IPVS)
+    assert Route("ipv4", 100, "1.2.3.0/24", interface="eth0.100") in state.routes
+    assert Route("ipv4", 100, "0.0.0.0/0", gateway="1.2.3.1", interface="eth0.100") in state.routes
+    assert state.rules == {
+        Rule("ipv4", 2100, table=254, source="1.2.3.0/24", destination="10.112.0.0/12"),
+        Rule("ipv4", 2200, table=100, source="1.2.3.0/24"),
+    }
+    assert not chains_of(state, "ipv4", "mangle")
+
+
+def test_source_routing_elsewhere_marks_and_filters_nothing() -> None:
+    state = compiled(pool(case="source_routing"))
+    assert "HOMEWARD-0x100" in chains_of(state, "ipv4", "mangle")
+    assert not chains_of(state, "ipv4", "raw")
+
+
+def test_source_routing_drops_what_the_pool_denies() -> None:
+    raw = chains_of(compiled(pool(case="source_routing", deny=("192.168.1.0/24",))), "ipv4", "raw")
+    assert raw["HOMEWARD-IN-eth0.100"].rules == ("-s 192.168.1.0/24 -d 1.2.3.0/24 -j DROP",)
+
+
+def test_policy_routing_is_the_recipe() -> None:
+    state = compiled(pool())
+    assert state.routes == {
+        Route("ipv4", 7701, "1.2.3.0/24", interface="eth0.100"),
+        Route("ipv4", 7701, "0.0.0.0/0", gateway="1.2.3.1", interface="eth0.100"),
+        Route("ipv4", 7701, "0.0.0.0/0", metric=4294967294, type="unreachable"),
+    }
+    mark = {"fwmark": 0x100, "fwmask": 0x1F00}
+    assert state.rules == {
+        Rule("ipv4", 2500, action="goto", goto=2999, fwmask=0x1F00),
+        Rule("ipv4", 2600, action="blackhole", destination="1.2.3.0/24", iif="eth0.100", **mark),
+        Rule("ipv4", 2700, table=254, iif="eth0.100", **mark),
+        Rule("ipv4", 2800, table=7701, **mark),
+        Rule("ipv4", 2999, action="nop"),
+    }
+    mangle = chains_of(state, "ipv4", "mangle")
+    assert mangle["HOMEWARD-PREROUTING"].rules == (
+        "-i eth0.100 -j HOMEWARD-IN-eth0.100",
+        "-m connmark ! --mark 0x0/0x1f00 -j CONNMARK --restore-mark --nfmask 0x1f00 --ctmask 0x1f00",
+    )
+    assert mangle["HOMEWARD-IN-eth0.100"].rules == ("-d 1.2.3.0/24 -g HOMEWARD-0x100",)
+    assert {chain.hook for chain in mangle.values()} == {"", "PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}
+    assert sysctls_of(state) == {
+        "net/ipv4/conf/eth0.100/rp_filter": "1",
+        "net/ipv4/conf/eth0.100/src_valid_mark": "1",
+    }
+
+
+def test_a_dedicated_interface_drops_what_is_not_for_the_pool() -> None:
+    raw = chains_of(compiled(pool(deny=("192.168.1.0/24",))), "ipv4", "raw")
+    assert raw["HOMEWARD-IN-eth0.100"].rules == (
+        "-s 192.168.1.0/24 -j DROP",
+        "-d 1.2.3.0/24 -g HOMEWARD-FORGED",
+        "-j DROP",
+    )
+    assert raw["HOMEWARD-FORGED"].rules == (
+        "-s 10.112.0.0/12 -j DROP",
+        "-s 10.96.0.0/12 -j DROP",
+        "-s 192.168.1.11/32 -j DROP",
+        "-s 192.168.1.12/32 -j DROP",
+    )
+
+
+def test_ipv6_keeps_its_neighbours_before_anything_is_dropped() -> None:
+    raw = chains_of(compiled(pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",))), "ipv6", "raw")
+    rules = raw["HOMEWARD-IN-eth0.100"].rules
+    assert rules[-1] == "-j DROP"
+    assert rules[1] == "-p ipv6-icmp -m icmp6 --icmpv6-type 133 -j RETURN"
+    assert rules.index("-s fe80::/10 -d fe80::/10 -j RETURN") < rules.index("-d fd00:1::/64 -g HOMEWARD-FORGED")
+
+
+SHARED = {"interface": "eth0", "networks": ("1.2.3.0/24",), "gateways": ("1.2.3.1",)}
+
+
+def test_a_shared_interface_loses_only_what_is_forged_or_denied() -> None:
+    state = compiled(pool(**SHARED, deny=("192.168.1.0/24",)))
+    rules = chains_of(state, "ipv4", "raw")["HOMEWARD-IN-eth0"].rules
+    assert rules == ("-s 192.168.1.0/24 -d 1.2.3.0/24 -j DROP", "-d 1.2.3.0/24 -g HOMEWARD-FORGED")
+    assert sysctls_of(state) == {"net/ipv4/conf/eth0/src_valid_mark": "1"}
+
+
+@pytest.mark.parametrize(
+    ("change", "shared"),
+    [
+        (lambda node: node, False),
+        (lambda node: replace(node, ssh_interface="eth0.100", ssh_peer="192.168.9.9"), True),
+        (lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "10.0.0.5/24")}), True),
+        (lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "1.2.3.201/24")}), False),
+        (lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "fe80::1/64")}), False),
+        (
+            lambda node: replace(
+                node,
+                foreign_routes=node.foreign_routes
+                | {Route("ipv4", 254, "0.0.0.0/0", metric=9, gateway="1.2.3.1", interface="eth0.100")},
+            ),
+            True,
+        ),
+    ],
+)
+def test_the_node_tells_whether_an_interface_is_shared(change: Callable[[Node], Node], shared: bool) -> None:
+    # The pool's own default gateway is inside its network, so only a range of it is declared here.
+    wanted = declaration(pool(networks=("1.2.3.128/25",), onlink_networks=("1.2.3.1/32",)))
+    (group,) = compile_node(wanted, change(cluster_node())).groups
+    assert group.shared is shared
+
+
+def test_a_link_is_made_once_and_a_foreign_one_is_left_to_its_owner() -> None:
+    new = pool(interface="eth0.7", vlan=vlan("eth0", 7))
+    assert compiled(new).links == {Link("eth0.7", "vlan", "eth0", 7)}
+    assert compiled(pool(vlan=vlan())).links == frozenset()
+
+
+def test_addresses_are_single() -> None:
+    state = compiled(pool(addresses=("1.2.3.201",)))
+    assert state.addresses == {Address("eth0.100", "1.2.3.201/32")}
+
+
+@pytest.mark.parametrize(
+    ("rp_filter", "all_value", "sysctls", "words"),
+    [
+        ("auto", "2", {"rp_filter": "1", "src_valid_mark": "1"}, ""),
+        ("strict", "0", {"rp_filter": "1", "src_valid_mark": "1"}, ""),
+        ("loose", "0", {"rp_filter": "2", "src_valid_mark": "1"}, "drops exactly like strict"),
+        ("off", "1", {"rp_filter": "0", "src_valid_mark": "1"}, "off has no effect"),
+        ("off", "0", {"rp_filter": "0", "src_valid_mark": "1"}, "lets forged sources in"),
+        ("leave", "1", {}, "requests from outside clients will be dropped"),
+        ("leave", "0", {}, ""),
+    ],
+)
+def test_reverse_path_filtering_tells_the_truth(rp_filter: str, all_value: str, sysctls: dict[str, str], words: str) -> None:
+    node = cluster_node(sysctls={**cluster_node().sysctls, "net/ipv4/conf/all/rp_filter": all_value})
+    result = compile_node(declaration(pool(rp_filter=rp_filter)), node)
+    prefix = "net/ipv4/conf/eth0.100/"
+    assert sysctls_of(result.state) == {prefix + name: value for name, value in sysctls.items()}
+    assert any(words in warning for warning in result.warnings) if words else result.warnings == ()
+
+
+def test_a_hundred_interfaces_cost_a_pod_one_question() -> None:
+    pools = [
+        pool(f"p{n}", networks=(f"10.{n}.0.0/24",), gateways=(f"10.{n}.0.1",), interface=f"eth0.{n}", vlan=vlan("eth0", n))
+        for n in range(100, 200)
+    ]
+    state = compiled(*pools, settings=Settings(mark_mask=0x1FE0))
+    mangle = chains_of(state, "ipv4", "mangle")
+    assert mangle["HOMEWARD-PREROUTING"].rules[0] == "-i eth0.1+ -j HOMEWARD-ANY-eth0.1"
+    assert len(mangle["HOMEWARD-PREROUTING"].rules) == 2
+    assert all(reachable(mangle, f"eth0.{n}", f"-d 10.{n}.0.0/24") for n in range(100, 200))
+    assert not reachable(mangle, "cali123", "-d 10.100.0.0/24")
+
+
+def reachable(chains: dict[str, Chain], interface: str, rule: str, chain: str = "HOMEWARD-PREROUTING") -> bool:
+    """Whether a packet from the interface meets a rule that begins so, by jumps whose conditions hold."""
+    for text in chains[chain].rules:
+        words = text.split()
+        if text.startswith(rule):
+            return True
+        if words[0] == "-i" and words[2] in ("-j", "-g"):
+            wanted = words[1]
+            matches = interface.startswith(wanted[:-1]) if wanted.endswith("+") else interface == wanted
+            if matches and reachable(chains, interface, rule, words[3]):
+                return True
+    return False
+
+
+def foreign_rule(**values: Any) -> Node:
+    node = cluster_node()
+    return replace(node, foreign_rules=node.foreign_rules | {Rule("ipv4", **values)})
+
+
+def interface(**changes: Any) -> Node:
+    node = cluster_node()
+    present = replace(node.interfaces["eth0.100"], **changes)
+    return replace(node, interfaces={**node.interfaces, present.name: present})
+
+
+def parent(**changes: Any) -> Node:
+    node = cluster_node()
+    present = replace(node.interfaces["eth0"], **changes)
+    return replace(node, interfaces={**node.interfaces, "eth0": present})
+
+
+NEW_VLAN = pool(interface="eth0.7", vlan=vlan("eth0", 7))
+REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
+    ("no interface", declaration(pool(interface="eth9")), cluster_node(), "pools[0].interface", "no interface eth9"),
+    ("interface down", declaration(pool()), interface(up=False), "pools[0].interface", "is down"),
+    ("bridge member", declaration(pool()), interface(master="br0"), "pools[0].interface", "is part of br0"),
+    ("no parent", declaration(pool(interface="x", vlan=vlan("eth9", 7))), cluster_node(), "pools[0].vlan.parent", "no interface eth9"),
+    ("parent down", declaration(NEW_VLAN), parent(up=False), "pools[0].vlan.parent", "is down"),
+    (
+        "mtu above the parent's",
+        declaration(replace(NEW_VLAN, vlan=replace(vlan("eth0", 7), mtu=9000))),
+        cluster_node(),
+        "pools[0].vlan.mtu",
+        "more than eth0 carries",
+    ),
+    ("other id", declaration(pool(vlan=vlan("eth0", 101))), cluster_node(), "pools[0].vlan", "as VLAN 100 on eth0"),
+    ("twin", declaration(pool(interface="x", vlan=vlan())), cluster_node(), "pools[0].vlan", "exists already, as eth0.100"),
+    (
+        "IPv6 off",
+        declaration(pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",))),
+        cluster_node(sysctls={"net/ipv6/conf/all/disable_ipv6": "1"}),
+        "pools[0].networks",
+        "switched off",
+    ),
+    ("covers the node", declaration(pool(networks=("192.168.0.0/16",))), cluster_node(), "pools[0].networks", "covers 192.168.1.11"),
+    (
+        "covers the default gateway",
+        declaration(pool(networks=("192.168.1.0/29",), interface="eth0", gateways=())),
+        cluster_node(),
+        "pools[0].networks",
+        "the node's default gateway",
+    ),
+    (
+        "covers the SSH peer",
+        declaration(pool()),
+        cluster_node(ssh_peer="1.2.3.77", ssh_interface="eth0"),
+        "pools[0].networks",
+        "the connection that this runs over",
+    ),
+    ("covers the API server", declaration(pool()), cluster_node(api_servers=("1.2.3.9",)), "pools[0].networks", "API server"),
+    ("own address as gateway", declaration(pool(gateways=("192.168.1.11",))), cluster_node(), "pools[0].gateways", "own address"),
+    (
+        "dedicated under SSH",
+        declaration(pool(dedicated=True)),
+        cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0.100"),
+        "pools[0].dedicated",
+        "is not dedicated",
+    ),
+    ("eBPF", declaration(pool()), cluster_node(kube_proxy=KubeProxy("ebpf", "link cilium_host")), "cluster.kube_proxy_mode", "cilium_host"),
+    ("Cilium's mark", declaration(pool()), foreign_rule(priority=9, table=2004, fwmark=0x200, fwmask=0xF00), "mark_mask", "shares bits"),
+    ("a hand-made mark", declaration(pool()), foreign_rule(priority=9, table=9, fwmark=0x100, fwmask=0xFFFFFFFF), "mark_mask", "shares bits"),
+    ("foreign priority", declaration(pool()), foreign_rule(priority=2050, table=9), "priority_base", "2000-2999"),
+    (
+        "below the moved local table",
+        declaration(pool()),
+        cluster_node(foreign_rules=frozenset({Rule("ipv4", 4000, table=255)})),
+        "priority_base",
+        "before the local table",
+    ),
+    ("deny without effect", declaration(pool(gateways=(), deny=("10.0.0.0/8",))), cluster_node(), "pools[0].deny", "no effect"),
+]
+
+
+@pytest.mark.parametrize(("name", "wanted", "node", "path", "words"), REFUSALS, ids=[item[0] for item in REFUSALS])
+def test_what_could_hurt_the_node_is_refused(name: str, wanted: Declaration, node: Node, path: str, words: str) -> None:
+    with pytest.raises(InputErrors) as caught:
+        compile_node(wanted, node)
+    assert any(error.path == path and words in str(error) for error in caught.value.errors), f"{name}: {caught.value}"
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "node"),
+    [
+        ("declared mode overrules what replaces kube-proxy", declaration(pool(), cluster=IPVS), cluster_node(kube_proxy=KubeProxy("ebpf", "x"))),
+        ("a mark elsewhere", declaration(pool()), foreign_rule(priority=9, table=9, fwmark=0x1, fwmask=0xFFFFFFFF)),
+        ("Cilium's local table at 100", declaration(pool()), foreign_rule(priority=100, table=255)),
+        ("a per-node address on the pool's own link", declaration(pool()), interface(addresses=("1.2.3.201/24",))),
+        ("dedicated where SSH is elsewhere", declaration(pool(dedicated=True)), cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0")),
+        ("one gateway for two pools", declaration(pool(), pool("b", networks=("1.2.4.0/24",), onlink_networks=("1.2.3.1/32",))), cluster_node()),
+    ],
+)
+def test_what_is_harmless_is_not_refused(name: str, wanted: Declaration, node: Node) -> None:
+    assert compile_node(wanted, node).state.routes, name
+
+
+def test_an_interface_that_is_ours_may_be_down_and_is_set_up() -> None:
+    node = interface(up=False, ours=True)
+    owned = NodeState(links=frozenset({Link("eth0.100", "vlan", "eth0", 100, up=False)}))
+    state = compile_node(declaration(pool(vlan=vlan())), replace(node, owned=owned)).state
+    assert state.links == {Link("eth0.100", "vlan", "eth0", 100)}

@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Planning: the state just reached needs no steps, steps undo themselves, and what is not ours is never in a plan."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Chain, ChainSet, Link, Node, NodeState, Route, Rule, Sysctl
+from tests.unit.nodes import after, cluster_node, declaration, pool, vlan
+
+CASES = ("auto", "source_routing", "policy_routing")
+
+
+@st.composite
+def declarations(draw: st.DrawFn) -> Declaration:
+    """Up to six pools over up to four VLANs and one shared interface, with and without IPv6, gateways and options."""
+    pools: list[Pool] = []
+    for number in range(draw(st.integers(1, 6))):
+        interface = draw(st.sampled_from(("eth0.100", "eth0.101", "eth0.102", "eth1", "eth0")))
+        has_ipv6, has_gateway = draw(st.booleans()), draw(st.booleans())
+        identifier = interface.partition(".")[2]
+        pools.append(
+            pool(
+                f"pool{number}",
+                interface=interface,
+                networks=(f"10.{number}.0.0/24", *((f"fd00:{number}::/64",) if has_ipv6 else ())),
+                gateways=(f"10.{number}.0.1", *((f"fd00:{number}::1",) if has_ipv6 else ())) if has_gateway else (),
+                case=draw(st.sampled_from(CASES)) if has_gateway else "auto",
+                vlan=vlan("eth0", int(identifier)) if identifier and identifier != "100" else None,
+                deny=(("192.168.1.0/24",) if draw(st.booleans()) and has_gateway else ()),
+                addresses=((f"10.{number}.0.200",) if draw(st.booleans()) else ()),
+                rp_filter="auto",
+            )
+        )
+    result = declaration(*pools)
+    mode = draw(st.sampled_from(("auto", "ipvs", "nftables")))
+    return replace(result, cluster=replace(result.cluster, kube_proxy_mode=mode))
+
+
+def plan_of(wanted: Declaration, node: Node) -> tuple[Step, ...]:
+    return make_plan(compile_node(wanted, node).state, node).steps
+
+
+@settings(max_examples=150, deadline=None)
+@given(declarations())
+def test_the_state_just_reached_needs_no_steps(wanted: Declaration) -> None:
+    node = cluster_node()
+    steps = plan_of(wanted, node)
+    assert steps
+    assert plan_of(wanted, after(steps, node)) == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(declarations(), declarations())
+def test_any_declaration_is_reached_from_any_other(first: Declaration, second: Declaration) -> None:
+    node = after(plan_of(first, cluster_node()), cluster_node())
+    moved = after(plan_of(second, node), node)
+    assert plan_of(second, moved) == ()
+
+
+@settings(max_examples=100, deadline=None)
+@given(declarations())
+def test_undoing_every_step_gives_the_node_back(wanted: Declaration) -> None:
+    node = cluster_node(sysctls={**cluster_node().sysctls, "net/ipv4/conf/eth0.100/rp_filter": "2"})
+    steps = plan_of(wanted, node)
+    back = after((step.inverse() for step in reversed(steps)), after(steps, node))
+    assert without_empty_chains(back.owned) == node.owned
+    changed = {name for name, value in back.sysctls.items() if node.sysctls.get(name, "0") != value}
+    assert not changed
+
+
+@settings(max_examples=100, deadline=None)
+@given(declarations())
+def test_removal_leaves_nothing_of_ours(wanted: Declaration) -> None:
+    node = after(plan_of(wanted, cluster_node()), cluster_node())
+    empty = after(make_plan(NodeState(), node).steps, node)
+    assert without_empty_chains(empty.owned) == NodeState()
+
+
+def without_empty_chains(state: NodeState) -> NodeState:
+    return replace(state, chains=frozenset(item for item in state.chains if item.chains))
+
+
+@settings(max_examples=100, deadline=None)
+@given(declarations())
+def test_foreign_objects_are_never_in_a_plan(wanted: Declaration) -> None:
+    node = cluster_node()
+    foreign = {*node.foreign_routes, *node.foreign_rules, *node.foreign_addresses}
+    mentioned = {item for step in plan_of(wanted, node) for item in (step.before, step.after)}
+    assert not foreign & mentioned
+
+
+def test_networks_come_before_gateways_and_requests_before_replies() -> None:
+    steps = plan_of(declaration(pool()), cluster_node())
+    routes = [step.after for step in steps if step.kind == "route"]
+    assert routes.index(next(r for r in routes if isinstance(r, Route) and r.destination == "1.2.3.0/24")) < routes.index(
+        next(r for r in routes if isinstance(r, Route) and r.gateway)
+    )
+    priorities = [step.after.priority for step in steps if isinstance(step.after, Rule)]
+    assert priorities == sorted(priorities)
+    kinds = [step.kind for step in steps]
+    assert kinds == sorted(kinds, key=["file", "link", "address", "sysctl", "route", "chains", "rule"].index)
+
+
+def test_removal_goes_from_the_highest_layer_down() -> None:
+    node = after(plan_of(declaration(pool(interface="eth0.200", vlan=vlan("eth0", 200))), cluster_node()), cluster_node())
+    kinds = [step.kind for step in make_plan(NodeState(), node).steps]
+    assert kinds == sorted(kinds, key=["chains", "rule", "route", "sysctl", "address", "link", "file"].index)
+
+
+def test_an_identical_route_of_another_owner_is_left_as_it_is() -> None:
+    node = cluster_node()
+    mine = Route("ipv4", 254, "10.9.8.0/24", interface="eth1")
+    node = replace(node, foreign_routes=node.foreign_routes | {mine})
+    plan = make_plan(NodeState(routes=frozenset({mine})), node)
+    assert plan.steps == ()
+    assert plan.satisfied == ("10.9.8.0/24 dev eth1 table main",)
+
+
+def test_a_different_route_in_the_same_place_is_refused() -> None:
+    node = cluster_node()
+    other = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
+    node = replace(node, foreign_routes=node.foreign_routes | {other})
+    with pytest.raises(NodeError, match="is there already and is not ours"):
+        make_plan(NodeState(routes=frozenset({replace(other, interface="eth1")})), node)
+
+
+def test_an_address_that_is_elsewhere_is_refused() -> None:
+    with pytest.raises(NodeError, match="has it already as 192.168.1.11/24 on eth0"):
+        make_plan(NodeState(addresses=frozenset({Address("eth1", "192.168.1.11/32")})), cluster_node())
+
+
+def test_a_vlan_with_another_id_is_made_anew_with_all_that_is_on_it() -> None:
+    old = Link("eth0.9", "vlan", "eth0", 9)
+    route = Route("ipv4", 7701, "1.2.3.0/24", interface="eth0.9")
+    sysctl = Sysctl("net/ipv4/conf/eth0.9/rp_filter", "1")
+    owned = NodeState(links=frozenset({old}), routes=frozenset({route}), sysctls=frozenset({sysctl}))
+    node = cluster_node(owned=owned, sysctls={sysctl.name: "1"}, originals={sysctl.name: "0"})
+    new = replace(old, vlan_id=10)
+    steps = make_plan(replace(owned, links=frozenset({new})), node).steps
+    assert [str(step) for step in steps] == [
+        "delete route 1.2.3.0/24 dev eth0.9 table 7701",
+        "delete sysctl net/ipv4/conf/eth0.9/rp_filter=1",
+        "delete link eth0.9: vlan on eth0 id 9",
+        "add link eth0.9: vlan on eth0 id 10",
+        "add sysctl net/ipv4/conf/eth0.9/rp_filter=1",
+        "add route 1.2.3.0/24 dev eth0.9 table 7701",
+    ]
+
+
+def test_a_vlan_that_changes_its_name_goes_before_it_comes() -> None:
+    old = Link("old", "vlan", "eth0", 9)
+    node = cluster_node(owned=NodeState(links=frozenset({old})))
+    steps = make_plan(NodeState(links=frozenset({replace(old, name="new")})), node).steps
+    assert [step.verb for step in steps] == ["delete", "add"]
+
+
+def test_a_gateway_that_changes_is_replaced_in_place() -> None:
+    first = declaration(pool())
+    node = after(plan_of(first, cluster_node()), cluster_node())
+    steps = plan_of(declaration(pool(gateways=("1.2.3.2",))), node)
+    assert [str(step) for step in steps] == ["change route default via 1.2.3.2 dev eth0.100 table 7701"]
+
+
+def test_chains_left_in_the_other_variant_go() -> None:
+    stale = ChainSet("legacy", "ipv4", frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")}))
+    node = cluster_node(owned=NodeState(chains=frozenset({stale})))
+    steps = [step for step in plan_of(declaration(pool()), node) if step.kind == "chains"]
+    assert Step("chains", stale, ChainSet("legacy", "ipv4")) in steps
+
+
+def test_a_jump_that_is_not_first_is_put_back() -> None:
+    chains = frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")})
+    stray = ChainSet("nft", "ipv4", chains, frozenset({("raw", "PREROUTING", "-j HOMEWARD-PREROUTING")}))
+    node = cluster_node(owned=NodeState(chains=frozenset({stray})))
+    wanted = ChainSet("nft", "ipv4", chains)
+    assert make_plan(NodeState(chains=frozenset({wanted})), node).steps == (Step("chains", stray, wanted),)
