@@ -16,9 +16,11 @@ from .world import Lab
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
-    parser.add_argument("--prefix", default=LabOptions.prefix, help="which lab (default %(default)s)")
+    # also after the command: `probe --prefix P` is what one types
+    for_all = argparse.ArgumentParser(add_help=False)
+    for_all.add_argument("--prefix", default=LabOptions.prefix, help="which lab (default %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", help="bring a lab up")
+    up = commands.add_parser("up", parents=[for_all], help="bring a lab up")
     up.add_argument("--kube-proxy", choices=KUBE_PROXY_MODES, default=LabOptions.kube_proxy)
     up.add_argument("--variant", choices=VARIANTS, default=LabOptions.variant)
     up.add_argument("--rp-filter", type=int, choices=(0, 1, 2), default=LabOptions.rp_filter)
@@ -26,15 +28,17 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("vlan-address", "same-subnet", "strict-pool-router", "address-socket"):
         up.add_argument(f"--{flag}", action="store_true")
     up.add_argument("--no-pool-link", dest="pool_link", action="store_false")
-    commands.add_parser("down", help="take the lab down")
-    add_probe_arguments(commands.add_parser("probe", help="who reaches what, and by which way replies leave"))
-    run = commands.add_parser("run", help="run a command in a host")
+    commands.add_parser("down", parents=[for_all], help="take the lab down")
+    add_probe_arguments(
+        commands.add_parser("probe", parents=[for_all], help="who reaches what, and by which way replies leave")
+    )
+    run = commands.add_parser("run", parents=[for_all], help="run a command in a host")
     run.add_argument("host")
     run.add_argument("words", nargs=argparse.REMAINDER)
-    commands.add_parser("snapshot", help="a host's network state").add_argument("host")
-    inventory_parser = commands.add_parser("inventory", help="print an Ansible inventory of the lab")
+    commands.add_parser("snapshot", parents=[for_all], help="a host's network state").add_argument("host")
+    inventory_parser = commands.add_parser("inventory", parents=[for_all], help="print an Ansible inventory of the lab")
     inventory_parser.add_argument("--python", default=inventory.DEFAULT_PYTHON, help="interpreter of the nodes")
-    control = commands.add_parser("control", help="run a recipe's literal commands on both nodes")
+    control = commands.add_parser("control", parents=[for_all], help="run a recipe's literal commands on both nodes")
     control.add_argument("name", choices=sorted(controls.CONTROLS))
     control.add_argument("--show", action="store_true", help="print the commands instead")
     return parser
@@ -52,7 +56,8 @@ def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
 def probe(lab: Lab, arguments: argparse.Namespace) -> int:
     """Print the delivery table; 0 if every cell was reached, else 3."""
     for kind, given, known in (
-        ("client", arguments.client, lab.clients), ("service", arguments.service, lab.services),
+        ("client", arguments.client, lab.clients),
+        ("service", arguments.service, lab.services),
     ):
         for name in given or ():
             if name not in known:
@@ -85,7 +90,7 @@ def _run(arguments: argparse.Namespace) -> int:
     elif arguments.command == "inventory":
         print(inventory.text(lab, arguments.python), end="")
     elif arguments.show:
-        print("\n".join(controls.commands(arguments.name, lab.options, "node1")))
+        print("\n".join(controls.commands(arguments.name, lab.options)))
     else:
         controls.apply(lab, arguments.name)
     return 0
@@ -96,17 +101,4 @@ def main(words: list[str] | None = None) -> int:
         return _run(_parser().parse_args(words))
     except LabError as error:
         print(f"lab: {error}", file=sys.stderr)
-        return 1
-
-
-def probe_main(words: list[str] | None = None) -> int:
-    """The `probe` script: the same as `lab probe`, with --prefix among its options."""
-    parser = argparse.ArgumentParser(prog="probe", description="Who reaches what in a running lab, and by which way replies leave.")
-    parser.add_argument("--prefix", default=LabOptions.prefix)
-    add_probe_arguments(parser)
-    arguments = parser.parse_args(words)
-    try:
-        return probe(Lab.attach(arguments.prefix), arguments)
-    except LabError as error:
-        print(f"probe: {error}", file=sys.stderr)
         return 1

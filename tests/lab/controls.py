@@ -21,7 +21,8 @@ MARK, MASK, TABLE = "0x100", "0x1f00", "7701"
 _ICMPV6_NEIGHBOUR_TYPES = range(133, 138)
 
 
-def nothing(options: LabOptions) -> list[str]:
+def nothing(_options: LabOptions) -> list[str]:
+    """No recipe at all."""
     return []
 
 
@@ -129,15 +130,16 @@ def _strict_filter() -> list[str]:
 def recipe(options: LabOptions) -> list[str]:
     """The mark recipe with one set of rules per mark, all of them asked for every packet."""
     lines = [*make_link(options), *_strict_filter()]
+    set_connection = f"-m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {MARK}/{MASK}"
+    set_packet = f"-m connmark --mark {MARK}/{MASK} -j MARK --set-xmark {MARK}/{MASK}"
     for family in (4, 6):
         ip, tables = f"ip -{family}", f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
-        lines += [*_routes(family), *_mangle_chains(family, options, ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING"))]
         lines += [
-            f"{tables} -A HOMEWARD-PREROUTING -i {LINK} -d {POOL[family]} -m conntrack --ctdir ORIGINAL "
-            f"-j CONNMARK --set-xmark {MARK}/{MASK}",
-            f"{tables} -A HOMEWARD-PREROUTING -m connmark --mark {MARK}/{MASK} -j MARK --set-xmark {MARK}/{MASK}",
-            f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY -m connmark --mark {MARK}/{MASK} "
-            f"-j MARK --set-xmark {MARK}/{MASK}",
+            *_routes(family),
+            *_mangle_chains(family, options, ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING")),
+            f"{tables} -A HOMEWARD-PREROUTING -i {LINK} -d {POOL[family]} {set_connection}",
+            f"{tables} -A HOMEWARD-PREROUTING {set_packet}",
+            f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY {set_packet}",
             *_give_back(family, options),
             *_guard(family, options),
             f"{ip} rule add priority 2100 iif {LINK} to {POOL[family]} blackhole",
@@ -174,18 +176,24 @@ def refined_recipe(options: LabOptions) -> list[str]:
 
 
 CONTROLS: dict[str, Callable[[LabOptions], list[str]]] = {
-    "none": nothing, "case2": case2, "case3": case3, "case4a": case4a, "case4b": case4b, "issue610": issue610,
-    "recipe": recipe, "refined": refined_recipe,
+    "none": nothing,
+    "case2": case2,
+    "case3": case3,
+    "case4a": case4a,
+    "case4b": case4b,
+    "issue610": issue610,
+    "recipe": recipe,
+    "refined": refined_recipe,
 }
 
 
-def commands(name: str, options: LabOptions, node: str = "node1") -> list[str]:
-    """The commands of a control, as typed on a node."""
+def commands(name: str, options: LabOptions) -> list[str]:
+    """The commands of a control, as typed on each node."""
     return CONTROLS[name](options)
 
 
 def apply(lab: Lab, name: str) -> None:
     """Type the commands on both nodes; a command that fails is named in the LabError."""
     for node in lab.nodes:
-        for line in commands(name, lab.options, node.name):
+        for line in commands(name, lab.options):
             node.run(line)

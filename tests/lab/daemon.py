@@ -7,15 +7,17 @@ ends when that is removed.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
+import socket
 import sys
-from pathlib import Path
+from functools import partial
 
 from .namespaces import in_namespace
 from .responder import Responder
 from .servers import listeners, open_sockets, serve
 from .topology import NODES
-from .world import Lab
+from .world import ANNOUNCED, ANNOUNCEMENTS, Lab
 
 _ANNOUNCEMENT_POLL_SECONDS = 0.05
 
@@ -24,41 +26,42 @@ def announced_by(lab: Lab, node: str, announcers: dict[str, str]) -> list[str]:
     """The addresses that a node answers for."""
     return [
         address
-        for name, announcer in announcers.items() if announcer == node
-        for address in (lab.services[name].address, lab.services[name].address6) if address
+        for name, announcer in announcers.items()
+        if announcer == node
+        for address in (lab.services[name].address, lab.services[name].address6)
+        if address
     ]
 
 
-async def follow_announcements(lab: Lab, responders: dict[str, Responder], path: Path) -> None:
+async def follow_announcements(lab: Lab, responders: dict[str, Responder]) -> None:
     """Let every responder answer for what the file says, whenever it changes."""
     last = None
     while True:
-        stamp = path.stat().st_mtime_ns
-        if stamp != last:
-            announcers = json.loads(path.read_text())
+        text = (lab.state / ANNOUNCEMENTS).read_text()
+        if text != last:
+            announcers = json.loads(text)
             # first those who lose an address, so that no two ever answer for it
             for node, responder in responders.items():
                 responder.addresses &= frozenset(_packed(announced_by(lab, node, announcers)))
             for node, responder in responders.items():
                 responder.announce(announced_by(lab, node, announcers))
+            (lab.state / ANNOUNCED).write_text(text)
             if last is None:
                 print("ready", flush=True)
-            last = stamp
+            last = text
         await asyncio.sleep(_ANNOUNCEMENT_POLL_SECONDS)
 
 
 def _packed(addresses: list[str]) -> list[bytes]:
-    import ipaddress
-
     return [ipaddress.ip_address(address).packed for address in addresses]
 
 
 async def main(prefix: str) -> None:
     lab = Lab.attach(prefix)
     loop = asyncio.get_running_loop()
-    kept = []
+    kept: list[asyncio.Server | socket.socket] = []
     for listener in listeners(lab.options):
-        stream, datagram = in_namespace(lab.namespace(listener.host), lambda listener=listener: open_sockets(listener))
+        stream, datagram = in_namespace(lab.namespace(listener.host), partial(open_sockets, listener))
         kept.append(await serve(listener, stream, datagram))
         kept.append(datagram)
     responders = {}
@@ -67,7 +70,7 @@ async def main(prefix: str) -> None:
         for handle in responder.sockets:
             loop.add_reader(handle, responder.answer_all, handle)
         responders[node] = responder
-    await follow_announcements(lab, responders, lab.state / "announcements.json")
+    await follow_announcements(lab, responders)
 
 
 if __name__ == "__main__":

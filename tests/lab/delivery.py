@@ -50,16 +50,21 @@ class Delivery:
 
 
 def all_cells(
-    lab: Lab, clients: list[str] | None = None, services: list[str] | None = None,
-    protocols: list[str] | None = None, families: list[int] | None = None,
+    lab: Lab,
+    clients: list[str] | None = None,
+    services: list[str] | None = None,
+    protocols: list[str] | None = None,
+    families: list[int] | None = None,
 ) -> list[Cell]:
-    """The cells of a lab, or those of these clients, services, protocols, families. IPv6 only where a service has it."""
+    """The cells of a lab, or those of these clients, services ... IPv6 only where a service has it."""
     return [
         Cell(client, service.name, protocol, family)
         for client in (clients or lab.clients)
-        for service in lab.services.values() if not services or service.name in services
+        for service in lab.services.values()
+        if not services or service.name in services
         for protocol in (protocols or PROTOCOLS)
-        for family in (families or FAMILIES) if service.address_of(family)
+        for family in (families or FAMILIES)
+        if service.address_of(family)
     ]
 
 

@@ -7,6 +7,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from .servers import PAYLOAD, SEED_SIZE, payload
 
@@ -55,7 +56,7 @@ async def _tcp(handle: socket.socket, target: tuple[str, int], timeout: float) -
     view = memoryview(request)
     while view:
         part = view[:16384]
-        await _step(lambda part=part: loop.sock_sendall(handle, part), timeout, "send")
+        await _step(partial(loop.sock_sendall, handle, part), timeout, "send")
         view = view[16384:]
     answer = bytearray()
     wanted = 33

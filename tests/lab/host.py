@@ -34,11 +34,13 @@ class Host:
         command: Sequence[str] | str,
         *,
         check: bool = True,
-        input: str | None = None,
+        stdin: str | None = None,
         timeout: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Run a command in the host and capture its output. Raises LabError naming host, command and its errors."""
-        done = subprocess.run(self.command(command), input=input, capture_output=True, text=True, timeout=timeout)
+        done = subprocess.run(
+            self.command(command), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
+        )
         if check and done.returncode != 0:
             shown = command if isinstance(command, str) else shlex.join(map(str, command))
             raise namespaces.LabError(f"{self.name}: {shown}: exit {done.returncode}: {done.stderr or done.stdout}")
@@ -48,9 +50,11 @@ class Host:
         """What the command prints, without the last newline."""
         return self.run(command).stdout.rstrip("\n")
 
-    def start(self, command: Sequence[str] | str, **popen: object) -> subprocess.Popen[str]:
-        """Start a command in the host and do not wait."""
-        return subprocess.Popen(self.command(command), text=True, **popen)  # type: ignore[call-overload]
+    def start(self, command: Sequence[str] | str) -> subprocess.Popen[str]:
+        """Start a command in the host and do not wait; its output and errors are one pipe."""
+        return subprocess.Popen(
+            self.command(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
 
     def call(self, function: Callable[[], Result]) -> Result:
         """Call a Python function within the host's network namespace (its mount namespace is not entered)."""

@@ -5,31 +5,30 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from .topology import NODES
-from .world import Lab
+from .base import Site
 
 DEFAULT_PYTHON = "/usr/bin/python3"
 PLUGIN_FOLDER = Path(__file__).resolve().parent / "connection_plugins"
 
 
-def text(lab: Lab, python: str = DEFAULT_PYTHON) -> str:
+def text(site: Site, python: str = DEFAULT_PYTHON) -> str:
     """The inventory as YAML (JSON, which is YAML): nodes in group `nodes`, entered through their holder's process id.
 
     Run ansible with ANSIBLE_CONNECTION_PLUGINS=PLUGIN_FOLDER.
     """
     hosts = {
         node: {
-            "ansible_host": f"192.168.1.1{node[-1]}",
+            "ansible_host": address,
             "ansible_connection": "netns",
-            "ansible_netns_holder": str(lab.state / f"{node}.pid"),
+            "ansible_netns_holder": str(site.holder_file(node)),
             "ansible_python_interpreter": python,
         }
-        for node in NODES
+        for node, address in site.node_addresses.items()
     }
     return json.dumps({"nodes": {"hosts": hosts}}, indent=2) + "\n"
 
 
-def write(lab: Lab, path: Path, python: str = DEFAULT_PYTHON) -> Path:
+def write(site: Site, path: Path, python: str = DEFAULT_PYTHON) -> Path:
     """Write the inventory; the path, which should end in .yml."""
-    path.write_text(text(lab, python))
+    path.write_text(text(site, python))
     return path

@@ -1,5 +1,7 @@
-"""kube-proxy's IPVS mode, rebuilt from the list of services: virtual servers, the dummy link with their addresses, and
-the rules that decide what is masqueraded. Needs ip_vs, dummy and ipvsadm: a stock Debian kernel, not every test machine.
+"""kube-proxy's IPVS mode, rebuilt from the list of services.
+
+Virtual servers, the dummy link with their addresses, and the rules that decide what is masqueraded. Needs ip_vs, dummy
+and ipvsadm: a stock Debian kernel, not every test machine.
 
 As kube-proxy does it: a Local service has only the node's own endpoints at its external address (none on a node
 without one), all of them at its cluster address; traffic to the external address of a Cluster service is masqueraded;
@@ -30,10 +32,10 @@ def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> No
     node.run(["ipvsadm", "-C"])  # also loads ip_vs, without which the sysctls do not exist
     for key, value in SYSCTLS.items():
         node.set_sysctl(key, value)
-    node.run(["ip", "-batch", "-"], input="\n".join(dummy_commands(served)) + "\n")
-    node.run(["ipvsadm", "--restore"], input="\n".join(virtual_servers(served, node.name)) + "\n")
+    node.run(["ip", "-batch", "-"], stdin="\n".join(dummy_commands(served)) + "\n")
+    node.run(["ipvsadm", "--restore"], stdin="\n".join(virtual_servers(served, node.name)) + "\n")
     for family, name in ((4, "ip"), (6, "ip6")):
-        node.run([f"{name}tables-{options.variant}-restore", "-w"], input=rules(served, family))
+        node.run([f"{name}tables-{options.variant}-restore", "-w"], stdin=rules(served, family))
 
 
 def _addresses(service: Service) -> Iterator[tuple[int, str, bool]]:
@@ -49,7 +51,10 @@ def dummy_commands(services: list[Service]) -> list[str]:
     lines = [f"link add {DUMMY_LINK} type dummy", f"link set {DUMMY_LINK} arp off"]
     for service in services:
         for family, address, _ in _addresses(service):
-            lines.append(f"address add {address}/{32 if family == 4 else 128} dev {DUMMY_LINK}" + (" nodad" if family == 6 else ""))
+            lines.append(
+                f"address add {address}/{32 if family == 4 else 128} dev {DUMMY_LINK}"
+                + (" nodad" if family == 6 else "")
+            )
     return lines
 
 
@@ -74,8 +79,13 @@ def _with_port(address: str, port: int) -> str:
 def rules(services: list[Service], family: int) -> str:
     """What kube-proxy's iptables part does in IPVS mode, for iptables-restore."""
     nat = [
-        "*nat", ":KUBE-SERVICES - [0:0]", ":KUBE-MARK-MASQ - [0:0]", ":KUBE-POSTROUTING - [0:0]",
-        "-A PREROUTING -j KUBE-SERVICES", "-A OUTPUT -j KUBE-SERVICES", "-A POSTROUTING -j KUBE-POSTROUTING",
+        "*nat",
+        ":KUBE-SERVICES - [0:0]",
+        ":KUBE-MARK-MASQ - [0:0]",
+        ":KUBE-POSTROUTING - [0:0]",
+        "-A PREROUTING -j KUBE-SERVICES",
+        "-A OUTPUT -j KUBE-SERVICES",
+        "-A POSTROUTING -j KUBE-POSTROUTING",
         "-A KUBE-MARK-MASQ -j MARK --set-xmark 0x4000/0x4000",
     ]
     hairpins = []
@@ -99,8 +109,11 @@ def rules(services: list[Service], family: int) -> str:
     ]
     mangle = ["*mangle", ":KUBE-IPTABLES-HINT - [0:0]", ":KUBE-PROXY-CANARY - [0:0]", "COMMIT"]
     forward = [
-        "*filter", ":KUBE-FORWARD - [0:0]", "-A FORWARD -j KUBE-FORWARD",
+        "*filter",
+        ":KUBE-FORWARD - [0:0]",
+        "-A FORWARD -j KUBE-FORWARD",
         "-A KUBE-FORWARD -m mark --mark 0x4000/0x4000 -j ACCEPT",
-        "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "COMMIT",
+        "-A KUBE-FORWARD -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT",
+        "COMMIT",
     ]
     return "\n".join([*mangle, *forward, *nat]) + "\n"

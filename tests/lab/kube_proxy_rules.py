@@ -1,4 +1,4 @@
-"""kube-proxy's rules in a node: what a real one saved, plus the same services over UDP, loaded by the mode's own tool."""
+"""kube-proxy's rules in a node: what a real one saved, and the same services over UDP, loaded by its own tool."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> No
     elif options.kube_proxy == "iptables":
         for family, kind in (("", "iptables-save"), ("6", "ip6tables-save")):
             text = _moved(with_udp(fixture(node.name, kind)), options)
-            node.run([f"ip{family}tables-{options.variant}-restore", "-w"], input=text)
+            node.run([f"ip{family}tables-{options.variant}-restore", "-w"], stdin=text)
     elif options.kube_proxy == "nftables":
-        node.run(["nft", "-f", "-"], input=_moved(nft_with_udp(fixture(node.name, "nft")), options))
+        node.run(["nft", "-f", "-"], stdin=_moved(nft_with_udp(fixture(node.name, "nft")), options))
 
 
 def with_udp(saved: str) -> str:
@@ -75,8 +75,8 @@ def nft_with_udp(ruleset: str) -> str:
 
     def twice(match: re.Match[str]) -> str:
         elements = [element.strip() for element in match.group(1).split(",\n")]
-        twins = [re.sub(r"\btcp \.", "udp .", element).replace("/tcp/", "/udp/") for element in elements if "tcp" in element]
-        twins = [re.sub(r"\. tcp$", ". udp", twin) for twin in twins]
+        of_tcp = [element for element in elements if re.search(r"\btcp \.", element)]
+        twins = [re.sub(r"\btcp \.", "udp .", element).replace("/tcp/", "/udp/") for element in of_tcp]
         return "elements = { " + ",\n\t\t\t     ".join(elements + twins) + " }"
 
     return re.sub(r"elements = \{ ([^}]*?) \}", twice, ruleset, flags=re.S)

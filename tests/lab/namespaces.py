@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import re
@@ -34,7 +35,7 @@ def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
 
     def enter_and_call() -> None:
         try:
-            with open(NAMESPACE_FOLDER / namespace, "rb") as handle:
+            with (NAMESPACE_FOLDER / namespace).open("rb") as handle:
                 if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
                     code = ctypes.get_errno()
                     raise OSError(code, os.strerror(code), namespace)
@@ -62,20 +63,23 @@ def processes_in(namespaces: Iterable[str]) -> list[int]:
     """The processes whose network namespace is one of these."""
     wanted: set[tuple[int, int]] = set()
     for name in namespaces:
-        status = os.stat(NAMESPACE_FOLDER / name)
+        status = (NAMESPACE_FOLDER / name).stat()
         wanted.add((status.st_dev, status.st_ino))
-    own = os.stat("/proc/self/ns/net")
+    own = Path("/proc/self/ns/net").stat()
     wanted.discard((own.st_dev, own.st_ino))
     found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit():
-            try:
-                status = os.stat(f"/proc/{entry}/ns/net")
-            except OSError:
-                continue
-            if (status.st_dev, status.st_ino) in wanted:
-                found.append(int(entry))
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and _namespace_of(entry) in wanted:
+            found.append(int(entry.name))
     return found
+
+
+def _namespace_of(process: Path) -> tuple[int, int] | None:
+    try:
+        status = (process / "ns/net").stat()
+    except OSError:  # it has ended meanwhile
+        return None
+    return status.st_dev, status.st_ino
 
 
 def end_processes(namespaces: Iterable[str], patience: float = 5.0) -> None:
@@ -86,10 +90,8 @@ def end_processes(namespaces: Iterable[str], patience: float = 5.0) -> None:
         if time.monotonic() > deadline:
             raise LabError(f"processes {pids} in the namespaces of the lab do not end; look at them with ps")
         for pid in pids:
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         time.sleep(0.005)
 
 
@@ -106,7 +108,7 @@ def delete(namespaces: Iterable[str]) -> None:
     mounted = [name for name in names if os.path.ismount(NAMESPACE_FOLDER / name)]
     end_processes(mounted)
     for name in names:
-        done = subprocess.run(["ip", "netns", "del", name], capture_output=True, text=True)
+        done = subprocess.run(["ip", "netns", "del", name], capture_output=True, text=True, check=False)
         if done.returncode != 0 and (NAMESPACE_FOLDER / name).exists():
             raise LabError(f"ip netns del {name}: {done.stderr.strip()}")
 
@@ -115,7 +117,7 @@ def ip_batch(lines: Iterable[str], namespace: str | None = None) -> None:
     """Run `ip` commands in one process; the first that fails stops the batch and is named in the error."""
     text = "\n".join(lines) + "\n"
     where = ["-n", namespace] if namespace else []
-    done = subprocess.run(["ip", *where, "-batch", "-"], input=text, capture_output=True, text=True)
+    done = subprocess.run(["ip", *where, "-batch", "-"], input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         match = re.search(r"Command failed -:(\d+)", done.stderr)
         line = text.splitlines()[int(match.group(1)) - 1] if match else "?"

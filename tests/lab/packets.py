@@ -16,7 +16,6 @@ ETHERNET_IPV4, ETHERNET_ARP, ETHERNET_IPV6, ETHERNET_ALL = 0x0800, 0x0806, 0x86D
 TCP, UDP, ICMP, ICMPV6 = socket.IPPROTO_TCP, socket.IPPROTO_UDP, socket.IPPROTO_ICMP, socket.IPPROTO_ICMPV6
 SYN, ACK, RST = 0x02, 0x10, 0x04
 _SO_RCVBUFFORCE = 33
-_SOL_PACKET, _PACKET_AUXDATA = 263, 8
 
 
 def mac_bytes(text: str) -> bytes:
@@ -31,7 +30,7 @@ def checksum(data: bytes) -> int:
     """The Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total >> 16:
         total = (total & 0xFFFF) + (total >> 16)
     return ~total & 0xFFFF
@@ -52,7 +51,9 @@ def ip_packet(source: str, destination: str, protocol: int, payload: bytes, hop_
     if first.version != second.version:
         raise ValueError(f"source {source} and destination {destination} are of two families")
     if first.version == 4:
-        pseudo = b"" if protocol == ICMP else first.packed + second.packed + struct.pack("!BBH", 0, protocol, len(payload))
+        pseudo = (
+            b"" if protocol == ICMP else first.packed + second.packed + struct.pack("!BBH", 0, protocol, len(payload))
+        )
         header = struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(payload), 1, 0x4000, hop_limit, protocol, 0)
         header += first.packed + second.packed
         header = header[:10] + struct.pack("!H", checksum(header)) + header[12:]
@@ -143,9 +144,16 @@ def parse(frame: bytes, link: str, kind: int) -> Packet | None:
         flags = frame[start]
         source_port = struct.unpack_from("!H", frame, start + 4)[0] if flags in (0, 8, 128, 129) else 0
     return Packet(
-        link, mac_text(frame[6:12]), kind == socket.PACKET_OUTGOING,
-        socket.inet_ntop(family, addresses[0]), socket.inet_ntop(family, addresses[1]),
-        protocol, source_port, destination_port, flags, length,
+        link,
+        mac_text(frame[6:12]),
+        kind == socket.PACKET_OUTGOING,
+        socket.inet_ntop(family, addresses[0]),
+        socket.inet_ntop(family, addresses[1]),
+        protocol,
+        source_port,
+        destination_port,
+        flags,
+        length,
     )
 
 
@@ -156,7 +164,7 @@ class Sniffer:
     """
 
     def __init__(self, host: Host, link: str | None = None, wanted: Callable[[Packet], bool] | None = None) -> None:
-        self._link, self._wanted = link, wanted or (lambda packet: True)
+        self._link, self._wanted = link, wanted or (lambda _packet: True)
         self.socket = host.call(self._open)
         self.seen: list[Packet] = []
 
@@ -203,7 +211,16 @@ class Sniffer:
 
 
 def set_mtu(host: Host, link: str, mtu: int) -> None:
+    """The MTU of a link. Set both ends of a cable: a veth drops silently what is longer than the receiver's MTU."""
     host.run(["ip", "link", "set", link, "mtu", str(mtu)])
+
+
+def limit_path(router: Host, destination: str, link: str, mtu: int) -> None:
+    """Let a router forward at most `mtu` bytes to one directly attached destination, and say so to who sends more.
+
+    The path has the narrow place in this direction only, and the endpoints' own links do not tell of it.
+    """
+    router.run(["ip", "route", "replace", destination, "dev", link, "mtu", "lock", str(mtu)])
 
 
 def ping(host: Host, destination: str, size: int = 56, count: int = 1, fragment: bool = True) -> bool:

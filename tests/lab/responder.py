@@ -1,4 +1,4 @@
-"""In the place of MetalLB's speaker: answer ARP requests and neighbour solicitations for the addresses a node announces.
+"""In the place of MetalLB's speaker: answer ARP requests and neighbour solicitations for a node's addresses.
 
 Like the speaker it answers whoever asks, with the MAC of the link, from raw frames and without an address on the link.
 The socket hears every link of the node and looks at the link's name, so it survives a link that goes and comes back,
@@ -7,6 +7,7 @@ and needs no link at the start.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import ipaddress
 import socket
@@ -46,7 +47,9 @@ class Responder:
         except OSError:
             return  # the link does not exist yet
         for address in sorted(new):
-            frame = arp_reply(own, _BROADCAST, address, address) if len(address) == 4 else advertisement(own, address, None)
+            frame = (
+                arp_reply(own, _BROADCAST, address, address) if len(address) == 4 else advertisement(own, address, None)
+            )
             self._send(frame)
 
     def answer_all(self, handle: socket.socket) -> None:
@@ -68,20 +71,21 @@ class Responder:
             operation = struct.unpack_from("!H", frame, 20)[0]
             if operation == 1 and frame[38:42] in self.addresses:
                 return arp_reply(self._mac(), frame[22:28], frame[38:42], frame[28:32])
-        if kind == ETHERNET_IPV6 and len(frame) >= 78 and frame[20] == socket.IPPROTO_ICMPV6:
-            if frame[54] == _NEIGHBOUR_SOLICITATION and frame[62:78] in self.addresses:
-                return advertisement(self._mac(), frame[62:78], (frame[6:12], frame[22:38]))
+        solicitation = (socket.IPPROTO_ICMPV6, _NEIGHBOUR_SOLICITATION)
+        if kind == ETHERNET_IPV6 and len(frame) >= 78 and (frame[20], frame[54]) == solicitation:
+            return self._advertise(frame[62:78], (frame[6:12], frame[22:38]))
         return None
+
+    def _advertise(self, target: bytes, asker: tuple[bytes, bytes]) -> bytes | None:
+        return advertisement(self._mac(), target, asker) if target in self.addresses else None
 
     def _mac(self) -> bytes:
         request = fcntl.ioctl(self._query, _SIOCGIFHWADDR, struct.pack("256s", self.link.encode()))
         return request[18:24]
 
     def _send(self, frame: bytes) -> None:
-        try:
+        with contextlib.suppress(OSError):  # a link that is down or gone: nobody hears a speaker then
             self.sockets[0].sendto(frame, (self.link, 0))
-        except OSError:
-            pass  # the link is down or gone: nobody hears a speaker then
 
 
 def arp_reply(own: bytes, asker: bytes, address: bytes, asker_address: bytes) -> bytes:

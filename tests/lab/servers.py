@@ -1,7 +1,7 @@
 """The endpoints of the lab: one TCP and one UDP server per pod and host network, which say who they are.
 
-TCP: the client sends 8 bytes of seed and PAYLOAD bytes made from it; the server answers with the SHA-256 of what it got,
-one byte of length and its name, and PAYLOAD bytes made from the seed turned round. UDP: an echo with the name in front.
+TCP: the client sends 8 bytes of seed and PAYLOAD bytes made from it; the server answers with the SHA-256 of what came,
+one byte of length and its name, and PAYLOAD bytes made from the seed turned round. UDP: an echo, the name in front.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import random
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from .options import LabOptions
@@ -76,12 +76,14 @@ def echo_datagrams(handle: socket.socket, name: bytes) -> None:
             continue  # an ICMP error of an earlier datagram; the next one is read
 
 
-def answer_with(name: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], object]:
+def answer_with(name: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             async with asyncio.timeout(CONNECTION_SECONDS):
                 request = await reader.readexactly(SEED_SIZE + PAYLOAD)
-                reply = hashlib.sha256(request).digest() + bytes([len(name)]) + name + payload(request[SEED_SIZE - 1 :: -1])
+                reply = (
+                    hashlib.sha256(request).digest() + bytes([len(name)]) + name + payload(request[SEED_SIZE - 1 :: -1])
+                )
                 writer.write(reply)
                 await writer.drain()
                 await reader.read(1)  # until the client closes: it has everything then

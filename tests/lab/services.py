@@ -73,7 +73,7 @@ def to_same_subnet(address: str) -> str:
 
 def services_of(same_subnet: bool = False, address_socket: bool = False) -> dict[str, Service]:
     """The services of a lab, by name."""
-    services = (*KUBE_SERVICES, ADDRESS_SOCKET) if address_socket else KUBE_SERVICES
+    services: tuple[Service, ...] = (*KUBE_SERVICES, ADDRESS_SOCKET) if address_socket else KUBE_SERVICES
     if same_subnet:
         services = tuple(
             replace(

@@ -58,9 +58,8 @@ def take(host: Host) -> Snapshot:
     script = f"\necho '{_SEPARATOR}'\n".join(commands)
     texts = host.run(script).stdout.split(f"{_SEPARATOR}\n")
     parts: list[tuple[str, str]] = []
-    cleaners: list[Callable[[str], str]] = (
-        [canonical_json] * len(_IP_COMMANDS) + [clean_save] * len(_SAVE_COMMANDS) + [clean_ruleset]
-    )
+    cleaners: list[Callable[[str], str]] = [canonical_json for _ in _IP_COMMANDS]
+    cleaners += [*(clean_save for _ in _SAVE_COMMANDS), clean_ruleset]
     for name, text, clean in zip([*_IP_COMMANDS, *_SAVE_COMMANDS, "nft"], texts, cleaners, strict=True):
         parts.append((name, clean(text)))
     parts.append(("sysctls", host.call(_read_sysctls)))

@@ -16,6 +16,7 @@ from .services import ADDRESS_SOCKET, PODS, POOL
 NODES = ("node1", "node2")
 CLIENTS = ("outside", "onlink", "lan", "node1", "node2", "pod1", "pod2")
 SWITCH = "switch"
+SWITCH_SYSCTLS: dict[str, str | int] = {f"net/ipv6/conf/{scope}/disable_ipv6": 1 for scope in ("all", "default")}
 POD_GATEWAY = "169.254.1.1"
 POD_GATEWAY_MAC = "02:ee:ee:ee:ee:ee"
 POD_GATEWAY6 = "fe80::ee:eeff:feee:eeee"  # the link-local address that comes with that MAC
@@ -108,8 +109,7 @@ def hosts(options: LabOptions) -> list[HostPlan]:
         plans.append(HostPlan("outside", (_link("eth0", "internet", 50),), to_default))
         return plans
     to_pool = tuple(
-        f"route add {POOL[family]} via {gateway}"
-        for family, gateway in ((4, "203.0.113.2"), (6, "fd00:203:0:113::2"))
+        f"route add {POOL[family]} via {gateway}" for family, gateway in ((4, "203.0.113.2"), (6, "fd00:203:0:113::2"))
     )
     via_pool_router = ("route add default via 1.2.3.1", "route add default via fd00:1:2:3::1")
     plans += [
@@ -125,14 +125,16 @@ def clients_of(options: LabOptions) -> tuple[str, ...]:
     return tuple(name for name in CLIENTS if not (options.same_subnet and name == "onlink"))
 
 
-def node_macs(options: LabOptions) -> frozenset[str]:
+def node_macs() -> frozenset[str]:
     """The MACs with which nodes send on the outer segments."""
     return frozenset(mac(segment, 10 + number) for segment in (1, 2) for number in (1, 2))
 
 
 def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
-    """Starting values, all explicit: a new namespace inherits the host's. Set before any link exists, so that `default`
-    reaches every link made later."""
+    """Starting values, all explicit: a new namespace inherits the host's.
+
+    Set before any link exists, so that `default` reaches every link made later.
+    """
     node = plan.name in NODES
     reverse_path = options.rp_filter if node else int(options.strict_pool_router and plan.name == "poolrouter")
     values: dict[str, str | int] = {"net/ipv4/ip_forward": int(plan.router)}
@@ -177,15 +179,19 @@ def firewall(plan: HostPlan, options: LabOptions) -> str | None:
         )
     if plan.name in NODES:
         number = plan.name[-1]
-        return "".join(
-            f"table {family} lab-cni {{\n chain postrouting {{\n type nat hook postrouting priority 110; policy accept;\n"
-            f" {family} saddr {own} {family} daddr != {pods} masquerade\n }}\n}}\n"
-            for family, own, pods in (
-                ("ip", f"10.112.{number}.0/24", PODS[4]),
-                ("ip6", f"fd00:112:{number}::/64", PODS[6]),
-            )
+        return _masquerade("ip", f"10.112.{number}.0/24", PODS[4]) + _masquerade(
+            "ip6", f"fd00:112:{number}::/64", PODS[6]
         )
     return None
+
+
+def _masquerade(family: str, own_pods: str, pods: str) -> str:
+    """The nft table that masquerades what a node's pods send out of the cluster, behind kube-proxy's own rules."""
+    return (
+        f"table {family} lab-cni {{\n chain postrouting {{\n"
+        " type nat hook postrouting priority 110; policy accept;\n"
+        f" {family} saddr {own_pods} {family} daddr != {pods} masquerade\n }}\n}}\n"
+    )
 
 
 def pod_veths(prefix: str) -> list[str]:
@@ -236,8 +242,6 @@ def host_commands(plan: HostPlan) -> list[str]:
     for link in plan.links:
         lines.append(f"link set {link.name} up")
         for address in link.addresses:
-            flags = (" nodad" if ":" in address else "") + (
-                " noprefixroute" if address.endswith(("/32", "/128")) else ""
-            )
-            lines.append(f"address add {address} dev {link.name}{flags}")
+            own_only = " noprefixroute" if address.endswith(("/32", "/128")) else ""
+            lines.append(f"address add {address} dev {link.name}{' nodad' if ':' in address else ''}{own_only}")
     return [*lines, *plan.commands]

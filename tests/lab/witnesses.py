@@ -28,15 +28,19 @@ class Witnesses:
 
     def __init__(self, lab: Lab) -> None:
         self._networks = tuple(ipaddress.ip_network(network) for network in pool_networks(lab.options).values())
-        self._macs = node_macs(lab.options)
+        self._macs = node_macs()
         self._is_pool: dict[str, bool] = {}
         places = {"default": ("router", "lan"), "pool": ("poolrouter", "pool")}
         names = {plan.name for plan in lab.plans}
         self._sniffers = [
-            (way, Sniffer(lab.host(host), link, self._is_reply)) for way, (host, link) in places.items() if host in names
+            (way, Sniffer(lab.host(host), link, self._is_reply))
+            for way, (host, link) in places.items()
+            if host in names
         ]
         self._sniffers += [
-            ("direct", Sniffer(lab.host(name), "eth0", self._is_direct_reply)) for name in ("lan", "onlink") if name in names
+            ("direct", Sniffer(lab.host(name), "eth0", self._is_direct_reply))
+            for name in ("lan", "onlink")
+            if name in names
         ]
 
     def _is_reply(self, packet: Packet) -> bool:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+
+from ansible.plugins.connection.local import Connection as LocalConnection
+
 DOCUMENTATION = """
 name: netns
 short_description: enter a network and mount namespace on this machine
 description:
   - Runs commands in the namespaces of a process, as the C(local) connection runs them in its own.
   - Files are read and written as that process sees them.
-author: The homeward authors
+author: The homeward maintainers
 options:
   holder:
     description: File with the process id of the node's holder.
@@ -24,10 +29,6 @@ options:
       - name: ansible_pipelining
 """
 
-from pathlib import Path
-
-from ansible.plugins.connection.local import Connection as LocalConnection
-
 
 class Connection(LocalConnection):
     """`local`, with every command prefixed by nsenter and every remote path taken in the holder's root."""
@@ -37,13 +38,19 @@ class Connection(LocalConnection):
     def _holder(self) -> str:
         return Path(self.get_option("holder")).read_text().strip()
 
-    def exec_command(self, cmd, in_data=None, sudoable=True):  # type: ignore[no-untyped-def]
-        words = [cmd] if isinstance(cmd, str) else list(cmd)
-        shell = ["/bin/sh", "-c", *words] if isinstance(cmd, str) else words
-        return super().exec_command(["nsenter", "--target", self._holder(), "--net", "--mount", "--", *shell], in_data, sudoable)
+    def exec_command(
+        self, cmd: str | list[str], in_data: bytes | None = None, sudoable: bool = True
+    ) -> tuple[int, bytes, bytes]:
+        """Run a command in the node, a string through sh as `local` does."""
+        words = ["/bin/sh", "-c", cmd] if isinstance(cmd, str) else cmd
+        enter = ["nsenter", "--target", self._holder(), "--net", "--mount", "--", *words]
+        return super().exec_command(shlex.join(enter), in_data, sudoable)
 
-    def put_file(self, in_path, out_path):  # type: ignore[no-untyped-def]
-        return super().put_file(in_path, f"/proc/{self._holder()}/root{out_path}")
+    def put_file(self, in_path: str, out_path: str) -> None:
+        """Copy a file of this machine to the node."""
+        super().put_file(in_path, f"/proc/{self._holder()}/root{out_path}")
 
-    def fetch_file(self, in_path, out_path):  # type: ignore[no-untyped-def]
-        return super().fetch_file(f"/proc/{self._holder()}/root{in_path}", out_path)
+    def fetch_file(self, in_path: str, out_path: str) -> None:
+        """Copy a file of the node to this machine."""
+        # `local` fetches with its put_file, which for it is the same; here the other side has the prefix
+        super().put_file(f"/proc/{self._holder()}/root{in_path}", out_path)

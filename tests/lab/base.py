@@ -1,0 +1,114 @@
+"""What every kind of lab has: namespaces of one prefix, a state folder, nodes with holders; up, and down to nothing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from . import namespaces
+from .holders import start_holder, wait_for_holder
+from .host import Host
+from .namespaces import LabError
+
+STATE_FOLDER = Path("/run")
+
+
+class Site:
+    """Base of the labs. Use as a context manager, or call up() and down()."""
+
+    def __init__(self, prefix: str, node_addresses: dict[str, str]) -> None:
+        self.prefix = prefix
+        #: name of each node -> its IPv4 address on eth0
+        self.node_addresses = node_addresses
+        self._children: list[subprocess.Popen[str]] = []
+
+    @property
+    def state(self) -> Path:
+        """Folder of the running lab's own notes: options, process ids, announcements."""
+        return STATE_FOLDER / self.prefix
+
+    def namespace(self, name: str) -> str:
+        """The namespace of a host."""
+        return f"{self.prefix}-{name}"
+
+    def holder_file(self, node: str) -> Path:
+        """The file with the process id of a node's holder."""
+        return self.state / f"{node}.pid"
+
+    def host(self, name: str) -> Host:
+        """A host by its name."""
+        holder = int(self.holder_file(name).read_text()) if name in self.node_addresses else None
+        return Host(name, self.namespace(name), holder)
+
+    @property
+    def nodes(self) -> list[Host]:
+        """The nodes as hosts, in order."""
+        return [self.host(name) for name in self.node_addresses]
+
+    def up(self) -> Self:
+        """Build it. What an earlier lab of this prefix left is removed first; a failure leaves nothing."""
+        require_root_and_tools(self.tools())
+        self.down()
+        try:
+            self.state.mkdir(parents=True)
+            self._build()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def down(self) -> None:
+        """Remove everything: processes, namespaces, the state folder. Does nothing where there is nothing."""
+        namespaces.delete(namespaces.existing(self.prefix))
+        for child in self._children:
+            child.wait()
+            for stream in (child.stdout, child.stderr):
+                if stream is not None:
+                    stream.close()
+        self._children.clear()
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def tools(self) -> list[str]:
+        """The programs that it needs."""
+        return ["ip", "nsenter", "nft", "iptables-nft-save", "iptables-legacy-save"]
+
+    def _build(self) -> None:
+        raise NotImplementedError
+
+    def _start_holders(self) -> dict[str, subprocess.Popen[str]]:
+        holders = {name: start_holder(self.namespace(name)) for name in self.node_addresses}
+        self._children += holders.values()
+        return holders
+
+    def _await_holders(self, holders: dict[str, subprocess.Popen[str]]) -> None:
+        for name, holder in holders.items():
+            self.holder_file(name).write_text(str(wait_for_holder(name, holder)))
+
+    def __enter__(self) -> Self:
+        return self.up()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.down()
+
+
+def require_root_and_tools(tools: Iterable[str]) -> None:
+    """Raises LabError with the remedy if the machine cannot carry a lab."""
+    if os.geteuid() != 0:
+        raise LabError("a lab needs root: it makes network namespaces")
+    missing = [tool for tool in tools if shutil.which(tool) is None]
+    if missing:
+        packages = "iproute2 iptables nftables conntrack iputils-ping util-linux ipvsadm"
+        raise LabError(f"missing: {', '.join(missing)}; install {packages}")
+
+
+def no_bridge_netfilter(namespace: str) -> dict[str, str | int]:
+    """The sysctls that keep a switch's frames away from bridge netfilter, where the kernel has that."""
+    keys = [f"net/bridge/bridge-nf-call-{kind}" for kind in ("iptables", "ip6tables", "arptables")]
+    return namespaces.in_namespace(namespace, lambda: {key: 0 for key in keys if Path("/proc/sys", key).exists()})
