@@ -1,0 +1,253 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads and writes our chains in iptables, in the variant that the rest of the node uses."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables_programs as programs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_text import (
+    ParsedTables,
+    Signs,
+    parse_save,
+    render_restore,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import ChainSet, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import VARIANTS
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, IPV6
+
+# Of the thread, not of the process: a thread may be in a network namespace of its own.
+_NETWORK = Path("/proc/thread-self/net")
+_LEGACY_TABLES = {IPV4: "ip_tables_names", IPV6: "ip6_tables_names"}
+_REMEDY = "Install the package iptables (1.8 or newer)"
+
+Parsed = Mapping[tuple[str, str], ParsedTables]
+
+
+@dataclass(frozen=True)
+class IptablesState:
+    """What the node has in iptables.
+
+    :param variant: the one to write to: ``nft`` or ``legacy``.
+    :param reason: why that one, in words.
+    :param chain_sets: ours: of ``variant`` one per member of ``families``, even if empty; of the other variant where it
+        has any.
+    :param signs: of Kubernetes and network plugins, in both variants and families together.
+    :param families: that can be read and written here; ``ipv6`` is missing where the kernel or ip6tables is.
+    :param default_variant: what plain ``iptables`` is here, ``""`` where there is none.
+    :param incompatible: family and table of what ``variant`` cannot read, as ``nft`` wrote to it directly.
+    """
+
+    variant: str
+    reason: str
+    chain_sets: frozenset[ChainSet] = frozenset()
+    signs: Signs = field(default_factory=Signs)
+    families: tuple[str, ...] = FAMILIES
+    default_variant: str = ""
+    incompatible: frozenset[tuple[str, str]] = frozenset()
+
+
+def read(wanted_variant: str, ownership: Ownership) -> IptablesState:
+    """Read all tables once.
+
+    :param wanted_variant: ``nft``, ``legacy``, or ``auto`` for what the kubelet, kube-proxy and the network plugin use.
+    :raises NodeError: no iptables, not the wanted variant, or it cannot read the tables.
+    """
+    installed = programs.installed()
+    variants = [variant for variant in VARIANTS if (variant, IPV4) in installed]
+    if not variants:
+        raise NodeError(f"no iptables was found in PATH, /usr/sbin or /sbin. {_REMEDY}.")
+    if wanted_variant != "auto" and wanted_variant not in variants:
+        raise NodeError(
+            f"iptables of variant {wanted_variant} is wanted, but only {variants[0]} is installed. {_REMEDY}."
+        )
+    parsed, failures = _read_variants(variants, installed, ownership)
+    if failures and (wanted_variant in failures or len(failures) == len(variants)):
+        raise NodeError(next(iter(failures.values())))
+    variant, reason = _choose(wanted_variant, parsed, [name for name in variants if name not in failures])
+    families = tuple(family for family in FAMILIES if (variant, family) in installed and _has(family))
+    return _state(variant, reason, families, parsed)
+
+
+def _has(family: str) -> bool:
+    """Whether the kernel has the family (``ipv6.disable=1`` takes IPv6 away)."""
+    return family == IPV4 or (_NETWORK / "if_inet6").exists()
+
+
+def _has_legacy_tables(family: str) -> bool:
+    """Whether the kernel has any legacy table, found without loading the module that would make one."""
+    try:
+        return bool((_NETWORK / _LEGACY_TABLES[family]).read_text(encoding="ascii").strip())
+    except FileNotFoundError:
+        return False
+
+
+def _read_variants(
+    variants: Sequence[str], installed: Collection[tuple[str, str]], ownership: Ownership
+) -> tuple[Parsed, dict[str, str]]:
+    """Return what each variant and family has, and by variant why it could not be read."""
+    keys = [
+        (variant, family)
+        for variant in variants
+        for family in FAMILIES
+        if (variant, family) in installed and _has(family) and (variant == "nft" or _has_legacy_tables(family))
+    ]
+    commands = [programs.find(variant, family, "save") for variant, family in keys]
+    parsed: dict[tuple[str, str], ParsedTables] = {}
+    failures: dict[str, str] = {}
+    for key, command, completed in zip(keys, commands, programs.run_together(commands)):
+        if completed.returncode == 0:
+            parsed[key] = parse_save(completed.stdout + completed.stderr, *key, ownership)
+        else:
+            failures[key[0]] = (
+                f"{' '.join(command)} failed: {programs.complaint(completed)}. Run it as root on the node to see more."
+            )
+    return {key: tables for key, tables in parsed.items() if key[0] not in failures}, failures
+
+
+def _choose(wanted: str, parsed: Parsed, variants: Sequence[str]) -> tuple[str, str]:
+    """Return the variant and the reason for it; ``variants`` are those that work here, nft first."""
+    if wanted != "auto":
+        return wanted, "as declared"
+    signs = {variant: _signs(variant, parsed) for variant in variants}
+    hinted = {variant: sorted(found.hints) for variant, found in signs.items() if found.hints}
+    # Both have hints after a kubelet has changed over; its images look for them in nft first, so do we.
+    for variant, hints in hinted.items():
+        return variant, f"{hints[0]} is in its table mangle"
+    busy = {variant: len(found.chains) for variant, found in signs.items() if found.chains}
+    if busy:
+        variant = max(busy, key=lambda name: busy[name])
+        return (
+            variant,
+            f"it has {busy[variant]} chains of Kubernetes or a network plugin ({min(signs[variant].chains)} ...)",
+        )
+    for variant in variants:
+        if any(tables.chain_set.chains for key, tables in parsed.items() if key[0] == variant):
+            return variant, "our own chains are there"
+    default = programs.default_variant(IPV4)
+    if default in variants:
+        return default, "it is what iptables is on this node"
+    return variants[0], "it is the only one that works on this node"
+
+
+def _signs(variant: str, parsed: Parsed) -> Signs:
+    signs = Signs()
+    for key, tables in parsed.items():
+        if key[0] == variant:
+            signs |= tables.signs
+    return signs
+
+
+def _state(variant: str, reason: str, families: tuple[str, ...], parsed: Parsed) -> IptablesState:
+    chosen = {family: parsed.get((variant, family), ParsedTables(ChainSet(variant, family))) for family in families}
+    others = {tables.chain_set for key, tables in parsed.items() if key[0] != variant}
+    return IptablesState(
+        variant,
+        reason,
+        frozenset(tables.chain_set for tables in chosen.values())
+        | {ours for ours in others if ours.chains or ours.stray_jumps},
+        _signs("nft", parsed) | _signs("legacy", parsed),
+        families,
+        programs.default_variant(IPV4),
+        frozenset((family, table) for family, tables in chosen.items() for table in tables.incompatible),
+    )
+
+
+def write(steps: Sequence[Step], ownership: Ownership, lock_wait: int = programs.LOCK_WAIT) -> None:
+    """Carry out steps of the kind ``chains``, one ``iptables-restore`` each.
+
+    A step that fails leaves its chains as they were before it.
+
+    :param lock_wait: seconds to wait for others to release the lock of the legacy variant.
+    :raises StepsFailed: with the program's own words and the line they are about.
+    """
+    done: list[Step] = []
+    for step in steps:
+        reason = _write(step, ownership, lock_wait)
+        if reason:
+            raise StepsFailed(tuple(done), step, reason)
+        done.append(step)
+
+
+def _write(step: Step, ownership: Ownership, lock_wait: int) -> str:
+    """Carry out one step; return why it failed, ``""`` for success."""
+    subject = step.subject
+    if not isinstance(subject, ChainSet):
+        raise TypeError(f"not a step of the kind chains: {step}")
+    empty = ChainSet(subject.variant, subject.family)
+    before = step.before if isinstance(step.before, ChainSet) else empty
+    after = step.after if isinstance(step.after, ChainSet) else empty
+    text = render_restore(before, after, ownership)
+    if not text:
+        return ""
+    command = programs.find(subject.variant, subject.family, "restore")
+    if not command:
+        return f"no iptables-restore for {subject.family} of variant {subject.variant} was found. {_REMEDY}"
+    reason = _restore(command, text, lock_wait)
+    if reason and text.count("\nCOMMIT\n") > 1:
+        # Tables are written one after the other: those before the failing one have changed already.
+        reason += _repair(command, before, ownership, lock_wait)
+    return reason
+
+
+def _restore(command: Sequence[str], text: str, lock_wait: int) -> str:
+    try:
+        completed = programs.run((*command, "--noflush", "-w", str(lock_wait)), text)
+    except NodeError as error:
+        return str(error)
+    if completed.returncode == 0:
+        return ""
+    said = programs.complaint(completed)
+    if "xtables lock" in said:
+        return f"the xtables lock is held by {_lock_holder()}; waited {lock_wait} s. Run again when that has ended"
+    return said + _offending_line(said, text)
+
+
+def _offending_line(said: str, text: str) -> str:
+    """Return the line that the program's message is about, for the reader, who has not seen our text."""
+    match = re.search(r"line:? (\d+)", said)
+    lines = text.splitlines()
+    number = int(match.group(1)) if match else 0
+    return f' (line {number}: "{lines[number - 1]}")' if 0 < number <= len(lines) else ""
+
+
+def _repair(command: Sequence[str], before: ChainSet, ownership: Ownership, lock_wait: int) -> str:
+    """Bring back what the tables had before a restore failed half-way; return what to add to the reason."""
+    present = programs.run(programs.find(before.variant, before.family, "save"))
+    if present.returncode != 0:
+        return f"; the tables written before it could not be brought back: {programs.complaint(present)}"
+    current = parse_save(present.stdout, before.variant, before.family, ownership).chain_set
+    text = render_restore(current, before, ownership)
+    failed = _restore(command, text, lock_wait) if text else ""
+    return f"; the tables written before it could not be brought back: {failed}" if failed else ""
+
+
+def _lock_holder() -> str:
+    """Return who holds the lock of the legacy variant, as far as ``/proc/locks`` tells."""
+    lock = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
+    try:
+        inode = Path(lock).stat().st_ino
+        locks = Path("/proc/locks").read_text(encoding="ascii")
+    except OSError:
+        return "another process"
+    for line in locks.splitlines():
+        words = line.split()
+        if "->" not in words and len(words) > 5 and words[5].endswith(f":{inode}"):
+            return f"pid {words[4]}{_program_of(words[4])}"
+    return "another process"
+
+
+def _program_of(pid: str) -> str:
+    try:
+        name = Path("/proc", pid, "comm").read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+    return f" ({name})"

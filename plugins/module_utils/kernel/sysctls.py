@@ -1,0 +1,197 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads and writes kernel settings, and remembers what each was before we changed it."""
+
+from __future__ import annotations
+
+import errno
+import json
+import socket
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Sysctl
+
+SETTINGS = Path("/proc/sys")
+MEMORY = Path("/run/homeward.metallb_routing")
+# Of the thread, not of the process: a thread may be in a network namespace of its own.
+_OWN_NAMESPACE = Path("/proc/thread-self/ns/net")
+_BOOT = SETTINGS / "kernel/random/boot_id"
+_SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, Linux 5.14
+
+
+@dataclass(frozen=True)
+class Original:
+    """What we remember of a setting.
+
+    :param was: its value before we first changed it.
+    :param set: the value we gave it last.
+    """
+
+    was: str
+    set: str
+
+
+def read(names: Iterable[str]) -> dict[str, str]:
+    """Return the present value of each setting; those that do not exist (no such interface, module) are left out.
+
+    :param names: with slashes, below ``net/``.
+    :raises NodeError: a name leads elsewhere, or a setting cannot be read.
+    """
+    values = {}
+    for name in names:
+        value = _value(name)
+        if value is not None:
+            values[name] = value
+    return values
+
+
+def read_originals() -> dict[str, Original]:
+    """Return what we remember of this network namespace's settings, by name.
+
+    :raises NodeError: the file is there but cannot be understood.
+    """
+    place = _memory_file()
+    present = files.read([str(place)])
+    if not present:
+        return {}
+    (file,) = present
+    try:
+        content = json.loads(file.content)
+        settings = {name: Original(str(item["was"]), str(item["set"])) for name, item in content["settings"].items()}
+        namespace = content["namespace"]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise NodeError(
+            f"{place}, which holds the values that kernel settings had before we changed them, is damaged ({error})."
+            " Look at it, set the settings it names by hand, and delete it; then run again."
+        ) from error
+    # A new namespace can get the number of one that has ended.
+    return settings if namespace == _identity() else {}
+
+
+def write(steps: Sequence[Step]) -> None:
+    """Carry out steps of the kind ``sysctl``.
+
+    A setting that is taken over has its present value remembered first; one that is released gets that value back if it
+    still has ours, and is forgotten. See :class:`Step`.
+
+    :raises StepsFailed: a value was refused, or not taken.
+    """
+    done: list[Step] = []
+    for step in steps:
+        reason = _write(step)
+        if reason:
+            raise StepsFailed(tuple(done), step, reason)
+        done.append(step)
+
+
+def _write(step: Step) -> str:
+    """Carry out one step; return why it failed, ``""`` for success."""
+    name = _subject(step).name
+    before = _value(name)
+    originals = read_originals()
+    if isinstance(step.after, Sysctl):
+        if before is None:
+            return f"there is no such setting: {_why_missing(step.after)}"
+        remembered = originals.get(name)
+        # Whoever set it to something else after us has made that the value to go back to.
+        was = remembered.was if remembered and (step.before or remembered.set == before) else before
+        _remember({**originals, name: Original(was, step.after.value)})
+        reason = _set(name, step.after.value)
+        if reason:
+            _set(name, before)
+            _remember(originals)
+        return reason
+    original = originals.pop(name, None)
+    if original and before is not None and _same(before, original.set):
+        reason = _set(name, original.was)
+        if reason:
+            return reason
+    if original:
+        _remember(originals)
+    return ""
+
+
+def _subject(step: Step) -> Sysctl:
+    subject = step.subject
+    if not isinstance(subject, Sysctl):
+        raise TypeError(f"not a step of the kind sysctl: {step}")
+    return subject
+
+
+def _set(name: str, value: str) -> str:
+    """Give a setting a value; return why it has not taken it, ``""`` for success."""
+    try:
+        with _place(name).open("w", encoding="utf-8") as file:
+            file.write(f"{value}\n")
+    except OSError as error:
+        return f"{name} = {value}: {_words(error)}"
+    present = _value(name)
+    # Some settings cannot be changed in a container or a namespace, and say nothing of it.
+    if present is None or not _same(present, value):
+        return f"{name} = {value}: the kernel accepted the value but {name} is still {present!r}"
+    return ""
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two texts are one value: the kernel puts tabs between numbers."""
+    return one.split() == other.split()
+
+
+def _value(name: str) -> str | None:
+    """Return the present value, None if there is no such setting."""
+    try:
+        return _place(name).read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise NodeError(f"the kernel setting {name} cannot be read: {_words(error)}. Run as root.") from error
+
+
+def _place(name: str) -> Path:
+    parts = name.split("/")
+    if parts[0] != "net" or len(parts) < 3 or any(part in ("", ".", "..") for part in parts):
+        raise NodeError(f"{name!r} is not the name of a network setting; write it as net/ipv4/conf/eth0.100/rp_filter.")
+    return SETTINGS / name
+
+
+def _why_missing(sysctl: Sysctl) -> str:
+    if sysctl.interface:
+        return f"the link {sysctl.interface} or its {sysctl.name.split('/')[1]} part is missing"
+    return "the kernel has been built or started without it"
+
+
+def _words(error: OSError) -> str:
+    return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"
+
+
+def _memory_file() -> Path:
+    return MEMORY / f"originals.{_OWN_NAMESPACE.stat().st_ino}.json"
+
+
+def _identity() -> str:
+    """Return what no other network namespace has or ever had: this boot, and the kernel's number for the namespace."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
+        try:
+            cookie = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8).hex()
+        except OSError:  # before Linux 5.14
+            cookie = ""
+    return f"{_BOOT.read_text(encoding='ascii').strip()}/{cookie}"
+
+
+def _remember(originals: Mapping[str, Original]) -> None:
+    """Write the memory as a whole; without anything to remember there is no file."""
+    place = _memory_file()
+    if not originals:
+        files.remove(place, [MEMORY])
+        return
+    settings = {name: {"was": item.was, "set": item.set} for name, item in sorted(originals.items())}
+    text = json.dumps({"namespace": _identity(), "settings": settings}, indent=1)
+    MEMORY.mkdir(mode=0o700, parents=True, exist_ok=True)
+    MEMORY.chmod(0o700)
+    files.replace(File(str(place), f"{text}\n", 0o600))
