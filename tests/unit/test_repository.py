@@ -28,8 +28,9 @@ MAX_LINES = 400
 
 #: The rooms of plugins/module_utils in the order of the data's way, and what each may import beside itself.
 #: errors.py is what every room may raise, and state/family.py, the words for addresses, serves the declaration too.
-#: objects.py reads what the modules for one kind of object declare; engine.py and single.py put the rooms together,
-#: and running.py stands between them and AnsibleModule. The modules stand below all of them and may import any.
+#: objects.py reads what the modules for one kind of object declare; engine.py and single.py put the rooms together;
+#: info.py describes what is there; running.py stands between all this and AnsibleModule.
+#: Action plugins and modules stand below all rooms and may import any.
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "declaration": {"errors", "state.family"},
@@ -42,6 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "engine": {"errors", "declaration", "cases", "state", "planning", "kernel", "transaction"},
     "single": {"errors", "declaration", "state", "planning", "kernel", "transaction", "objects", "engine"},
     "running": {"errors", "kernel", "engine"},
+    "info": {"errors", "state", "engine"},
 }
 
 #: Written in halves, so that this file does not hold what it looks for.
