@@ -1,0 +1,216 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes of the kernel, read and written."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Mapping, Sequence
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import (
+    Fields,
+    address_bytes,
+    address_text,
+    number,
+    packed,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
+    AF_OF_FAMILY,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    RTM_DELROUTE,
+    RTM_GETROUTE,
+    RTM_NEWROUTE,
+    IndexOf,
+    Netlink,
+    Request,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.steps import carry_out
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.unmodelled import (
+    split_fields,
+    with_fields,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership, Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, everything
+
+LOCAL_TABLE = 255
+_COMPAT_TABLE = 252  # stands in the header's one byte for tables above 255
+_CLONED = 0x200  # RTM_F_CLONED: an entry of the cache, not of the table
+_ONLINK = 4  # RTNH_F_ONLINK
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
+
+_TYPES = {
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+    10: "nat",
+}
+_NUMBER_OF_TYPE = {name: number for number, name in _TYPES.items()}
+_ON_LINK_TYPES = ("unicast", "broadcast", "anycast", "multicast")
+
+_MODELLED = frozenset(
+    {"family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type", "flags"}
+    | {"RTA_DST", "RTA_OIF", "RTA_GATEWAY", "RTA_PRIORITY", "RTA_PREFSRC", "RTA_TABLE"}
+    # What the kernel reports about a route's life rather than what somebody asked for:
+    | {"RTA_CACHEINFO", "RTA_PREF", "RTA_EXPIRES", "RTA_24"}
+)
+#: With one of these the next hop is not in RTA_GATEWAY and RTA_OIF, which the kernel then refuses.
+_OTHER_NEXT_HOPS = frozenset({"RTA_MULTIPATH", "RTA_NH_ID", "RTA_VIA"})
+
+_UNREACHABLE = (
+    "no network of that link holds the gateway: declare it in onlink_networks if it lies outside of the pool,"
+    " and see that the link is up"
+)
+HINTS = {
+    errno.ENETUNREACH: _UNREACHABLE,
+    errno.EHOSTUNREACH: _UNREACHABLE,
+    errno.ENETDOWN: "the link is down, or the one below it",
+    errno.EEXIST: "another route, maybe of another owner, has this table, destination and metric",
+    errno.ESRCH: "there is no such route (any more)",
+    errno.ENOENT: "there is no such route (any more)",
+}
+
+
+def read_routes(
+    netlink: Netlink, ownership: Ownership, names: Mapping[int, str]
+) -> tuple[frozenset[Route], frozenset[Route]]:
+    """Return our own routes and everybody else's, of both families and every table but ``local``.
+
+    Of another owner's route only what :class:`Route` has is told: of several next hops the first one. Our own are told
+    completely: what Route has no field for is appended to the type (``unicast with RTA_FLOW=5``), so that such a route
+    differs from any that we would make.
+
+    :param names: interfaces by index.
+    :raises NodeError: the kernel does not list its routes.
+    """
+    owned: set[Route] = set()
+    foreign: set[Route] = set()
+    for family in FAMILIES:
+        request: Fields = {"family": AF_OF_FAMILY[family]}
+        for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request):
+            table = fields.get("RTA_TABLE", fields["table"])
+            if table == LOCAL_TABLE or number(fields, "flags") & _CLONED:
+                continue
+            if fields["proto"] == ownership.protocol:
+                owned.add(_own_route(netlink, family, fields, names))
+            else:
+                foreign.add(_route(netlink, family, fields, names))
+    return frozenset(owned), frozenset(foreign)
+
+
+def _address(fields: Fields, name: str) -> str:
+    value = packed(fields, name)
+    return address_text(value) if value else ""
+
+
+def _route(
+    netlink: Netlink, family: str, fields: Fields, names: Mapping[int, str], extra: Fields | None = None
+) -> Route:
+    word = _TYPES.get(number(fields, "type"), f"type-{number(fields, 'type')}")
+    index, gateway = _first_next_hop(netlink, fields)
+    destination = _address(fields, "RTA_DST") or everything(family).partition("/")[0]
+    return Route(
+        family,
+        number(fields, "RTA_TABLE") or number(fields, "table"),
+        f"{destination}/{number(fields, 'dst_len')}",
+        number(fields, "RTA_PRIORITY"),
+        with_fields(word, extra) if extra else word,
+        gateway,
+        # IPv6 says "lo" for a route that leads nowhere.
+        names.get(index, f"index {index}") if index and word in ("local", *_ON_LINK_TYPES) else "",
+        bool(number(fields, "flags") & _ONLINK),
+        _address(fields, "RTA_PREFSRC"),
+    )
+
+
+def _own_route(netlink: Netlink, family: str, fields: Fields, names: Mapping[int, str]) -> Route:
+    extra = {name: value for name, value in fields.items() if name not in _MODELLED}
+    if fields["tos"]:
+        extra["tos"] = fields["tos"]
+    if fields["src_len"]:
+        extra["src_len"] = fields["src_len"]
+    route = _route(netlink, family, fields, names, extra)
+    if family == IPV4 and fields["scope"] != _scope(split_fields(route.type)[0], route.gateway):
+        extra["scope"] = fields["scope"]
+        route = _route(netlink, family, fields, names, extra)
+    return route
+
+
+def _first_next_hop(netlink: Netlink, fields: Fields) -> tuple[int, str]:
+    """Return index and gateway of a next hop that is not told in RTA_OIF and RTA_GATEWAY."""
+    hops = packed(fields, "RTA_MULTIPATH")
+    if not hops:
+        return number(fields, "RTA_OIF"), _gateway(fields)
+    length = int.from_bytes(hops[:2], sys.byteorder)  # struct rtnexthop begins with it
+    hop = netlink.formats.nexthop.decode(hops, 2, length)
+    return number(hop, "oif"), _gateway(hop)
+
+
+def _gateway(fields: Fields) -> str:
+    """Return the gateway, which may be of the other family (``RTA_VIA``: two bytes of family, then the address)."""
+    via = packed(fields, "RTA_VIA")
+    return address_text(via[2:]) if via else _address(fields, "RTA_GATEWAY")
+
+
+def _scope(word: str, gateway: str) -> int:
+    return _SCOPE_LINK if word in _ON_LINK_TYPES and not gateway else _SCOPE_UNIVERSE
+
+
+def write_routes(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
+    """Do the steps, in order.
+
+    A change keeps table, destination and metric and replaces the rest in one go, with no moment without a route; it
+    takes the first route of that key whoever owns it, so a plan must not have one where another owner has that key.
+
+    :raises StepsFailed: see :func:`carry_out`.
+    """
+    index_of = IndexOf()
+
+    def encode(step: Step) -> list[Request]:
+        after, before = step.after, step.before
+        if isinstance(after, Route) and before is None:
+            return [Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, _body(netlink, after, ownership, index_of))]
+        if isinstance(after, Route) and isinstance(before, Route) and after.key == before.key:
+            return [Request(RTM_NEWROUTE, NLM_F_REPLACE, _body(netlink, after, ownership, index_of))]
+        if isinstance(before, Route) and after is None:
+            return [Request(RTM_DELROUTE, 0, _body(netlink, before, ownership, index_of, deleting=True))]
+        raise TypeError(f"not a step of one route: {step!r}")
+
+    carry_out(netlink, steps, encode, HINTS)
+
+
+def _body(netlink: Netlink, route: Route, ownership: Ownership, index_of: IndexOf, *, deleting: bool = False) -> bytes:
+    word, extra = split_fields(route.type)
+    scope = _SCOPE_NOWHERE if deleting and "scope" not in extra else _scope(word, route.gateway)
+    address, _slash, length = route.destination.partition("/")
+    fields: Fields = {
+        "family": AF_OF_FAMILY[route.family],
+        "dst_len": int(length),
+        "table": route.table if route.table < 256 else _COMPAT_TABLE,
+        "proto": ownership.protocol,
+        "scope": scope,
+        "type": _NUMBER_OF_TYPE[word],
+        "flags": _ONLINK if route.onlink and not deleting else 0,
+        "RTA_TABLE": route.table,
+    }
+    if length != "0":
+        fields["RTA_DST"] = address_bytes(address)
+    if route.metric:
+        fields["RTA_PRIORITY"] = route.metric
+    if _OTHER_NEXT_HOPS.isdisjoint(extra):
+        fields.update({"RTA_GATEWAY": address_bytes(route.gateway)} if route.gateway else {})
+        fields.update({"RTA_OIF": index_of(route.interface)} if route.interface else {})
+    if route.source:
+        fields["RTA_PREFSRC"] = address_bytes(route.source)
+    fields.update(extra)
+    return netlink.formats.route.encode(fields)
