@@ -49,7 +49,8 @@ _SCOPES = (
     _scope("::/128", "unspecified", "which means 'no address' and is never a destination"),
     _scope("::1/128", "loopback", "which never leaves a node"),
     _scope("::ffff:0:0/96", "IPv4-mapped", "which exist only inside programs; the packets are IPv4's"),
-    _scope("::/96", "IPv4-compatible", "which were given up (RFC 4291)"),
+    # Less the first two, which are the unspecified and the loopback address above.
+    _scope("::/96", "IPv4-compatible", "which were given up (RFC 4291)")._replace(first=2),
     _scope("fe80::/10", "link-local", "which no router forwards"),
     _scope("ff00::/8", "multicast", "which belong to groups, not to a service"),
 )

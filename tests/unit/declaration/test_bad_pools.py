@@ -203,6 +203,7 @@ NUMBERS = [
     option("table", -1, "-1 is not between"),
     option("table", 1 << 32, "4294967296 is not between"),
     option("table", 10**30, "more than 64 bits"),
+    option("table", 10**5000, "more than 64 bits"),  # Python refuses to print it
     option("table", "0100", "0100 is not a whole number"),
     option("table", 100.0, "100.0 is not a whole number"),
     option("table", True, "true is not a whole number"),

@@ -1,0 +1,127 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The argument spec, with Ansible's own validator in front of the parser as in a real run."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any
+
+import pytest
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import (
+    CASES,
+    KUBE_PROXY_MODES,
+    RP_FILTERS,
+    VARIANTS,
+    Cluster,
+    Pool,
+    Settings,
+    Vlan,
+    argument_spec,
+    cluster_options,
+    parse_declaration,
+    pool_options,
+    settings_options,
+    vlan_options,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
+from tests.unit.declaration.flaws import SOUND
+
+EVERYTHING = """
+pools:
+  - name: external
+    networks: [1.2.3.0/24, "fd00:1:2:3::/64", 1.2.4.10-1.2.4.60]
+    onlink_networks: 192.0.2.0/24
+    interface: eth0.100
+    vlan: {parent: eth0, id: "100"}
+    gateways: [1.2.3.1, "fd00:1:2:3::1"]
+    addresses: [192.0.2.7]
+    case: policy_routing
+    table: 100
+    mark: 0x100
+    deny: [10.112.0.0/12]
+    dedicated: yes
+    rp_filter: strict
+cluster:
+  pod_networks: [10.112.0.0/12]
+  node_addresses:
+mark_mask: 0x3f00
+protocol: "78"
+table_base: 9000
+"""
+
+
+def validated(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Return what a module would get from Ansible for these arguments of a task."""
+    result = ArgumentSpecValidator(argument_spec()).validate(parameters)
+    assert result.error_messages == []
+    return dict(result.validated_parameters)
+
+
+def test_options_are_the_fields_of_the_model() -> None:
+    for options, model in (
+        (pool_options(), Pool),
+        (vlan_options(), Vlan),
+        (cluster_options(), Cluster),
+        (settings_options(), Settings),
+    ):
+        assert set(options) == {item.name for item in fields(model)} - {"path"}
+    assert set(argument_spec()) == {"pools", "cluster", "state", *settings_options()}
+
+
+def test_choices_are_those_of_the_model() -> None:
+    assert tuple(pool_options()["case"]["choices"]) == CASES
+    assert tuple(pool_options()["rp_filter"]["choices"]) == RP_FILTERS
+    assert tuple(cluster_options()["kube_proxy_mode"]["choices"]) == KUBE_PROXY_MODES
+    assert tuple(settings_options()["iptables_variant"]["choices"]) == VARIANTS
+
+
+def test_defaults_are_those_of_the_model() -> None:
+    assert parse_declaration(validated({"pools": SOUND["pools"]})).settings == Settings()
+    for options, model in (
+        (pool_options(), Pool("", "", (), "")),
+        (vlan_options(), Vlan("", 1)),
+        (cluster_options(), Cluster()),
+    ):
+        for name, option in options.items():
+            if "default" in option:
+                assert option["default"] == getattr(model, name)
+
+
+def test_each_spec_is_a_fresh_one() -> None:
+    argument_spec()["pools"]["options"]["case"]["choices"].clear()
+    assert argument_spec()["pools"]["options"]["case"]["choices"] == list(CASES)
+
+
+def test_what_ansible_makes_of_the_example_parses_to_the_same() -> None:
+    assert parse_declaration(validated(SOUND)) == parse_declaration(SOUND)
+
+
+def test_what_ansible_makes_of_every_option() -> None:
+    declared = parse_declaration(validated(yaml.safe_load(EVERYTHING)))
+    (pool,) = declared.pools
+    assert pool.vlan == Vlan("eth0", 100)
+    assert (pool.table, pool.mark, pool.dedicated, pool.rp_filter) == (100, 0x100, True, "strict")
+    assert (pool.onlink_networks, pool.addresses) == (("192.0.2.0/24",), ("192.0.2.7",))
+    assert len(pool.networks) == 9
+    assert declared.cluster == Cluster(pod_networks=("10.112.0.0/12",))
+    assert declared.settings == Settings(mark_mask=0x3F00, protocol=78, table_base=9000)
+    # Without Ansible in between it is the same.
+    assert parse_declaration(yaml.safe_load(EVERYTHING)) == declared
+
+
+@pytest.mark.parametrize("option", ["table", "mark"])
+def test_words_for_numbers_get_through_to_our_own_error(option: str) -> None:
+    parameters = validated({"pools": [{**SOUND["pools"][0], option: "blue"}]})
+    with pytest.raises(InputErrors, match=rf"^pools\[0\]\.{option}: "):
+        parse_declaration(parameters)
+
+
+def test_none_for_every_option_is_unset() -> None:
+    pool = {**dict.fromkeys(pool_options()), **SOUND["pools"][0]}
+    parameters = {**dict.fromkeys(argument_spec()), "pools": [pool], "cluster": dict.fromkeys(cluster_options())}
+    assert parse_declaration(parameters) == parse_declaration({"pools": SOUND["pools"]})
