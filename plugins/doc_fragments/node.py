@@ -24,7 +24,7 @@ attributes:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: full
   idempotent:
-    description: When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
+    description: Run twice in a row with the same arguments, the second run changes nothing and says so.
     support: full
   platform:
     description: Target OS/families that can be operated against.
@@ -41,7 +41,7 @@ attributes:
 options:
   pyroute2_path:
     description:
-      - Directory on the node that holds a copy of the Python package C(pyroute2), for nodes whose own is missing or older than 0.7.2.
+      - Directory on the node that holds a copy of the Python package C(pyroute2), for nodes whose own is missing or too old.
       - The copy is brought from the controller, once, when it is needed; the node needs no internet access for it.
       - The controller needs C(pyroute2) for that; C(pip install pyroute2) beside C(ansible-core) is enough.
     type: path

@@ -12,9 +12,9 @@ from typing import Any
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import PROTOCOL_FILE, compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration, parse_settings
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import read_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import require_kinds
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.diff import diff
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import Plan, make_plan
@@ -55,10 +55,14 @@ class Scope:
 def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     """Make the node right for all its pools, or free of everything of ours (``state: absent``)."""
     present = parameters["state"] == "present"
-    declaration = parse_declaration(parameters) if present else Declaration(settings=parse_settings(parameters))
+    # What is removed does not depend on the pools, so a mistake in them must not keep anyone from removing.
+    declaration = parse_declaration(parameters if present else {**parameters, "pools": None, "cluster": None})
     settings = declaration.settings
     scope = Scope(
-        Ownership(protocol=settings.protocol), settings.iptables_variant, settings_to_read(declaration), (PROTOCOL_FILE,)
+        Ownership(protocol=settings.protocol),
+        settings.iptables_variant,
+        settings_to_read(declaration),
+        (PROTOCOL_FILE,),
     )
     compiled = Compiled(NodeState())
 
@@ -78,6 +82,7 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
     """
     node = read_scope(scope, run)
     plan = make_plan(desire(node), node)
+    require_kinds(plan.steps, run.pyroute2_path)
     if plan.steps and not run.check:
         carry_out(plan.steps, scope.ownership, run.pyroute2_path)
     return _result(plan, node, scope, run)
@@ -86,7 +91,12 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
 def read_scope(scope: Scope, run: Run) -> Node:
     """Return one read of what the scope names."""
     return read_node(
-        scope.ownership, scope.iptables_variant, scope.sysctls, scope.files, scope.kinds, pyroute2_path=run.pyroute2_path
+        scope.ownership,
+        scope.iptables_variant,
+        scope.sysctls,
+        scope.files,
+        scope.kinds,
+        pyroute2_path=run.pyroute2_path,
     )
 
 

@@ -14,7 +14,12 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Link, Route, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import BUILT_IN, NAME_LENGTH
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, canonical_network, everything, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    IPV4,
+    canonical_network,
+    everything,
+    family_of,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 
 TABLE_NAMES = {"main": MAIN_TABLE, "default": 253, "local": 255}
@@ -28,7 +33,8 @@ def parse_all(name: str, entries: Sequence[Options], parse: Callable[[Options, s
 
     :raises InputErrors: all that is wrong, each with its path.
     """
-    parsed, errors = [], []
+    parsed: list[Parsed] = []
+    errors: list[InputError] = []
     for number, entry in enumerate(entries):
         try:
             parsed.append(parse(entry, f"{name}[{number}]"))
@@ -51,7 +57,11 @@ def link(options: Options, path: str) -> Link:
         raise InputError(f"{path}.parent", "a dummy has no link below it", "Leave parent out.")
     vlan_id = _number(options.get("vlan_id"), f"{path}.vlan_id", 4094)
     if (kind == "vlan") != bool(vlan_id):
-        raise InputError(f"{path}.vlan_id", f"{vlan_id} does not go with kind {kind}", "A vlan, and only a vlan, has an id of 1-4094.")
+        raise InputError(
+            f"{path}.vlan_id",
+            f"{vlan_id} does not go with kind {kind}",
+            "A vlan, and only a vlan, has an id of 1-4094.",
+        )
     parent = read_interface_name(f"{path}.parent", options["parent"]) if options.get("parent") else ""
     return Link(name, kind, parent, vlan_id, _number(options.get("mtu"), f"{path}.mtu", 65535), bool(options["up"]))
 
@@ -61,12 +71,16 @@ def route(options: Options, path: str) -> Route:
     family = _family(options, ("destination", "gateway", "source"))
     destination = _network(options["destination"], f"{path}.destination", family)
     if family_of(destination) != family:
-        raise InputError(f"{path}.family", f"{destination} is not {family}", "Leave family out; it is only needed for \"default\".")
+        raise InputError(
+            f"{path}.family", f"{destination} is not {family}", 'Leave family out; it is only needed for "default".'
+        )
     kind = options["type"]
     interface = options.get("interface") or ""
     gateway = _address(options.get("gateway"), f"{path}.gateway", family)
     if kind == "unicast" and not interface:
-        raise InputError(f"{path}.interface", "a unicast route needs the link it leaves by", "Name it, or give another type.")
+        raise InputError(
+            f"{path}.interface", "a unicast route needs the link it leaves by", "Name it, or give another type."
+        )
     if kind != "unicast" and (interface or gateway):
         raise InputError(f"{path}.type", f"a route of type {kind} goes nowhere", "Leave interface and gateway out.")
     return Route(
@@ -90,9 +104,15 @@ def rule(options: Options, path: str) -> Rule:
     goto = _number(options.get("goto"), f"{path}.goto", LARGEST_NUMBER)
     priority = _number(options["priority"], f"{path}.priority", 32765)
     if (action == "lookup") != bool(table):
-        raise InputError(f"{path}.table", f"action {action} and table {table or 'none'} do not go together", "lookup alone has a table.")
+        raise InputError(
+            f"{path}.table",
+            f"action {action} and table {table or 'none'} do not go together",
+            "lookup alone has a table.",
+        )
     if (action == "goto") != bool(goto) or (goto and goto <= priority):
-        raise InputError(f"{path}.goto", f"action {action} with goto {goto or 'none'}", "goto alone names a priority, above its own.")
+        raise InputError(
+            f"{path}.goto", f"action {action} with goto {goto or 'none'}", "goto alone names a priority, above its own."
+        )
     fwmark, fwmask = _mark(options.get("fwmark"), f"{path}.fwmark")
     suppress = options.get("suppress_prefixlength")
     return Rule(
@@ -116,11 +136,17 @@ def chain(options: Options, path: str, prefix: str) -> Chain:
     """Return the chain that one entry of ``chains`` describes; its rules are not yet in canonical form."""
     name, table, hook = options["name"], options["table"], options.get("hook") or ""
     if not re.fullmatch(r"[A-Za-z0-9._:-]+", name) or len(name) > NAME_LENGTH:
-        raise InputError(f"{path}.name", f"{name!r} is not a chain's name", f"Use at most {NAME_LENGTH} letters, digits, and . _ : -")
+        raise InputError(
+            f"{path}.name", f"{name!r} is not a chain's name", f"Use at most {NAME_LENGTH} letters, digits, and . _ : -"
+        )
     if not name.startswith(prefix):
-        raise InputError(f"{path}.name", f"{name} does not begin with {prefix}, by which our chains are known", "Name it so.")
+        raise InputError(
+            f"{path}.name", f"{name} does not begin with {prefix}, by which our chains are known", "Name it so."
+        )
     if hook and hook not in BUILT_IN[table]:
-        raise InputError(f"{path}.hook", f"table {table} has no built-in chain {hook}", f"It has {', '.join(BUILT_IN[table])}.")
+        raise InputError(
+            f"{path}.hook", f"table {table} has no built-in chain {hook}", f"It has {', '.join(BUILT_IN[table])}."
+        )
     for number, text in enumerate(options["rules"]):
         if "\n" in text or not text.strip():
             raise InputError(f"{path}.rules[{number}]", "a rule is one line", "Give one list entry per rule.")
@@ -137,7 +163,9 @@ def _network(text: str, path: str, family: str) -> str:
     try:
         return canonical_network(text, family)
     except ValueError as error:
-        raise InputError(path, str(error), "Give a network as address/length, without bits set behind the length.") from error
+        raise InputError(
+            path, str(error), "Give a network as address/length, without bits set behind the length."
+        ) from error
 
 
 def _selector(text: str | None, path: str, family: str) -> str:
@@ -155,7 +183,9 @@ def _address(text: str | None, path: str, family: str) -> str:
     except ValueError as error:
         raise InputError(path, str(error), "Give a single address.") from error
     if family_of(address) != family:
-        raise InputError(path, f"{address} is not {family}, as the destination is", "Give an address of the same family.")
+        raise InputError(
+            path, f"{address} is not {family}, as the destination is", "Give an address of the same family."
+        )
     return address
 
 
@@ -191,5 +221,9 @@ def _mark(text: str | None, path: str) -> tuple[int, int]:
     number = _number(value, path, LARGEST_NUMBER)
     under = _number(mask, path, LARGEST_NUMBER) if mask else LARGEST_NUMBER
     if number & ~under or not under:
-        raise InputError(path, f"{text} has bits outside its mask, so it can never match", "Give value/mask with the value inside the mask.")
+        raise InputError(
+            path,
+            f"{text} has bits outside its mask, so it can never match",
+            "Give value/mask with the value inside the mask.",
+        )
     return number, under

@@ -24,23 +24,33 @@ class Module(Protocol):
 
     params: Mapping[str, Any]
     check_mode: bool
-    _diff: bool
+    _diff: bool  # AnsibleModule has no public name for it
 
     def exit_json(self, **result: Any) -> Any: ...
+
+    def warn(self, warning: str) -> None: ...
 
     def fail_json(self, msg: str, **result: Any) -> Any: ...
 
 
 def run_module(module: Module, flow: Callable[[Mapping[str, Any], Run], Result]) -> None:
     """Call ``flow`` with the module's parameters, and leave through ``exit_json`` or ``fail_json``."""
-    run = Run(module.check_mode, module._diff, module.params.get("pyroute2_path") or DEFAULT_PYROUTE2_PATH)
+    run = Run(
+        module.check_mode,
+        module._diff,  # noqa: SLF001
+        module.params.get("pyroute2_path") or DEFAULT_PYROUTE2_PATH,
+    )
     try:
         result = flow(module.params, run)
     except Pyroute2Missing as error:
         module.fail_json(msg=str(error), **{PYROUTE2_MISSING: True, "pyroute2_path": run.pyroute2_path})
     except InputErrors as several:
-        module.fail_json(msg=str(several), errors=[{"path": error.path, "message": str(error)} for error in several.errors])
+        module.fail_json(
+            msg=str(several), errors=[{"path": error.path, "message": str(error)} for error in several.errors]
+        )
     except HomewardError as error:
         module.fail_json(msg=str(error))
     else:
+        for warning in result.pop("warnings", ()):
+            module.warn(warning)
         module.exit_json(**result)

@@ -13,7 +13,13 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils import ob
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, Scope, converge
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Node, NodeState, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Chain,
+    ChainSet,
+    Node,
+    NodeState,
+    Ownership,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
 
 Parameters = Mapping[str, Any]
@@ -78,7 +84,9 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
             family: ChainSet(
                 node.variant,
                 family,
-                frozenset(_merge(present.chains, {key: item for key, item in chains.items() if key[0] == family}, parameters)),
+                frozenset(
+                    _merge(present.chains, {key: item for key, item in chains.items() if key[0] == family}, parameters)
+                ),
             )
             for family, present in sets.items()
         }

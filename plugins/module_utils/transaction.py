@@ -33,11 +33,13 @@ def carry_out(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -
                 write_steps([step.inverse() for step in reversed(failure.done)], ownership, pyroute2_path)
             except StepsFailed as second:
                 raise StepError(
-                    f"{position}, \"{failure.failed}\", failed: {failure.reason}. Undoing the steps before it failed too, at"
-                    f" \"{second.failed}\": {second.reason}. The node is between two states; mend that cause and run again:"
+                    f'{position}, "{failure.failed}", failed: {failure.reason}. Undoing the steps before it failed too, at'
+                    f' "{second.failed}": {second.reason}. The node is between two states; mend that cause and run again:'
                     " every run starts from what it finds."
                 ) from second
-            raise StepError(f"{position}, \"{failure.failed}\", failed: {failure.reason}. The node is as before.") from failure
+            raise StepError(
+                f'{position}, "{failure.failed}", failed: {failure.reason}. The node is as before.'
+            ) from failure
 
 
 @contextmanager

@@ -128,7 +128,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.single import converge_rules
 
-
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "rules": {

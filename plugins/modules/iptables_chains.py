@@ -117,7 +117,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import run_module
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.single import converge_chains
 
-
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
     "chains": {

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import io
 import os
+import shlex
 import tarfile
 import tempfile
 from typing import Any
@@ -36,43 +37,33 @@ class BringPyroute2(ActionBase):
             return result
         arguments = dict(self._task.args)
         # In check mode the copy goes where Ansible keeps what it removes itself after the task.
-        directory = self._temporary_directory() if self._task.check_mode else str(result.pop("pyroute2_path"))
-        self._bring(directory, task_vars)
+        directory = self._temporary("pyroute2") if self._task.check_mode else str(result.pop("pyroute2_path"))
+        self._bring(directory)
         result = self._execute_module(module_args={**arguments, "pyroute2_path": directory}, task_vars=task_vars)
         result.pop(MISSING, None)
         return result
 
-    def _temporary_directory(self) -> str:
-        shell = self._connection._shell
+    def _temporary(self, name: str) -> str:
+        """Return a path in the directory on the node that Ansible removes after the task."""
+        shell = self._connection._shell  # noqa: SLF001 - what Ansible's own action plugins use
         if not shell.tmpdir:
             self._make_tmp_path()
-        return str(shell.join_path(shell.tmpdir, "pyroute2"))
+        return str(shell.join_path(shell.tmpdir, name))
 
-    def _bring(self, directory: str, task_vars: dict[str, Any] | None) -> None:
+    def _bring(self, directory: str) -> None:
         """Unpack the controller's copy below ``directory`` on the node."""
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
             archive.write(pack_pyroute2())
             archive.flush()
-            made = self._execute_module(
-                module_name="ansible.builtin.file",
-                module_args={"path": directory, "state": "directory", "mode": "0755"},
-                task_vars=task_vars,
+            remote = self._transfer_file(archive.name, self._temporary("pyroute2.tar.gz"))
+        target, source = shlex.quote(directory), shlex.quote(remote)
+        unpacked = self._low_level_execute_command(
+            f"mkdir -p {target} && tar -xzf {source} -C {target} && rm -f {source}"
+        )
+        if unpacked["rc"] != 0:
+            raise AnsibleActionFail(
+                f"The controller's copy of pyroute2 was brought, but could not be unpacked in {directory}: {unpacked['stderr']}"
             )
-            self._expect(made, f"make the directory {directory}")
-            shell = self._connection._shell
-            if not shell.tmpdir:
-                self._make_tmp_path()
-            remote = self._transfer_file(archive.name, shell.join_path(shell.tmpdir, "pyroute2.tar.gz"))
-            self._fixup_perms2((shell.tmpdir, remote))
-            unpacked = self._low_level_execute_command(
-                f"tar -xzf {shell.quote(remote)} -C {shell.quote(directory)} && rm -f {shell.quote(remote)}"
-            )
-            self._expect({"failed": unpacked["rc"] != 0, "msg": unpacked["stderr"]}, f"unpack it in {directory}")
-
-    @staticmethod
-    def _expect(result: dict[str, Any], what: str) -> None:
-        if result.get("failed"):
-            raise AnsibleActionFail(f"The controller's copy of pyroute2 was to be brought, but the node could not {what}: {result.get('msg')}")
 
 
 def pack_pyroute2() -> bytes:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node made of values: what the pure rooms are tested on. Nothing here stands in for the kernel's behaviour; tests/kernel asks that."""
+"""A node made of values, to test the pure rooms on; how the kernel behaves is asked of the kernel, in tests/kernel."""
 
 from __future__ import annotations
 
@@ -9,9 +9,24 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Declaration, Pool, Settings, Vlan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
+    Cluster,
+    Declaration,
+    Pool,
+    Settings,
+    Vlan,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface, KubeProxy, Node, NodeState, Route, Rule, Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    Interface,
+    KubeProxy,
+    Node,
+    NodeState,
+    Route,
+    Rule,
+    Sysctl,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 
 FIELDS = {

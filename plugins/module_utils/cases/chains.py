@@ -11,7 +11,12 @@ from itertools import groupby
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Guarding, Marking
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Settings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, family_of, full_length
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    FAMILIES,
+    IPV4,
+    family_of,
+    full_length,
+)
 
 # Without these the gateway becomes unreachable: MLD queries (RFC 2710), router and neighbour discovery (RFC 4861).
 LINK_KEEPING_ICMPV6_TYPES = (130, 133, 134, 135, 136, 137)
@@ -53,8 +58,8 @@ def _mark_chains(family: str, markings: Sequence[Marking], settings: Settings, o
         remember = f"-m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {mark:#x}/{mask:#x}"
         yield Chain(family, "mangle", f"{prefix}{mark:#x}", (remember, f"-j MARK --set-xmark {mark:#x}/{mask:#x}"))
     dispatch, lists = _by_interface(arriving, prefix)
-    for name, rules in lists.items():
-        yield Chain(family, "mangle", name, rules)
+    for name, listed in lists.items():
+        yield Chain(family, "mangle", name, listed)
     yield Chain(family, "mangle", f"{prefix}PREROUTING", (*dispatch, restore), hook="PREROUTING")
     yield Chain(family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {restore}",), hook="OUTPUT")
     # Not in FORWARD: IPVS routes once more behind it, and needs the mark there.
@@ -62,7 +67,9 @@ def _mark_chains(family: str, markings: Sequence[Marking], settings: Settings, o
     yield Chain(family, "mangle", f"{prefix}POSTROUTING", give_back, hook="POSTROUTING")
 
 
-def _guard_chains(family: str, guardings: Sequence[Guarding], cluster: Cluster, ownership: Ownership) -> Iterable[Chain]:
+def _guard_chains(
+    family: str, guardings: Sequence[Guarding], cluster: Cluster, ownership: Ownership
+) -> Iterable[Chain]:
     if not guardings:
         return
     prefix = ownership.chain_prefix
@@ -79,14 +86,18 @@ def _guard_chains(family: str, guardings: Sequence[Guarding], cluster: Cluster, 
                 rules += [f"-s {source} -d {network} -j DROP" for source in item.deny for network in item.networks]
         verdict = f"-g {forged}"
         rules += [f"-d {network} {verdict}" for item in items if item.refuse_cluster for network in item.networks]
-        rules += [f"-d {network} -j RETURN" for item in items if only and not item.refuse_cluster for network in item.networks]
+        rules += [
+            f"-d {network} -j RETURN" for item in items if only and not item.refuse_cluster for network in item.networks
+        ]
         rules += ["-j DROP"] if only else []
         arriving[interface] = list(dict.fromkeys(rules))
     dispatch, lists = _by_interface(arriving, prefix)
     for name, listed in lists.items():
         yield Chain(family, "raw", name, listed)
     if any(item.refuse_cluster for item in guardings):
-        yield Chain(family, "raw", forged, tuple(f"-s {source} -j DROP" for source in _cluster_sources(family, cluster)))
+        yield Chain(
+            family, "raw", forged, tuple(f"-s {source} -j DROP" for source in _cluster_sources(family, cluster))
+        )
     yield Chain(family, "raw", f"{prefix}PREROUTING", dispatch, hook="PREROUTING")
 
 
@@ -145,5 +156,7 @@ def _split(names: Sequence[str], stem: str) -> list[tuple[str, list[str]]]:
 
 def _common_beginning(names: Sequence[str]) -> str:
     first, last = min(names), max(names)
-    length = next((index for index, letter in enumerate(first) if index >= len(last) or letter != last[index]), len(first))
+    length = next(
+        (index for index, letter in enumerate(first) if index >= len(last) or letter != last[index]), len(first)
+    )
     return first[:length]

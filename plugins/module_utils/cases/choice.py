@@ -45,7 +45,9 @@ def _fitting(pool: Pool, node: Node) -> Choice:
     home = f"{', '.join(pool.networks)} is part of a network attached to {pool.interface}"
     if pool.gateways:
         if attached == {pool.interface} and _default_leads_home(pool, node):
-            return Choice(pool, "same_subnet", f"{home}, and the node's default route already goes to {pool.gateways[0]}")
+            return Choice(
+                pool, "same_subnet", f"{home}, and the node's default route already goes to {pool.gateways[0]}"
+            )
         return Choice(
             pool,
             "policy_routing",
@@ -59,7 +61,9 @@ def _fitting(pool: Pool, node: Node) -> Choice:
             f"{', '.join(pool.networks)} is attached to {', '.join(sorted(attached))} on this node, not to {pool.interface}",
             f"Name that interface, or take the network off {', '.join(sorted(attached))}.",
         )
-    return Choice(pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(pool.networks)}")
+    return Choice(
+        pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(pool.networks)}"
+    )
 
 
 def _attached_interfaces(pool: Pool, node: Node) -> set[str]:

@@ -7,13 +7,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import onlink_route, policy_routing, same_subnet, source_routing
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import (
+    onlink_route,
+    policy_routing,
+    same_subnet,
+    source_routing,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.chains import compile_chains
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import choose
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import effective_mode
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.groups import form_groups
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Compiled, Group, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.refusals import after_grouping, before_choosing, dropped_by_choice, refuse
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.refusals import (
+    after_grouping,
+    before_choosing,
+    dropped_by_choice,
+    refuse,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState
@@ -77,5 +87,9 @@ def _warnings(declaration: Declaration, groups: Iterable[Group], node: Node) -> 
             "cluster.kube_proxy_mode: kube-proxy was not seen on this node (yet); this works for iptables and nftables mode."
             " Declare ipvs if that is what will run."
         )
-    if declaration.pools and not declaration.cluster.pod_networks and any(group.case == "policy_routing" for group in groups):
+    if (
+        declaration.pools
+        and not declaration.cluster.pod_networks
+        and any(group.case == "policy_routing" for group in groups)
+    ):
         yield "cluster.pod_networks: not declared, so forged pod addresses cannot be told from others and are not dropped."

@@ -9,7 +9,11 @@ from collections.abc import Iterable, Mapping
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import why_shared
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
+    Declaration,
+    Pool,
+    Settings,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
 
@@ -58,7 +62,12 @@ def is_shared(pools: Iterable[Pool], declaration: Declaration, node: Node) -> bo
     """Whether the pools' interface carries other traffic of the node; ``dedicated`` decides where it is declared."""
     first = next(iter(pools))
     declared = next(
-        (pool.dedicated for pool in declaration.pools if pool.interface == first.interface and pool.dedicated is not None), None
+        (
+            pool.dedicated
+            for pool in declaration.pools
+            if pool.interface == first.interface and pool.dedicated is not None
+        ),
+        None,
     )
     return bool(why_shared(node, declaration, first.interface)) if declared is None else not declared
 
@@ -116,7 +125,11 @@ def _former_marks(settings: Settings, node: Node) -> tuple[FormerGroup, ...]:
         if 0 < mark <= settings.mark_mask:
             tables.setdefault(mark, table)
     return tuple(
-        (mark, arriving.get(mark, interfaces.get(table, "")), tuple(sorted(gateways.get(table, ()), key=_gateway_order)))
+        (
+            mark,
+            arriving.get(mark, interfaces.get(table, "")),
+            tuple(sorted(gateways.get(table, ()), key=_gateway_order)),
+        )
         for mark, table in sorted(tables.items())
     )
 

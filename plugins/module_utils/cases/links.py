@@ -9,8 +9,19 @@ from collections.abc import Iterable
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Link, Node, NodeState, Sysctl
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, IPV6, family_of, full_length
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    Link,
+    Node,
+    NodeState,
+    Sysctl,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    IPV4,
+    IPV6,
+    family_of,
+    full_length,
+)
 
 ARP_IGNORE = "net/ipv4/conf/all/arp_ignore"
 ARP_ANNOUNCE = "net/ipv4/conf/all/arp_announce"
@@ -88,23 +99,29 @@ def reverse_path_filter(group: Group, node: Node) -> tuple[NodeState, tuple[str,
 
 
 def _warnings(group: Group, declared: str, value: str, overall: str, node: Node) -> tuple[str, ...]:
-    where = f"{group.pools[0].path}.rp_filter"
     name = group.interface
-    if declared == "leave" and max(value, overall) != "0" and node.sysctls.get(src_valid_mark_name(name), "0") == "0":
+    text = _warning(name, declared, value, overall, node)
+    return (f"{group.pools[0].path}.rp_filter: {text}",) if text else ()
+
+
+def _warning(name: str, declared: str, value: str, overall: str, node: Node) -> str:
+    """Return what the declared filtering really does on the interface, where that is not what one would think."""
+    effective = max(value, overall)
+    if declared == "leave" and effective != "0" and node.sysctls.get(src_valid_mark_name(name), "0") == "0":
         return (
-            f"{where}: leave keeps filtering at {max(value, overall)} without src_valid_mark on {name}:"
-            " requests from outside clients will be dropped. Use auto.",
+            f"leave keeps filtering at {effective} without src_valid_mark on {name}:"
+            " requests from outside clients will be dropped. Use auto."
         )
     if declared == "off" and overall != "0":
         return (
-            f"{where}: off has no effect on {name}: the kernel takes the larger of {name} (0) and all ({overall}),"
-            " and all is not ours to lower. src_valid_mark lets requests pass all the same.",
+            f"off has no effect on {name}: the kernel takes the larger of {name} (0) and all ({overall}), and all is not ours"
+            " to lower. src_valid_mark lets requests pass all the same."
         )
     if declared == "off":
-        return (f"{where}: off lets forged sources in on {name}; auto lets the same requests pass and keeps the check.",)
+        return f"off lets forged sources in on {name}; auto lets the same requests pass and keeps the check."
     if declared == "loose" and not _has_ipv4(node, name):
-        return (f"{where}: loose drops exactly like strict on {name}, which has no IPv4 address; the mark lets requests pass.",)
-    return ()
+        return f"loose drops exactly like strict on {name}, which has no IPv4 address; the mark lets requests pass."
+    return ""
 
 
 def _has_ipv4(node: Node, name: str) -> bool:

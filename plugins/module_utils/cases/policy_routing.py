@@ -43,7 +43,9 @@ def _guardings(group: Group) -> tuple[Guarding, ...]:
             family,
             group.interface,
             group.networks(family),
-            tuple(dict.fromkeys(network for pool in group.pools for network in pool.deny if family_of(network) == family)),
+            tuple(
+                dict.fromkeys(network for pool in group.pools for network in pool.deny if family_of(network) == family)
+            ),
             refuse_cluster=True,
             only_networks=not group.shared,
         )

@@ -17,13 +17,18 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.fac
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import DISABLE_IPV6
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
+    Declaration,
+    Pool,
+    Settings,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
 
-RANGES_HELP = "Declare only the addresses MetalLB hands out, as a smaller network or a range \"first-last\"."
+RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
 RESERVED_PRIORITIES = 1000
+PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 WHOLE_MARK = 0xFFFFFFFF
 
 
@@ -70,6 +75,12 @@ def after_grouping(groups: Iterable[Group], node: Node) -> Iterator[InputError]:
                 f"table {group.table} holds routes that are not ours: {foreign[group.table]}",
                 "Remove them if they were made by hand for this pool, or declare another table.",
             )
+        for family in set(group.families) - set(node.iptables_families):
+            yield InputError(
+                f"{group.pools[0].path}.networks",
+                f"{group.networks(family)[0]} is {family}, whose packets cannot be marked here: the node has no {PROGRAMS[family]}",
+                f"Install {PROGRAMS[family]} and the kernel's tables for it, or leave the network out.",
+            )
 
 
 def dropped_by_choice(choices: Iterable[Choice]) -> Iterator[InputError]:
@@ -78,7 +89,9 @@ def dropped_by_choice(choices: Iterable[Choice]) -> Iterator[InputError]:
         pool = choice.pool
         if choice.case == "onlink_route" and pool.deny:
             yield InputError(
-                f"{pool.path}.deny", "onlink_route filters nothing, so deny would have no effect", "Remove deny, or declare a gateway."
+                f"{pool.path}.deny",
+                "onlink_route filters nothing, so deny would have no effect",
+                "Remove deny, or declare a gateway.",
             )
 
 
@@ -96,7 +109,9 @@ def _mask_in_use(settings: Settings, node: Node) -> Iterator[InputError]:
     for rule in sorted(node.foreign_rules):
         if _asks_our_bits(rule, settings.mark_mask):
             yield InputError(
-                "mark_mask", f"{settings.mark_mask:#x} shares bits with a rule that is not ours: {rule}", "Choose bits that are free."
+                "mark_mask",
+                f"{settings.mark_mask:#x} shares bits with a rule that is not ours: {rule}",
+                "Choose bits that are free.",
             )
             return
 
@@ -115,7 +130,11 @@ def _priorities_in_use(settings: Settings, node: Node) -> Iterator[InputError]:
             f"priorities {settings.priority_base}-{last} are to be ours, and a rule that is not ours is among them: {taken[0]}",
             "Choose a range that is free, or remove that rule if it was made by hand for a pool.",
         )
-    local = [rule.priority for rule in node.foreign_rules if rule.action == "lookup" and rule.table == 255 and _catches_all(rule)]
+    local = [
+        rule.priority
+        for rule in node.foreign_rules
+        if rule.action == "lookup" and rule.table == 255 and _catches_all(rule)
+    ]
     if local and min(local) > settings.priority_base:
         yield InputError(
             "priority_base",
@@ -141,12 +160,12 @@ def _interface(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[In
         yield InputError(
             path,
             f"{pool.interface} is down, and no route can go over it; it is not ours to set up",
-            f"Run \"ip link set {pool.interface} up\" and have whatever made the interface do so at boot.",
+            f'Run "ip link set {pool.interface} up" and have whatever made the interface do so at boot.',
         )
     if existing and existing.master:
         yield InputError(
             path,
-            f"{pool.interface} is part of {existing.master}: packets arrive on {existing.master}, and MetalLB skips such interfaces",
+            f"{pool.interface} is part of {existing.master}: packets arrive there, and MetalLB skips such interfaces",
             f"Name {existing.master} here.",
         )
 
@@ -166,28 +185,31 @@ def _vlan(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputEr
         yield InputError(
             f"{path}.parent",
             f"{pool.vlan.parent} is down, and a VLAN on it cannot be set up",
-            f"Run \"ip link set {pool.vlan.parent} up\" first.",
+            f'Run "ip link set {pool.vlan.parent} up" first.',
         )
     elif pool.vlan.mtu > parent.mtu:
         yield InputError(
-            f"{path}.mtu", f"{pool.vlan.mtu} is more than {pool.vlan.parent} carries ({parent.mtu})", "Lower it, or raise the parent's first."
+            f"{path}.mtu",
+            f"{pool.vlan.mtu} is more than {pool.vlan.parent} carries ({parent.mtu})",
+            "Lower it, or raise the parent's first.",
         )
     existing = node.interfaces.get(pool.interface)
-    if existing and not existing.ours and existing.kind == "vlan":
-        if (existing.parent, existing.vlan_id) != (pool.vlan.parent, pool.vlan.id):
-            yield InputError(
-                path,
-                f"{pool.interface} exists already, made by someone else, as VLAN {existing.vlan_id} on {existing.parent}",
-                "Make the declaration agree with it, or remove that link first.",
-            )
+    foreign_vlan = existing if existing and not existing.ours and existing.kind == "vlan" else None
+    if foreign_vlan and (foreign_vlan.parent, foreign_vlan.vlan_id) != (pool.vlan.parent, pool.vlan.id):
+        yield InputError(
+            path,
+            f"{pool.interface} exists already, made by someone else, as VLAN {foreign_vlan.vlan_id} on {foreign_vlan.parent}",
+            "Make the declaration agree with it, or remove that link first.",
+        )
     twin = _same_vlan(pool, node)
     if twin:
-        yield InputError(path, f"VLAN {pool.vlan.id} on {pool.vlan.parent} exists already, as {twin}", f"Declare interface: {twin}.")
+        yield InputError(
+            path, f"VLAN {pool.vlan.id} on {pool.vlan.parent} exists already, as {twin}", f"Declare interface: {twin}."
+        )
 
 
 def _same_vlan(pool: Pool, node: Node) -> str:
-    assert pool.vlan is not None
-    wanted = ("vlan", pool.vlan.parent, pool.vlan.id)
+    wanted = ("vlan", pool.vlan.parent, pool.vlan.id) if pool.vlan else ()
     return next(
         (
             item.name
@@ -218,14 +240,18 @@ def _covers_the_node(pool: Pool, declaration: Declaration, node: Node) -> Iterat
         for own in sorted(node.foreign_addresses):
             if own.address.partition("/")[0] == gateway:
                 yield InputError(
-                    f"{pool.path}.gateways", f"{gateway} is this node's own address on {own.interface}", "Give the router's address."
+                    f"{pool.path}.gateways",
+                    f"{gateway} is this node's own address on {own.interface}",
+                    "Give the router's address.",
                 )
 
 
 def _precious(pool: Pool, declaration: Declaration, node: Node) -> Iterator[tuple[str, str]]:
     leaving = {route.interface for route in main_default_routes(node)}
     for own in sorted(node.foreign_addresses):
-        per_node = own.interface == pool.interface and own.interface not in leaving and own.interface != node.ssh_interface
+        per_node = (
+            own.interface == pool.interface and own.interface not in leaving and own.interface != node.ssh_interface
+        )
         if not per_node and not is_link_local(own.address):
             yield own.address.partition("/")[0], f"this node's own address on {own.interface}"
     if node.ssh_peer:

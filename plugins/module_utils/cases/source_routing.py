@@ -16,7 +16,13 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.lin
     strict_arp,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Guarding, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import EXCEPTION, FROM_POOL, mark_recipe, markings, table_routes
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import (
+    EXCEPTION,
+    FROM_POOL,
+    mark_recipe,
+    markings,
+    table_routes,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of

@@ -8,9 +8,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.chain_commands import chain_commands
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_text import render_commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    ChainSet,
+    File,
+    Link,
+    Ownership,
+    Route,
+    Rule,
+    Sysctl,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
 
 FLAG = {"ipv4": "-4", "ipv6": "-6"}
@@ -44,7 +53,7 @@ def _render(step: Step, ownership: Ownership, originals: Mapping[str, str]) -> l
     if isinstance(subject, ChainSet):
         before = step.before if isinstance(step.before, ChainSet) else ChainSet(*subject.key)
         after = step.after if isinstance(step.after, ChainSet) else ChainSet(*subject.key)
-        return chain_commands(before, after, ownership)
+        return render_commands(before, after, ownership)
     return _file(step, subject)
 
 
@@ -58,7 +67,9 @@ def _link(step: Step, link: Link, ownership: Ownership) -> list[str]:
     lines = []
     if step.verb == "add":
         parent = ["link", link.parent] if link.parent else []
-        options = ["id", str(link.vlan_id)] if link.kind == "vlan" else ["mode", "bridge"] if link.kind == "macvlan" else []
+        options = (
+            ["id", str(link.vlan_id)] if link.kind == "vlan" else ["mode", "bridge"] if link.kind == "macvlan" else []
+        )
         lines += [_line("ip", "link", "add", *parent, "name", link.name, "type", link.kind, *options)]
         lines += [_line("ip", "link", "set", link.name, "alias", ownership.alias)]
     lines += [_line("ip", "link", "set", link.name, "mtu", str(link.mtu))] if link.mtu else []

@@ -11,7 +11,16 @@ from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StateObject, Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, ChainSet, Link, Node, NodeState, Route, Rule, Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    ChainSet,
+    Link,
+    Node,
+    NodeState,
+    Route,
+    Rule,
+    Sysctl,
+)
 
 
 @dataclass(frozen=True)
@@ -85,9 +94,15 @@ def _clear_links(names: frozenset[str], node: Node) -> Iterator[Step]:
     if not names:
         return
     owned = node.owned
-    yield from (Step("route", route, None) for route in _last_first(owned.routes, _route_order) if route.interface in names)
-    yield from (Step("sysctl", item, None) for item in _last_first(owned.sysctls, _plain_order) if item.interface in names)
-    yield from (Step("address", item, None) for item in _last_first(owned.addresses, _plain_order) if item.interface in names)
+    yield from (
+        Step("route", route, None) for route in _last_first(owned.routes, _route_order) if route.interface in names
+    )
+    yield from (
+        Step("sysctl", item, None) for item in _last_first(owned.sysctls, _plain_order) if item.interface in names
+    )
+    yield from (
+        Step("address", item, None) for item in _last_first(owned.addresses, _plain_order) if item.interface in names
+    )
     yield from (Step("link", link, None) for link in _last_first(owned.links, _plain_order) if link.name in names)
 
 
@@ -108,7 +123,7 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
             satisfied.append(route)
         elif other is not None:
             raise NodeError(
-                f"The route \"{route}\" cannot be made: \"{other}\" is there already and is not ours."
+                f'The route "{route}" cannot be made: "{other}" is there already and is not ours.'
                 f" Remove that one (ip route del {other}), or declare what it says."
             )
     satisfied += sorted(rule for rule in desired.rules if rule in node.foreign_rules)
@@ -119,11 +134,11 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
     theirs = frozenset(satisfied)
     left = NodeState(
         desired.links,
-        desired.addresses - theirs,  # type: ignore[operator]
+        desired.addresses - theirs,
         desired.sysctls,
-        desired.routes - theirs,  # type: ignore[operator]
+        desired.routes - theirs,
         desired.chains,
-        desired.rules - theirs,  # type: ignore[operator]
+        desired.rules - theirs,
         desired.files,
     )
     return left, tuple(str(item) for item in satisfied)

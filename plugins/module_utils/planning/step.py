@@ -43,7 +43,8 @@ class Step:
     def subject(self) -> StateObject:
         """The object that the step is about."""
         subject = self.after if self.after is not None else self.before
-        assert subject is not None, "a step changes something"
+        if subject is None:
+            raise ValueError("a step changes something")
         return subject
 
     @property

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, fields
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.address import Address
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import ChainSet
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.file import File
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import Link
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import Route
@@ -49,7 +50,9 @@ class NodeState:
     def union(cls, states: Iterable[NodeState]) -> NodeState:
         """Return all objects of all the states."""
         parts = tuple(states)
-        return cls(**{part.name: frozenset().union(*(getattr(state, part.name) for state in parts)) for part in fields(cls)})
+        return cls(
+            **{part.name: frozenset().union(*(getattr(state, part.name) for state in parts)) for part in fields(cls)}
+        )
 
 
 @dataclass(frozen=True)
@@ -99,6 +102,7 @@ class Node:
     :param sysctls: present value of every setting that the desired state may touch; missing ones are left out.
     :param originals: value that a setting of ours had before we first changed it.
     :param variant: ``nft`` or ``legacy``: the iptables that kube-proxy or the CNI uses here.
+    :param iptables_families: those whose chains can be read and written here.
     :param ssh_peer: address at the other end of the connection we run over; ``""`` if there is none.
     :param ssh_interface: name of the link which that connection uses.
     :param api_servers: addresses of the Kubernetes API that this node's kubelet talks to, where that can be seen.
@@ -112,6 +116,7 @@ class Node:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     originals: Mapping[str, str] = field(default_factory=dict)
     variant: str = "nft"
+    iptables_families: tuple[str, ...] = FAMILIES
     kube_proxy: KubeProxy = field(default_factory=KubeProxy)
     ssh_peer: str = ""
     ssh_interface: str = ""

@@ -64,7 +64,9 @@ class Rule:
     def _action_words(self) -> list[str]:
         if self.action == "lookup":
             table = "main" if self.table == MAIN_TABLE else str(self.table)
-            suppress = [] if self.suppress_prefixlength < 0 else ["suppress_prefixlength", str(self.suppress_prefixlength)]
+            suppress = (
+                [] if self.suppress_prefixlength < 0 else ["suppress_prefixlength", str(self.suppress_prefixlength)]
+            )
             return ["lookup", table, *suppress]
         if self.action == "goto":
             return ["goto", str(self.goto)]

@@ -38,7 +38,11 @@ def with_route(route: Route) -> Node:
         ({}, with_route(ATTACHED), "policy_routing"),
         ({"case": "source_routing"}, cluster_node(), "source_routing"),
         ({"networks": ("fd00:1::/64",), "gateways": ("fd00:1::1",)}, cluster_node(), "policy_routing"),
-        ({"networks": ("fd00:192:168:1::100/120",), "interface": "eth0", "gateways": ()}, cluster_node(), "same_subnet"),
+        (
+            {"networks": ("fd00:192:168:1::100/120",), "interface": "eth0", "gateways": ()},
+            cluster_node(),
+            "same_subnet",
+        ),
     ],
 )
 def test_the_case_follows_from_the_node(changes: dict[str, Any], node: Node, case: str) -> None:
@@ -119,7 +123,7 @@ def test_more_gateways_than_the_mask_has_values_are_refused() -> None:
 
 def test_a_table_with_routes_of_others_is_refused() -> None:
     node = with_route(Route("ipv4", 100, "0.0.0.0/0", gateway="192.168.1.9", interface="eth0"))
-    with pytest.raises(InputErrors, match="table 100 holds routes that are not ours: default via 192.168.1.9"):
+    with pytest.raises(InputErrors, match=r"table 100 holds routes that are not ours: default via 192.168.1.9"):
         compile_node(declaration(replace(A, table=100)), node)
 
 

@@ -12,9 +12,22 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Declaration, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
+    Cluster,
+    Declaration,
+    Settings,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Chain, KubeProxy, Link, Node, NodeState, Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    Chain,
+    KubeProxy,
+    Link,
+    Node,
+    NodeState,
+    Route,
+    Rule,
+)
 from tests.unit.nodes import cluster_node, declaration, pool, vlan
 
 
@@ -37,7 +50,7 @@ SAME = {"networks": ("192.168.1.240/28",), "interface": "eth0", "gateways": ()}
 
 def test_same_subnet_needs_nothing() -> None:
     state = compiled(pool(**SAME))
-    assert not (state.links or state.addresses or state.routes or state.rules or state.sysctls)
+    assert replace(state, chains=frozenset(), files=frozenset()) == NodeState()
     assert not any(chains.chains for chains in state.chains)
 
 
@@ -145,9 +158,20 @@ def test_a_shared_interface_loses_only_what_is_forged_or_denied() -> None:
     [
         (lambda node: node, False),
         (lambda node: replace(node, ssh_interface="eth0.100", ssh_peer="192.168.9.9"), True),
-        (lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "10.0.0.5/24")}), True),
-        (lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "1.2.3.201/24")}), False),
-        (lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "fe80::1/64")}), False),
+        (
+            lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "10.0.0.5/24")}),
+            True,
+        ),
+        (
+            lambda node: replace(
+                node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "1.2.3.201/24")}
+            ),
+            False,
+        ),
+        (
+            lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "fe80::1/64")}),
+            False,
+        ),
         (
             lambda node: replace(
                 node,
@@ -188,7 +212,9 @@ def test_addresses_are_single() -> None:
         ("leave", "0", {}, ""),
     ],
 )
-def test_reverse_path_filtering_tells_the_truth(rp_filter: str, all_value: str, sysctls: dict[str, str], words: str) -> None:
+def test_reverse_path_filtering_tells_the_truth(
+    rp_filter: str, all_value: str, sysctls: dict[str, str], words: str
+) -> None:
     node = cluster_node(sysctls={**cluster_node().sysctls, "net/ipv4/conf/all/rp_filter": all_value})
     result = compile_node(declaration(pool(rp_filter=rp_filter)), node)
     prefix = "net/ipv4/conf/eth0.100/"
@@ -198,7 +224,13 @@ def test_reverse_path_filtering_tells_the_truth(rp_filter: str, all_value: str, 
 
 def test_a_hundred_interfaces_cost_a_pod_one_question() -> None:
     pools = [
-        pool(f"p{n}", networks=(f"10.{n}.0.0/24",), gateways=(f"10.{n}.0.1",), interface=f"eth0.{n}", vlan=vlan("eth0", n))
+        pool(
+            f"p{n}",
+            networks=(f"10.{n}.0.0/24",),
+            gateways=(f"10.{n}.0.1",),
+            interface=f"eth0.{n}",
+            vlan=vlan("eth0", n),
+        )
         for n in range(100, 200)
     ]
     state = compiled(*pools, settings=Settings(mark_mask=0x1FE0))
@@ -245,7 +277,13 @@ REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
     ("no interface", declaration(pool(interface="eth9")), cluster_node(), "pools[0].interface", "no interface eth9"),
     ("interface down", declaration(pool()), interface(up=False), "pools[0].interface", "is down"),
     ("bridge member", declaration(pool()), interface(master="br0"), "pools[0].interface", "is part of br0"),
-    ("no parent", declaration(pool(interface="x", vlan=vlan("eth9", 7))), cluster_node(), "pools[0].vlan.parent", "no interface eth9"),
+    (
+        "no parent",
+        declaration(pool(interface="x", vlan=vlan("eth9", 7))),
+        cluster_node(),
+        "pools[0].vlan.parent",
+        "no interface eth9",
+    ),
     ("parent down", declaration(NEW_VLAN), parent(up=False), "pools[0].vlan.parent", "is down"),
     (
         "mtu above the parent's",
@@ -255,7 +293,13 @@ REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
         "more than eth0 carries",
     ),
     ("other id", declaration(pool(vlan=vlan("eth0", 101))), cluster_node(), "pools[0].vlan", "as VLAN 100 on eth0"),
-    ("twin", declaration(pool(interface="x", vlan=vlan())), cluster_node(), "pools[0].vlan", "exists already, as eth0.100"),
+    (
+        "twin",
+        declaration(pool(interface="x", vlan=vlan())),
+        cluster_node(),
+        "pools[0].vlan",
+        "exists already, as eth0.100",
+    ),
     (
         "IPv6 off",
         declaration(pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",))),
@@ -263,7 +307,13 @@ REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
         "pools[0].networks",
         "switched off",
     ),
-    ("covers the node", declaration(pool(networks=("192.168.0.0/16",))), cluster_node(), "pools[0].networks", "covers 192.168.1.11"),
+    (
+        "covers the node",
+        declaration(pool(networks=("192.168.0.0/16",))),
+        cluster_node(),
+        "pools[0].networks",
+        "covers 192.168.1.11",
+    ),
     (
         "covers the default gateway",
         declaration(pool(networks=("192.168.1.0/29",), interface="eth0", gateways=())),
@@ -278,8 +328,20 @@ REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
         "pools[0].networks",
         "the connection that this runs over",
     ),
-    ("covers the API server", declaration(pool()), cluster_node(api_servers=("1.2.3.9",)), "pools[0].networks", "API server"),
-    ("own address as gateway", declaration(pool(gateways=("192.168.1.11",))), cluster_node(), "pools[0].gateways", "own address"),
+    (
+        "covers the API server",
+        declaration(pool()),
+        cluster_node(api_servers=("1.2.3.9",)),
+        "pools[0].networks",
+        "API server",
+    ),
+    (
+        "own address as gateway",
+        declaration(pool(gateways=("192.168.1.11",))),
+        cluster_node(),
+        "pools[0].gateways",
+        "own address",
+    ),
     (
         "dedicated under SSH",
         declaration(pool(dedicated=True)),
@@ -287,9 +349,27 @@ REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
         "pools[0].dedicated",
         "is not dedicated",
     ),
-    ("eBPF", declaration(pool()), cluster_node(kube_proxy=KubeProxy("ebpf", "link cilium_host")), "cluster.kube_proxy_mode", "cilium_host"),
-    ("Cilium's mark", declaration(pool()), foreign_rule(priority=9, table=2004, fwmark=0x200, fwmask=0xF00), "mark_mask", "shares bits"),
-    ("a hand-made mark", declaration(pool()), foreign_rule(priority=9, table=9, fwmark=0x100, fwmask=0xFFFFFFFF), "mark_mask", "shares bits"),
+    (
+        "eBPF",
+        declaration(pool()),
+        cluster_node(kube_proxy=KubeProxy("ebpf", "link cilium_host")),
+        "cluster.kube_proxy_mode",
+        "cilium_host",
+    ),
+    (
+        "Cilium's mark",
+        declaration(pool()),
+        foreign_rule(priority=9, table=2004, fwmark=0x200, fwmask=0xF00),
+        "mark_mask",
+        "shares bits",
+    ),
+    (
+        "a hand-made mark",
+        declaration(pool()),
+        foreign_rule(priority=9, table=9, fwmark=0x100, fwmask=0xFFFFFFFF),
+        "mark_mask",
+        "shares bits",
+    ),
     ("foreign priority", declaration(pool()), foreign_rule(priority=2050, table=9), "priority_base", "2000-2999"),
     (
         "below the moved local table",
@@ -298,7 +378,13 @@ REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
         "priority_base",
         "before the local table",
     ),
-    ("deny without effect", declaration(pool(gateways=(), deny=("10.0.0.0/8",))), cluster_node(), "pools[0].deny", "no effect"),
+    (
+        "deny without effect",
+        declaration(pool(gateways=(), deny=("10.0.0.0/8",))),
+        cluster_node(),
+        "pools[0].deny",
+        "no effect",
+    ),
 ]
 
 
@@ -312,12 +398,24 @@ def test_what_could_hurt_the_node_is_refused(name: str, wanted: Declaration, nod
 @pytest.mark.parametrize(
     ("name", "wanted", "node"),
     [
-        ("declared mode overrules what replaces kube-proxy", declaration(pool(), cluster=IPVS), cluster_node(kube_proxy=KubeProxy("ebpf", "x"))),
+        (
+            "declared mode overrules what replaces kube-proxy",
+            declaration(pool(), cluster=IPVS),
+            cluster_node(kube_proxy=KubeProxy("ebpf", "x")),
+        ),
         ("a mark elsewhere", declaration(pool()), foreign_rule(priority=9, table=9, fwmark=0x1, fwmask=0xFFFFFFFF)),
         ("Cilium's local table at 100", declaration(pool()), foreign_rule(priority=100, table=255)),
         ("a per-node address on the pool's own link", declaration(pool()), interface(addresses=("1.2.3.201/24",))),
-        ("dedicated where SSH is elsewhere", declaration(pool(dedicated=True)), cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0")),
-        ("one gateway for two pools", declaration(pool(), pool("b", networks=("1.2.4.0/24",), onlink_networks=("1.2.3.1/32",))), cluster_node()),
+        (
+            "dedicated where SSH is elsewhere",
+            declaration(pool(dedicated=True)),
+            cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0"),
+        ),
+        (
+            "one gateway for two pools",
+            declaration(pool(), pool("b", networks=("1.2.4.0/24",), onlink_networks=("1.2.3.1/32",))),
+            cluster_node(),
+        ),
     ],
 )
 def test_what_is_harmless_is_not_refused(name: str, wanted: Declaration, node: Node) -> None:

@@ -16,7 +16,17 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Chain, ChainSet, Link, Node, NodeState, Route, Rule, Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    Chain,
+    ChainSet,
+    Link,
+    Node,
+    NodeState,
+    Route,
+    Rule,
+    Sysctl,
+)
 from tests.unit.nodes import after, cluster_node, declaration, pool, vlan
 
 CASES = ("auto", "source_routing", "policy_routing")
@@ -104,9 +114,9 @@ def test_foreign_objects_are_never_in_a_plan(wanted: Declaration) -> None:
 def test_networks_come_before_gateways_and_requests_before_replies() -> None:
     steps = plan_of(declaration(pool()), cluster_node())
     routes = [step.after for step in steps if step.kind == "route"]
-    assert routes.index(next(r for r in routes if isinstance(r, Route) and r.destination == "1.2.3.0/24")) < routes.index(
-        next(r for r in routes if isinstance(r, Route) and r.gateway)
-    )
+    assert routes.index(
+        next(r for r in routes if isinstance(r, Route) and r.destination == "1.2.3.0/24")
+    ) < routes.index(next(r for r in routes if isinstance(r, Route) and r.gateway))
     priorities = [step.after.priority for step in steps if isinstance(step.after, Rule)]
     assert priorities == sorted(priorities)
     kinds = [step.kind for step in steps]
@@ -114,7 +124,9 @@ def test_networks_come_before_gateways_and_requests_before_replies() -> None:
 
 
 def test_removal_goes_from_the_highest_layer_down() -> None:
-    node = after(plan_of(declaration(pool(interface="eth0.200", vlan=vlan("eth0", 200))), cluster_node()), cluster_node())
+    node = after(
+        plan_of(declaration(pool(interface="eth0.200", vlan=vlan("eth0", 200))), cluster_node()), cluster_node()
+    )
     kinds = [step.kind for step in make_plan(NodeState(), node).steps]
     assert kinds == sorted(kinds, key=["chains", "rule", "route", "sysctl", "address", "link", "file"].index)
 
@@ -137,7 +149,7 @@ def test_a_different_route_in_the_same_place_is_refused() -> None:
 
 
 def test_an_address_that_is_elsewhere_is_refused() -> None:
-    with pytest.raises(NodeError, match="has it already as 192.168.1.11/24 on eth0"):
+    with pytest.raises(NodeError, match=r"has it already as 192.168.1.11/24 on eth0"):
         make_plan(NodeState(addresses=frozenset({Address("eth1", "192.168.1.11/32")})), cluster_node())
 
 

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Steps of every kind carried out in order, each run of one kind in as few system calls as it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files, iptables, sysctls
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import write_addresses
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import kernel_can_make, write_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import write_routes
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import write_rules
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Link, Ownership
+
+NetlinkWriter = Callable[[Netlink, Sequence[Step], Ownership], None]
+NETLINK_WRITERS: dict[str, NetlinkWriter] = {
+    "link": write_links,
+    "address": write_addresses,
+    "route": write_routes,
+    "rule": write_rules,
+}
+MODULES = {"vlan": "8021q", "macvlan": "macvlan", "dummy": "dummy"}
+
+
+def write_steps(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> None:
+    """Carry the steps out, in order.
+
+    :raises StepsFailed: one of them failed; tells which took effect before.
+    """
+    if not steps:
+        return
+    done: list[Step] = []
+    with Netlink(extra_directory=pyroute2_path) as netlink:
+        for kind, run in _runs(steps):
+            try:
+                _write(kind, run, ownership, netlink)
+            except StepsFailed as failure:
+                raise StepsFailed((*done, *failure.done), failure.failed, failure.reason) from failure
+            done += run
+
+
+def require_kinds(steps: Sequence[Step], pyroute2_path: str) -> None:
+    """Refuse a plan that the kernel has no means for, before anything is written.
+
+    :raises NodeError: the kernel cannot make a kind of link; names the missing module.
+    """
+    wanted = {step.after.kind for step in steps if step.before is None and isinstance(step.after, Link)}
+    if not wanted:
+        return
+    with Netlink(extra_directory=pyroute2_path) as netlink:
+        missing = [kind for kind in sorted(wanted) if not kernel_can_make(netlink, kind)]
+    for kind in missing:
+        raise NodeError(
+            f"This node's kernel has no links of type {kind} (module {MODULES[kind]}). Load the module (modprobe {MODULES[kind]}),"
+            " run a kernel that has it, or have the link made by something else and declare it without vlan."
+        )
+
+
+def _runs(steps: Sequence[Step]) -> Iterator[tuple[str, list[Step]]]:
+    return ((kind, list(run)) for kind, run in groupby(steps, key=lambda step: step.kind))
+
+
+def _write(kind: str, steps: Sequence[Step], ownership: Ownership, netlink: Netlink) -> None:
+    if kind in NETLINK_WRITERS:
+        NETLINK_WRITERS[kind](netlink, steps, ownership)
+    elif kind == "sysctl":
+        sysctls.write(steps)
+    elif kind == "chains":
+        iptables.write(steps, ownership)
+    else:
+        files.write(steps)
