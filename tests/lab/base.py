@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from .host import Host
 from .namespaces import LabError
 
 STATE_FOLDER = Path("/run")
+_LINK_SECONDS = 10.0
 
 
 class Site:
@@ -73,6 +75,10 @@ class Site:
         self._children.clear()
         shutil.rmtree(self.state, ignore_errors=True)
 
+    def processes(self) -> list[int]:
+        """The processes that run in the lab's namespaces, its own among them."""
+        return sorted(namespaces.processes_in(namespaces.existing(self.prefix)))
+
     def tools(self) -> list[str]:
         """The programs that it needs."""
         return ["ip", "nsenter", "nft", "iptables-nft-save", "iptables-legacy-save"]
@@ -88,6 +94,15 @@ class Site:
     def _await_holders(self, holders: dict[str, subprocess.Popen[str]]) -> None:
         for name, holder in holders.items():
             self.holder_file(name).write_text(str(wait_for_holder(name, holder)))
+
+    def _await_links(self, hosts: Iterable[str]) -> None:
+        """Wait until the kernel calls every link running: it does so a while after both ends are up."""
+        deadline = time.monotonic() + _LINK_SECONDS
+        for name in hosts:
+            while waiting := namespaces.in_namespace(self.namespace(name), namespaces.links_not_running):
+                if time.monotonic() > deadline:
+                    raise LabError(f"{name}: {', '.join(waiting)} not running after {_LINK_SECONDS} s")
+                time.sleep(0.01)
 
     def __enter__(self) -> Self:
         return self.up()

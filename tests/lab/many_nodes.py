@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from . import namespaces
 from .base import Site, no_bridge_netfilter
 from .options import LabOptions
-from .topology import SWITCH, SWITCH_SYSCTLS, HostPlan, Link, bridges, cables, host_commands, mac, sysctls
+from .topology import SWITCH, SWITCH_SYSCTLS, HostPlan, Link, bridges, cables, host_commands, mac, ports, sysctls
 
 MOST_NODES = 200
 
@@ -29,11 +29,13 @@ class ManyNodes(Site):
         for plan in self.plans:
             namespaces.write_sysctls(self.namespace(plan.name), sysctls(plan, self.options))
         namespaces.write_sysctls(switch, SWITCH_SYSCTLS | no_bridge_netfilter(switch))
+        namespaces.ip_batch(bridges(), switch)
         namespaces.ip_batch(cables(self.plans, self.prefix))
-        namespaces.ip_batch(bridges(self.plans, self.options), switch)
+        namespaces.ip_batch(ports(self.plans, self.options), switch)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(lambda plan: namespaces.ip_batch(host_commands(plan), self.namespace(plan.name)), self.plans))
         self._await_holders(holders)
+        self._await_links(self.node_addresses)
 
 
 def _plan(number: int) -> HostPlan:

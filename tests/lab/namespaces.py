@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import fcntl
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import threading
 import time
@@ -16,6 +19,7 @@ from typing import TypeVar
 
 NAMESPACE_FOLDER = Path("/run/netns")
 CLONE_NEWNET = 0x40000000
+_SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40
 _libc = ctypes.CDLL(None, use_errno=True)
 Result = TypeVar("Result")
 
@@ -122,6 +126,17 @@ def ip_batch(lines: Iterable[str], namespace: str | None = None) -> None:
         match = re.search(r"Command failed -:(\d+)", done.stderr)
         line = text.splitlines()[int(match.group(1)) - 1] if match else "?"
         raise LabError(f"in {namespace or 'the host'}: ip {line}: {done.stderr.strip()}")
+
+
+def links_not_running() -> list[str]:
+    """The links of the namespace the calling thread is in that the kernel does not call running."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
+        found = []
+        for _, name in socket.if_nameindex():
+            answer = fcntl.ioctl(handle, _SIOCGIFFLAGS, struct.pack("16s240x", name.encode()))
+            if not struct.unpack_from("=H", answer, 16)[0] & _IFF_RUNNING:
+                found.append(name)
+    return found
 
 
 def write_sysctls(namespace: str, values: dict[str, str | int]) -> None:

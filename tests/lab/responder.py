@@ -18,6 +18,7 @@ from .packets import ETHERNET_ARP, ETHERNET_IPV6, checksum6, ethernet, mac_bytes
 
 _SIOCGIFHWADDR = 0x8927
 _BROADCAST = b"\xff" * 6
+_ARP_REQUEST, _ARP_REPLY = 1, 2
 _NEIGHBOUR_SOLICITATION, _NEIGHBOUR_ADVERTISEMENT = 135, 136
 _SOLICITED, _OVERRIDE = 0x40000000, 0x20000000
 _ALL_NODES = ipaddress.IPv6Address("ff02::1").packed
@@ -47,10 +48,8 @@ class Responder:
         except OSError:
             return  # the link does not exist yet
         for address in sorted(new):
-            frame = (
-                arp_reply(own, _BROADCAST, address, address) if len(address) == 4 else advertisement(own, address, None)
-            )
-            self._send(frame)
+            for frame in unasked(own, address):
+                self._send(frame)
 
     def answer_all(self, handle: socket.socket) -> None:
         """Read what has come and answer it."""
@@ -69,8 +68,8 @@ class Responder:
         kind = struct.unpack_from("!H", frame, 12)[0]
         if kind == ETHERNET_ARP and len(frame) >= 42:
             operation = struct.unpack_from("!H", frame, 20)[0]
-            if operation == 1 and frame[38:42] in self.addresses:
-                return arp_reply(self._mac(), frame[22:28], frame[38:42], frame[28:32])
+            if operation == _ARP_REQUEST and frame[38:42] in self.addresses:
+                return arp(_ARP_REPLY, self._mac(), frame[22:28], frame[38:42], frame[28:32])
         solicitation = (socket.IPPROTO_ICMPV6, _NEIGHBOUR_SOLICITATION)
         if kind == ETHERNET_IPV6 and len(frame) >= 78 and (frame[20], frame[54]) == solicitation:
             return self._advertise(frame[62:78], (frame[6:12], frame[22:38]))
@@ -88,10 +87,20 @@ class Responder:
             self.sockets[0].sendto(frame, (self.link, 0))
 
 
-def arp_reply(own: bytes, asker: bytes, address: bytes, asker_address: bytes) -> bytes:
-    """`address is at own`, to the asker."""
-    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + own + address + asker + asker_address
-    return ethernet(asker, own, ETHERNET_ARP, body)
+def unasked(own: bytes, address: bytes) -> list[bytes]:
+    """What a speaker sends when it takes an address over: a request and a reply about itself, as MetalLB does.
+
+    Linux takes only the request at once; a reply that nobody asked for waits until the neighbour entry is a second old.
+    """
+    if len(address) == 16:
+        return [advertisement(own, address, None)]
+    return [arp(operation, own, _BROADCAST, address, address) for operation in (_ARP_REQUEST, _ARP_REPLY)]
+
+
+def arp(operation: int, own: bytes, target: bytes, address: bytes, target_address: bytes) -> bytes:
+    """`address is at own`, told to the target."""
+    body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, operation) + own + address + target + target_address
+    return ethernet(target, own, ETHERNET_ARP, body)
 
 
 def advertisement(own: bytes, target: bytes, asker: tuple[bytes, bytes] | None) -> bytes:

@@ -81,10 +81,15 @@ def clean_save(text: str) -> str:
             continue
         current.append(re.sub(r" \[\d+:\d+\]$", "", line))
         if line == "COMMIT":
-            if not all(entry[0] in "*C" or entry.endswith(" ACCEPT") for entry in current):
+            if not all(_says_nothing(entry) for entry in current):
                 tables.append("\n".join(current))
             current = []
     return "\n".join(sorted(tables))
+
+
+def _says_nothing(line: str) -> bool:
+    """Whether a line of iptables-save is a table's frame or a built-in chain that accepts."""
+    return line[0] in "*C" or (line[0] == ":" and line.endswith(" ACCEPT"))
 
 
 def clean_ruleset(text: str) -> str:
@@ -94,10 +99,11 @@ def clean_ruleset(text: str) -> str:
     return "".join(sorted(table for table in tables if not _is_empty_table(table)))
 
 
+_EMPTY_TABLE = re.compile(r"table [^\n]*\{\n(\tchain \S+ \{\n\t\ttype [^\n]* policy accept;\n\t\}\n\n?)*\}\s*")
+
+
 def _is_empty_table(table: str) -> bool:
-    body = table.splitlines()[1:]
-    harmless = re.compile(r"\s*(\}|chain \S+ \{|type \S+ hook .*policy accept;|)\s*")
-    return all(harmless.fullmatch(line) for line in body)
+    return _EMPTY_TABLE.fullmatch(table) is not None
 
 
 def _read_sysctls() -> str:

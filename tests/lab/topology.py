@@ -221,11 +221,20 @@ def port_of(plan: HostPlan, link: Link) -> str:
     return f"{plan.name}.{link.segment[:4]}"
 
 
-def bridges(plans: list[HostPlan], options: LabOptions) -> list[str]:
-    """`ip` lines, run in the switch, that join the ports of a segment."""
+def bridges() -> list[str]:
+    """`ip` lines, run in the switch before any cable is plugged, that make the segments.
+
+    Before, because the kernel is slow (up to a second) to call a veth running whose two ends have the same index.
+    """
     lines = ["link set lo up"]
     for segment in ("lan", "pool", "internet"):
         lines += [f"link add br-{segment} type bridge mcast_snooping 0 stp_state 0", f"link set br-{segment} up"]
+    return lines
+
+
+def ports(plans: list[HostPlan], options: LabOptions) -> list[str]:
+    """`ip` lines, run in the switch, that join the cables of a segment."""
+    lines = []
     for plan in plans:
         for link in plan.links:
             lines.append(f"link set {port_of(plan, link)} master br-{link.segment} up")

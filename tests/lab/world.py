@@ -89,11 +89,13 @@ class Lab(Site):
         for plan in self.plans:
             namespaces.write_sysctls(self.namespace(plan.name), topology.sysctls(plan, self.options))
         namespaces.write_sysctls(switch, topology.SWITCH_SYSCTLS | no_bridge_netfilter(switch))
+        namespaces.ip_batch(topology.bridges(), switch)
         namespaces.ip_batch([*topology.cables(self.plans, self.prefix), *topology.pod_veths(self.prefix)])
-        namespaces.ip_batch(topology.bridges(self.plans, self.options), switch)
+        namespaces.ip_batch(topology.ports(self.plans, self.options), switch)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self._configure_host, self.plans))
         self._await_holders(holders)
+        self._await_links(plan.name for plan in self.plans)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda node: kube_proxy_rules.load(node, self.options, self.services), self.nodes))
         self._write_announcements(json.dumps({service.name: service.announcer for service in self.services.values()}))

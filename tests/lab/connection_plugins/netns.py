@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 from pathlib import Path
 
+from ansible.errors import AnsibleFileNotFound
 from ansible.plugins.connection.local import Connection as LocalConnection
 
 DOCUMENTATION = """
@@ -46,11 +48,18 @@ class Connection(LocalConnection):
         enter = ["nsenter", "--target", self._holder(), "--net", "--mount", "--", *words]
         return super().exec_command(shlex.join(enter), in_data, sudoable)
 
+    # `local` resolves links in paths, and so would walk out of the holder's root again: both copy by themselves
+
     def put_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of this machine to the node."""
-        super().put_file(in_path, f"/proc/{self._holder()}/root{out_path}")
+        shutil.copyfile(in_path, self._in_node(out_path))
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
         """Copy a file of the node to this machine."""
-        # `local` fetches with its put_file, which for it is the same; here the other side has the prefix
-        super().put_file(f"/proc/{self._holder()}/root{in_path}", out_path)
+        try:
+            shutil.copyfile(self._in_node(in_path), out_path)
+        except FileNotFoundError as error:
+            raise AnsibleFileNotFound(f"{in_path}: no such file on the node") from error
+
+    def _in_node(self, path: str) -> str:
+        return f"/proc/{self._holder()}/root{path}"

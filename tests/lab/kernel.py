@@ -1,0 +1,19 @@
+"""What the running kernel has of the things a lab may need, found by trying, in a namespace that is gone afterwards."""
+
+from __future__ import annotations
+
+import functools
+import subprocess
+
+_LINK_ATTEMPTS = {
+    "vlan": "ip link add a type veth peer name b && ip link add link a name a.5 type vlan id 5",
+    "dummy": "ip link add a type dummy",
+    "ipvs": "ip link add a type dummy && ipvsadm -C",
+}
+
+
+@functools.cache
+def can(feature: str) -> bool:
+    """Whether this kernel and its tools have `vlan` (802.1Q), `dummy` or `ipvs` (with the dummy link it needs)."""
+    command = ["unshare", "--net", "sh", "-c", _LINK_ATTEMPTS[feature]]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0

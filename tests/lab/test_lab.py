@@ -1,0 +1,377 @@
+"""The lab itself: it comes and goes without a trace, shows what is known to be true, and can say no."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Cell, Delivery, Lab, LabError, LabOptions, controls, inventory, kernel, packets
+from tests.lab.delivery import all_cells
+from tests.lab.host import Host
+from tests.lab.many_nodes import ManyNodes
+
+PREFIX = "homeward-labtest"
+#: Which endpoints a client reaches: a pod, a host network, a socket on the address itself
+EVERYTHING = frozenset((protocol, kind) for protocol in ("tcp", "udp") for kind in ("pod", "host", "socket"))
+UDP = frozenset(pair for pair in EVERYTHING if pair[0] == "udp")
+SOCKET = frozenset(pair for pair in EVERYTHING if pair[1] == "socket")
+NOTHING: frozenset[tuple[str, str]] = frozenset()
+#: recipe -> what is reached by outside, onlink, lan, pod1 (of pods: the socket only on the pod's own node)
+KNOWN = {
+    "none": (NOTHING, NOTHING, UDP, EVERYTHING),
+    "case2": (NOTHING, EVERYTHING, UDP, EVERYTHING),
+    "case3": (SOCKET, SOCKET, SOCKET | UDP, EVERYTHING - SOCKET),
+    "case4a": (SOCKET, SOCKET, SOCKET | UDP, EVERYTHING),
+    "case4b": (NOTHING, NOTHING, UDP, EVERYTHING),
+    "recipe": (EVERYTHING, EVERYTHING, EVERYTHING, EVERYTHING),
+    "refined": (EVERYTHING, EVERYTHING, EVERYTHING, EVERYTHING),
+}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    """A lab with the refined recipe, for tests that leave it as it was."""
+    with Lab(LabOptions(prefix=PREFIX)) as running:
+        controls.apply(running, "refined")
+        yield running
+
+
+def kind_of(lab: Lab, cell: Cell) -> str:
+    """pod, host or socket."""
+    endpoints = lab.services[cell.service].endpoints
+    return endpoints[0].rstrip("12") if endpoints else "socket"
+
+
+def reached(lab: Lab, deliveries: list[Delivery], client: str) -> frozenset[tuple[str, str]]:
+    """The kinds of flows that a client got through; a kind of which some did and some did not is an error."""
+    results: dict[tuple[str, str], set[bool]] = {}
+    for delivery in deliveries:
+        if delivery.cell.client == client:
+            key = (delivery.cell.protocol, kind_of(lab, delivery.cell))
+            results.setdefault(key, set()).add(delivery.reached)
+    assert all(len(values) == 1 for values in results.values()), f"{client}: {results}"
+    return frozenset(key for key, values in results.items() if values == {True})
+
+
+def lost(deliveries: list[Delivery]) -> list[Delivery]:
+    return [delivery for delivery in deliveries if not delivery.reached]
+
+
+def own_namespace() -> list[str]:
+    """What of this machine's own network a lab could leave something in."""
+    commands = ("ip link", "ip rule", "ip -6 rule", "ip route show table all", "nft list ruleset", "ip netns list")
+    return [subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout for command in commands]
+
+
+# --- coming and going
+
+
+def test_comes_and_goes_without_a_trace() -> None:
+    before = own_namespace()
+    first, second = Lab(LabOptions(prefix=f"{PREFIX}-a")), Lab(LabOptions(prefix=f"{PREFIX}-a-b"))
+    with first:
+        with second:
+            pids = [*first.processes(), *second.processes()]
+            assert len(pids) == 6, "two holders and one daemon each"
+        # ending the second, whose prefix begins like the first's, must not have touched the first
+        assert not lost(first.deliver([Cell("pod1", "cl-p2")]))
+    assert own_namespace() == before
+    assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
+    assert not first.state.exists()
+
+
+def test_comes_up_over_the_rest_of_a_crashed_one() -> None:
+    options = LabOptions(prefix=f"{PREFIX}-crash")
+    crashed = Lab(options).up()
+    os.kill(crashed.processes()[0], signal.SIGKILL)
+    with Lab(options) as fresh:
+        assert not lost(fresh.deliver([Cell("pod1", "cl-p2")]))
+    crashed.down()  # takes in the ended processes; nothing else is left to do
+
+
+def test_a_failure_while_coming_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = own_namespace()
+    monkeypatch.setattr("tests.lab.kube_proxy_rules.fixture", lambda *_: "*nonsense\n")
+    with pytest.raises(LabError, match="iptables"):
+        Lab(LabOptions(prefix=f"{PREFIX}-broken")).up()
+    assert own_namespace() == before
+
+
+def test_many_nodes_come_and_go() -> None:
+    before = own_namespace()
+    with ManyNodes(5, prefix=f"{PREFIX}-many") as site:
+        assert [host.output("cat /sys/class/net/eth0.100/operstate") for host in site.nodes] == ["up"] * 5
+        assert packets.ping(site.host("node1"), site.node_addresses["node5"])
+    assert own_namespace() == before
+
+
+def test_nodes_have_files_of_their_own(lab: Lab) -> None:
+    first, second = lab.nodes
+    first.run("mkdir -p /etc/iproute2/rt_protos.d && echo '77 homeward' > /etc/iproute2/rt_protos.d/homeward-test.conf")
+    assert "77 homeward" in first.path("/etc/iproute2/rt_protos.d/homeward-test.conf").read_text()
+    assert not second.path("/etc/iproute2/rt_protos.d/homeward-test.conf").exists()
+    assert not Path("/etc/iproute2/rt_protos.d/homeward-test.conf").exists()
+
+
+def test_errors_name_host_and_command(lab: Lab) -> None:
+    with pytest.raises(LabError, match=r"node1: ip link show nonsense: exit 1"):
+        lab.host("node1").run(["ip", "link", "show", "nonsense"])
+    with pytest.raises(LabError, match=r"no host 'node9'; there are"):
+        lab.host("node9")
+
+
+# --- what is known to be true
+
+
+@pytest.mark.parametrize("recipe", KNOWN)
+def test_recipes_reach_what_was_measured(recipe: str) -> None:
+    """Both modes at once, each in its lab: most of the time is waiting for flows that do not come."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(partial(assert_known, recipe), ("iptables", "nftables")))
+
+
+def assert_known(recipe: str, mode: str) -> None:
+    with Lab(LabOptions(prefix=f"{PREFIX}-{mode}", kube_proxy=mode, address_socket=True)) as lab:
+        controls.apply(lab, recipe)
+        deliveries = lab.deliver([cell for cell in all_cells(lab, families=[4]) if cell.client != "pod2"], timeout=1.5)
+        services_only = [delivery for delivery in deliveries if delivery.cell.service != "socket1"]
+        for client, known in zip(("outside", "onlink", "lan", "pod1"), KNOWN[recipe], strict=True):
+            assert reached(lab, deliveries, client) == known, (mode, client)
+        for node in ("node1", "node2"):
+            assert reached(lab, services_only, node) == EVERYTHING - SOCKET, (mode, node)
+
+
+@pytest.mark.parametrize(
+    ("mode", "variant", "rp_filter", "vlan_address"),
+    [
+        ("iptables", "nft", 1, False),
+        ("iptables", "legacy", 2, False),
+        ("nftables", "nft", 2, True),
+        ("nftables", "legacy", 1, True),
+    ],
+)
+def test_refined_recipe_reaches_everything(mode: str, variant: str, rp_filter: int, vlan_address: bool) -> None:
+    options = LabOptions(
+        prefix=f"{PREFIX}-mark", kube_proxy=mode, variant=variant, rp_filter=rp_filter, vlan_address=vlan_address
+    )
+    with Lab(options) as lab:
+        controls.apply(lab, "refined")
+        assert_all_the_right_way(lab)
+
+
+def assert_all_the_right_way(lab: Lab) -> None:
+    """Every cell is reached, and who is behind routers has replies through the pool's router only."""
+    for delivery in lab.deliver():
+        way = "pool" if delivery.cell.client in ("outside", "lan") else "direct"
+        assert (delivery.reached, delivery.ways) == (True, (way,)), delivery
+
+
+@pytest.mark.parametrize("rp_filter", [1, 2])
+def test_without_src_valid_mark_requests_are_dropped(rp_filter: int) -> None:
+    """Also loose filtering drops on a link without an address; a lab that lets this pass would prove nothing."""
+    with Lab(LabOptions(prefix=f"{PREFIX}-rp", rp_filter=rp_filter)) as lab:
+        controls.apply(lab, "refined")
+        for node in lab.nodes:
+            node.set_sysctl("net/ipv4/conf/eth0.100/src_valid_mark", 0)
+        deliveries = lab.deliver([Cell("outside", "cl-p1"), Cell("outside", "ds-cl-p1", family=6)], timeout=1.0)
+        assert [delivery.reached for delivery in deliveries] == [False, True]
+
+
+@pytest.mark.parametrize("vlan_address", [False, True])
+def test_strict_pool_router_ignores_a_foreign_sender(vlan_address: bool) -> None:
+    """From a link without an address a node asks for its gateway in the name of its LAN address."""
+    options = LabOptions(prefix=f"{PREFIX}-strict", strict_pool_router=True, vlan_address=vlan_address)
+    with Lab(options) as lab:
+        controls.apply(lab, "refined")
+        cell = Cell("outside", "lo-p1", "udp")
+        # The router's own question would teach the node where the router is: let it know the address beforehand
+        node = lab.host("node1")
+        mac = packets.mac_of(node, "eth0.100")
+        lab.host("poolrouter").run(f"ip neighbour replace 1.2.3.7 lladdr {mac} dev pool nud permanent")
+        node.run("ip neighbour flush dev eth0.100")
+        assert lab.deliver([cell], timeout=1.0)[0].reached == vlan_address
+
+
+def test_same_subnet_needs_nothing() -> None:
+    with Lab(LabOptions(prefix=f"{PREFIX}-same", same_subnet=True)) as lab:
+        for delivery in lab.deliver():
+            way = "default" if delivery.cell.client == "outside" else "direct"
+            assert (delivery.reached, delivery.ways) == (True, (way,)), delivery
+
+
+def test_real_vlan() -> None:
+    if not kernel.can("vlan"):
+        pytest.skip("this kernel has no 802.1Q (ip link add type vlan)")
+    with Lab(LabOptions(prefix=f"{PREFIX}-vlan", vlan="real", rp_filter=1)) as lab:
+        controls.apply(lab, "refined")
+        assert_all_the_right_way(lab)
+
+
+def test_ipvs() -> None:
+    if not kernel.can("ipvs"):
+        pytest.skip("this kernel has no IPVS or no dummy link (ipvsadm, ip link add type dummy)")
+    with Lab(LabOptions(prefix=f"{PREFIX}-ipvs", kube_proxy="ipvs")) as lab:
+        for node in lab.nodes:
+            node.set_sysctl("net/ipv4/conf/all/arp_ignore", 1)
+            node.set_sysctl("net/ipv4/conf/all/arp_announce", 2)
+        cells = all_cells(lab, clients=["outside", "onlink", "lan"])
+        assert not any(delivery.reached for delivery in lab.deliver(cells) if delivery.cell.client == "outside")
+        controls.apply(lab, "refined")
+        assert not lost(lab.deliver(cells))
+
+
+# --- the probe can say no
+
+
+def test_probe_notices_a_broken_path(lab: Lab) -> None:
+    cells = [Cell(client, "cl-p1", protocol) for client in ("outside", "onlink") for protocol in ("tcp", "udp")]
+    assert not lost(lab.deliver(cells))
+    router = lab.host("poolrouter")
+    router.run("nft add table inet broken; nft add chain inet broken f '{ type filter hook forward priority 0; }'")
+    router.run("nft add rule inet broken f iifname pool meta length gt 1000 drop")
+    try:
+        deliveries = lab.deliver(cells, timeout=1.0)
+    finally:
+        router.run("nft delete table inet broken")
+    assert [delivery.reached for delivery in deliveries] == [False, False, True, True]
+    assert deliveries[0].error is not None
+    assert "receive after" in deliveries[0].error, "the connection came about, its data did not"
+
+
+def test_probe_names_the_wrong_router() -> None:
+    with Lab(LabOptions(prefix=f"{PREFIX}-none")) as lab:
+        delivery = lab.deliver([Cell("outside", "cl-p1")], timeout=1.0)[0]
+        assert (delivery.reached, delivery.reply_router) == (False, "default")
+
+
+def test_endpoints_and_policies_are_the_services_own(lab: Lab) -> None:
+    """A Local service answers outside clients from its announcer's endpoint, a Cluster service from any."""
+    clients = {"outside", "onlink", "lan"}
+    for delivery in lab.deliver(cell for cell in all_cells(lab) if cell.client in clients):
+        service = lab.services[delivery.cell.service]
+        allowed = service.local_endpoints(service.announcer) if service.local else service.endpoints
+        assert delivery.endpoint in allowed, delivery
+
+
+def test_announcement_moves_to_another_node(lab: Lab) -> None:
+    client, cell = lab.host("onlink"), Cell("onlink", "cl-p1")
+    for node in ("node2", "node1"):
+        lab.announce({"cl-p1": node})
+        assert not lost(lab.deliver([cell]))
+        neighbour = client.output("ip neighbour show 1.2.3.5")
+        assert packets.mac_of(lab.host(node), "eth0.100") in neighbour
+
+
+# --- witnesses and packets
+
+
+def test_snapshot_shows_state_and_only_state(lab: Lab) -> None:
+    node = lab.host("node1")
+    before = node.snapshot()
+    lab.deliver([Cell("outside", "lo-p1"), Cell("lan", "lo-p1")])
+    assert before.difference(node.snapshot()) == "", "traffic is not state"
+    changes = {
+        "ip route add 10.9.8.0/24 dev eth0 table 55": "ip route del 10.9.8.0/24 dev eth0 table 55",
+        "ip -6 rule add priority 77 from fd00::/8 lookup 55": "ip -6 rule del priority 77",
+        "iptables-nft -w -t raw -A PREROUTING -j ACCEPT": "iptables-nft -w -t raw -D PREROUTING -j ACCEPT",
+        "iptables-legacy -w -t raw -A OUTPUT -j ACCEPT": "iptables-legacy -w -t raw -D OUTPUT -j ACCEPT",
+        "nft add table inet extra; nft add chain inet extra c": "nft delete table inet extra",
+        "sysctl -q net/ipv4/conf/eth0.100/arp_ignore=1": "sysctl -q net/ipv4/conf/eth0.100/arp_ignore=0",
+        "ip link set eth0.100 alias ours": "ip link set eth0.100 alias ''",
+    }
+    for do, undo in changes.items():
+        node.run(do)
+        assert before.difference(node.snapshot()) != "", do
+        node.run(undo)
+        assert before.difference(node.snapshot()) == "", undo
+
+
+@pytest.mark.parametrize(
+    ("packet", "expected"),
+    [
+        (packets.tcp("203.0.113.99", "1.2.3.7", 5555, 80), ("10.112.1.10", 8080)),
+        (packets.udp("203.0.113.99", "1.2.3.7", 5556, 80), ("10.112.1.10", 8080)),
+        (packets.tcp("fd00:203:0:113::99", "fd00:1:2:3::21", 5557, 80), ("fd00:112:1::10", 8080)),
+        (packets.udp("fd00:203:0:113::99", "fd00:1:2:3::21", 5558, 80), ("fd00:112:1::10", 8080)),
+    ],
+    ids=["tcp4", "udp4", "tcp6", "udp6"],
+)
+def test_injected_packets_arrive(lab: Lab, packet: bytes, expected: tuple[str, int]) -> None:
+    node, server = lab.host("node1"), lab.host("server1")
+    with packets.Sniffer(server, "eth0", lambda seen: seen.source.endswith("99") and not seen.outgoing) as sniffer:
+        packets.inject(lab.host("poolrouter"), "pool", packets.mac_of(node, "eth0.100"), packet)
+        seen = sniffer.wait_for(1)
+    assert [(one.destination, one.destination_port) for one in seen] == [expected]
+
+
+def test_an_injected_packet_from_a_pod_address_does_not_arrive(lab: Lab) -> None:
+    """The guard drops it, and a packet sent after it that arrives shows that it would have been seen."""
+    node, server, router = lab.host("node1"), lab.host("server1"), lab.host("poolrouter")
+    mac = packets.mac_of(node, "eth0.100")
+    with packets.Sniffer(server, "eth0", lambda seen: seen.source_port == 5560) as sniffer:
+        packets.inject(router, "pool", mac, packets.udp("10.112.2.20", "1.2.3.7", 5560, 80))
+        packets.inject(router, "pool", mac, packets.udp("203.0.113.99", "1.2.3.7", 5560, 80))
+        assert [one.source for one in sniffer.wait_for(1)] == ["203.0.113.99"]
+
+
+def test_a_narrow_path_is_discovered(lab: Lab) -> None:
+    router = lab.host("poolrouter")
+    clients = {4: "203.0.113.50", 6: "fd00:203:0:113::50"}
+    for address in clients.values():
+        packets.limit_path(router, address, "internet", 1300)
+
+    def long_reply(seen: packets.Packet) -> bool:
+        return seen.outgoing and seen.destination in clients.values() and seen.length > 1000
+
+    try:
+        with packets.Sniffer(router, "internet", long_reply) as sniffer:
+            cells = [Cell("outside", name, "tcp", family) for name in ("ds-cl-p1", "ds-lo-p1") for family in clients]
+            deliveries = lab.deliver([*cells, Cell("outside", "cl-host1"), Cell("outside", "lo-host1")])
+            lengths = {seen.length for seen in sniffer.read()}
+    finally:
+        for address in clients.values():
+            router.run(["ip", "route", "del", address, "dev", "internet"])
+    assert not lost(deliveries)
+    assert max(lengths) == 1300
+
+
+def test_ping(lab: Lab) -> None:
+    client = lab.host("lan")
+    assert packets.ping(client, "192.168.1.1")
+    assert packets.ping(client, "fd00:192:168:1::1", size=1400)
+    assert not packets.ping(client, "192.168.1.1", size=3000, fragment=False)
+    assert not packets.ping(client, "192.168.1.99")
+
+
+# --- Ansible's way in
+
+
+def test_ansible_enters_the_nodes(lab: Lab, tmp_path: Path) -> None:
+    hosts = inventory.write(lab, tmp_path / "inventory.yml")
+    environment = os.environ | {
+        "ANSIBLE_CONNECTION_PLUGINS": str(inventory.PLUGIN_FOLDER),
+        "ANSIBLE_HOME": str(tmp_path / "home"),
+    }
+    command = [sys.executable, "-m", "ansible", "adhoc", "-i", str(hosts), "nodes", "-m", "command"]
+    done = subprocess.run(
+        [*command, "-a", "cat /sys/class/net/eth0/address"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for node in lab.nodes:
+        assert packets.mac_of(node, "eth0") in done.stdout
+
+
+def test_hosts_without_files_of_their_own_see_the_machines() -> None:
+    assert Host("router", "homeward-nowhere").path("/etc") == Path("/proc/self/root/etc")
