@@ -19,6 +19,7 @@ COLLECTION = "homeward.metallb_routing"
 
 #: label -> (page of Ansible's documentation, title); what antsibull-docs' pages refer to.
 LABELS = {
+    "action_plugins": ("plugins/action.html", "Action plugins"),
     "common_return_values": ("reference_appendices/common_return_values.html", "Return Values"),
     "ansible_configuration_settings": ("reference_appendices/config.html", "Ansible Configuration Settings"),
 }
