@@ -21,7 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
 LOCK_WAIT = 10  # seconds
 # A restore of 30,000 rules takes about one second; a program that takes this long is stuck.
 PATIENCE = 120  # seconds
-_FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # root's PATH under sudo or cron may lack them
+FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # root's PATH under sudo or cron may lack them
 
 Completed = subprocess.CompletedProcess
 
@@ -119,7 +119,7 @@ def _stem(family: str) -> str:
 
 def _path() -> str:
     present = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join([*present, *(folder for folder in _FOLDERS if folder not in present)])
+    return os.pathsep.join([*present, *(folder for folder in FOLDERS if folder not in present)])
 
 
 def _which(name: str) -> str:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 import threading
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
@@ -139,7 +140,12 @@ class _Scratch:
         """Load the chains in place of all there is; return what iptables has against it."""
         after = replace(self.empty, chains=frozenset(chains) | self.beside)
         completed = programs.run(self.restore, render_restore(self.empty, after, self.ownership))
-        return programs.complaint(completed) if completed.returncode else ""
+        # The number of a line says nothing to someone who has not seen our text.
+        return (
+            re.sub(r";? ?Error occurred at line: \d+", "", programs.complaint(completed))
+            if completed.returncode
+            else ""
+        )
 
     def _culprit(self, numbered: Sequence[tuple[int, Chain]], path_of: PathOf, complaint: str) -> InputError:
         """Return the error about the first rule that is refused even alone.
@@ -151,7 +157,8 @@ class _Scratch:
             for position, rule in enumerate(item.rules):
                 alone = self._try({**bare, item.key: replace(item, rules=(rule,))}.values())
                 if alone:
-                    remedy = f"The rule is: {rule}. Correct it as iptables-extensions(8) of this node says."
+                    quotes = " Words with spaces go into double quotes." if "'" in rule else ""
+                    remedy = f"The rule is: {rule}. Correct it as iptables-extensions(8) of this node says.{quotes}"
                     return InputError(path_of(number, position), f"iptables refuses the rule: {alone}", remedy)
         remedy = "Each rule alone is accepted: look for chains that lead to each other in a circle."
         return InputError("chains", f"iptables refuses the rules together: {complaint}", remedy)

@@ -28,6 +28,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     Netlink,
     Request,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.present_rules import PresentRules
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.steps import carry_out
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.unmodelled import (
     split_fields,
@@ -52,7 +53,7 @@ _MODELLED = frozenset(
 )
 
 HINTS = {
-    errno.EEXIST: "the kernel takes it for one it has: the same, or the same but for its from, to, not or goto target",
+    errno.EEXIST: "there is this very rule already",
     errno.ENOENT: "there is no such rule (any more)",
 }
 
@@ -119,77 +120,26 @@ def write_rules(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -
 
     :raises StepsFailed: see :func:`carry_out`.
     """
-    deleting = any(step.verb == "delete" for step in steps)
-    present = _Present(netlink, ownership) if deleting else None
+    families = {step.subject.family for step in steps if isinstance(step.subject, Rule)}
+    present = PresentRules(
+        rule for family in families for protocol, rule in _list_rules(netlink, family) if protocol == ownership.protocol
+    )
 
     def encode(step: Step) -> list[Request]:
         before, after = step.before, step.after
         if isinstance(after, Rule) and before is None:
-            if present:
-                present.note(after)
-            return [Request(RTM_NEWRULE, NLM_F_CREATE | NLM_F_EXCL, _body(netlink, after, ownership))]
-        if isinstance(before, Rule) and after is None and present:
-            return present.delete(before)
+            body = _body(netlink, after, ownership)
+            exclusive = 0 if present.is_mistaken(after) else NLM_F_EXCL
+            present.add(after)
+            return [Request(RTM_NEWRULE, NLM_F_CREATE | exclusive, body)]
+        if isinstance(before, Rule) and after is None:
+            deletion = Request(RTM_DELRULE, 0, _body(netlink, before, ownership))
+            hit = present.remove(before)
+            restored = [Request(RTM_NEWRULE, NLM_F_CREATE, _body(netlink, rule, ownership)) for rule in hit]
+            return [deletion] * (len(hit) + 1) + restored
         raise TypeError(f"not a step that adds or deletes a rule: {step!r}")
 
     carry_out(netlink, steps, encode, HINTS)
-
-
-class _Present:
-    """Our rules as the kernel has them, to delete exactly the one that is meant.
-
-    The kernel deletes the first rule that has what the request names; it has no way to ask for a rule *without* an
-    interface, a mark or a network, nor for one with (or without) ``not``. Where such a wish would hit another rule of
-    ours first, that one is deleted too and put back in the same send.
-    """
-
-    def __init__(self, netlink: Netlink, ownership: Ownership) -> None:
-        self._netlink = netlink
-        self._ownership = ownership
-        self._rules: dict[tuple[str, int], list[Rule]] = {}
-        for family in FAMILIES:
-            for protocol, rule in _list_rules(netlink, family):
-                if protocol == ownership.protocol:
-                    self.note(rule)
-
-    def note(self, rule: Rule) -> None:
-        """Take a rule into account that the kernel has, or will have when it comes to the deletion."""
-        self._rules.setdefault((rule.family, rule.priority), []).append(rule)
-
-    def delete(self, wanted: Rule) -> list[Request]:
-        """Return the requests that delete one rule.
-
-        :raises OSError: ENOENT, the kernel does not have it.
-        """
-        rules = self._rules.get((wanted.family, wanted.priority), [])
-        if wanted not in rules:
-            raise OSError(errno.ENOENT, "No such rule")
-        hit = [rule for rule in rules[: rules.index(wanted)] if _deletes(wanted, rule)]
-        rules[:] = [rule for rule in rules if rule not in hit]
-        rules.remove(wanted)
-        rules += hit
-        body = _body(self._netlink, wanted, self._ownership)
-        deletions = [Request(RTM_DELRULE, 0, body)] * (len(hit) + 1)
-        # Without NLM_F_EXCL: the kernel would take a rule for present where only its networks differ.
-        return deletions + [
-            Request(RTM_NEWRULE, NLM_F_CREATE, _body(self._netlink, rule, self._ownership)) for rule in hit
-        ]
-
-
-def _deletes(wanted: Rule, other: Rule) -> bool:
-    """Whether the kernel, asked to delete ``wanted``, would take ``other`` (same family, priority, protocol)."""
-    word, extra = split_fields(wanted.action)
-    other_word, other_extra = split_fields(other.action)
-    if word != other_word or any(other_extra.get(name) != value for name, value in extra.items()):
-        return False
-    unasked = ("", 0)
-    pairs = zip(
-        (wanted.table, wanted.source, wanted.destination, wanted.iif, wanted.oif, wanted.fwmark, wanted.fwmask),
-        (other.table, other.source, other.destination, other.iif, other.oif, other.fwmark, other.fwmask),
-    )
-    if any(mine not in unasked and mine != theirs for mine, theirs in pairs):
-        return False
-    return wanted.suppress_prefixlength in (-1, other.suppress_prefixlength)
 
 
 def _body(netlink: Netlink, rule: Rule, ownership: Ownership) -> bytes:

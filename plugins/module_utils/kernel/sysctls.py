@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import socket
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,37 +83,77 @@ def write(steps: Sequence[Step]) -> None:
     :raises StepsFailed: a value was refused, or not taken.
     """
     done: list[Step] = []
+    for run in _without_repeats(steps):
+        try:
+            failed, reason = _write_run(run, done)
+        except (NodeError, OSError) as error:
+            failed, reason = run[0], str(error)
+        if reason:
+            raise StepsFailed(tuple(done), failed, reason)
+
+
+def _without_repeats(steps: Sequence[Step]) -> Iterator[list[Step]]:
+    """Yield the steps in runs that name no setting twice, so that the memory is written once for each run."""
+    run: dict[str, Step] = {}
     for step in steps:
-        reason = _write(step)
+        name = _subject(step).name
+        if name in run:
+            yield list(run.values())
+            run = {}
+        run[name] = step
+    if run:
+        yield list(run.values())
+
+
+def _write_run(run: Sequence[Step], done: list[Step]) -> tuple[Step, str]:
+    """Carry out steps, put them into ``done``, and return the one that failed and why, or the last one and ``""``."""
+    memory = read_originals()
+    values = read(_subject(step).name for step in run)
+    planned = {**memory, **dict(_taken_over(run, values, memory))}
+    # Remembered before any value changes: a process that dies half way has forgotten nothing.
+    if planned != memory:
+        _remember(planned)
+    outcome = memory.copy()
+    reason = ""
+    for step in run:
+        name = _subject(step).name
+        reason = _give(step, values.get(name), planned.get(name))
         if reason:
-            raise StepsFailed(tuple(done), step, reason)
+            break
         done.append(step)
+        outcome.pop(name, None)
+        if step.after is not None:
+            outcome[name] = planned[name]
+    if outcome != planned:
+        _remember(outcome)
+    return step, reason
 
 
-def _write(step: Step) -> str:
-    """Carry out one step; return why it failed, ``""`` for success."""
-    name = _subject(step).name
-    before = _value(name)
-    originals = read_originals()
-    if isinstance(step.after, Sysctl):
-        if before is None:
-            return f"there is no such setting: {_why_missing(step.after)}"
-        remembered = originals.get(name)
-        # Whoever set it to something else after us has made that the value to go back to.
-        was = remembered.was if remembered and (step.before or remembered.set == before) else before
-        _remember({**originals, name: Original(was, step.after.value)})
-        reason = _set(name, step.after.value)
+def _taken_over(
+    run: Iterable[Step], values: Mapping[str, str], memory: Mapping[str, Original]
+) -> Iterator[tuple[str, Original]]:
+    """Yield what to remember of the settings that exist and get a value of ours."""
+    for step in run:
+        name = _subject(step).name
+        if isinstance(step.after, Sysctl) and name in values:
+            known = memory.get(name)
+            # A value that somebody gave it after us is now the one to go back to.
+            was = known.was if known and (step.before or _same(known.set, values[name])) else values[name]
+            yield name, Original(was, step.after.value)
+
+
+def _give(step: Step, present: str | None, original: Original | None) -> str:
+    """Give one setting its value, ours or the one it had; return why that failed, ``""`` for success."""
+    subject = _subject(step)
+    if step.after is not None:
+        if present is None:
+            return f"there is no such setting: {_why_missing(subject)}"
+        reason = _set(subject.name, subject.value)
         if reason:
-            _set(name, before)
-            _remember(originals)
+            _set(subject.name, present)
         return reason
-    original = originals.pop(name, None)
-    if original and before is not None and _same(before, original.set):
-        reason = _set(name, original.was)
-        if reason:
-            return reason
-    if original:
-        _remember(originals)
+    if original and present is not None and _same(present, original.set):
+        return _set(subject.name, original.was)
     return ""
 
 
