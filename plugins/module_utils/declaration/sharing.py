@@ -90,57 +90,43 @@ def check_tables(problems: Problems, entries: Sequence[PoolInput]) -> None:
 
 
 def check_marks(problems: Problems, entries: Sequence[PoolInput], mark_mask: int) -> None:
-    """Refuse one mark for different tables, and more marks than the mask has values.
+    """Refuse one mark for different ways home or tables, and more marks than the mask has values.
 
     :param mark_mask: 0 where it is not known; the values are not counted then.
     """
-    pools = [entry.pool for entry in entries if entry.routes_by_gateway]
-    owners: dict[int, Pool] = {}
+    first: dict[int, Pool] = {}
+    needed: set[object] = set()
     for entry in entries:
         pool = entry.pool
-        if not (pool.mark and entry.routes_by_gateway and entry.sound("interface", "gateways", "table")):
+        if not (entry.routes_by_gateway and entry.sound("interface", "gateways", "table", "mark")):
             continue
-        owner = owners.setdefault(pool.mark, pool)
-        if _way(owner) != _way(pool):
-            problem = f"{pool.mark:#x} is {owner.path}.mark already, for {_way_text(owner)}, not for {_way_text(pool)}"
-        elif owner.table and pool.table and owner.table != pool.table:
-            problem = f"{pool.mark:#x} is {owner.path}.mark already, for table {owner.table}, not {pool.table}"
-        else:
-            # A pool without a table agrees with any; only one with a table can contradict the next.
-            owners[pool.mark] = owner if owner.table else pool
-            continue
-        problems.add(f"{pool.path}.mark", problem, "Give each its own mark, or leave mark out.")
+        needed.add(pool.mark or (_way(pool), pool.table))
+        other = first.setdefault(pool.mark, pool) if pool.mark else pool
+        if _way(other) != _way(pool):
+            problem = f"{pool.mark:#x} is {other.path}.mark already, for {_way_text(other)}, not for {_way_text(pool)}"
+            problems.add(f"{pool.path}.mark", problem, "Give each its own mark, or leave mark out.")
+        elif other.table != pool.table:
+            problem = (
+                f"{pool.mark:#x} is {other.path}.mark already, for {_table_text(other)}, not for {_table_text(pool)},"
+                " and a mark leads to one table"
+            )
+            problems.add(f"{pool.path}.mark", problem, "Declare the same table in both, or another mark.")
     if mark_mask:
-        _check_number_of_marks(problems, pools, mark_mask)
+        _check_number_of_marks(problems, len(needed), mark_mask)
 
 
-def _check_number_of_marks(problems: Problems, pools: Sequence[Pool], mark_mask: int) -> None:
-    of_way: dict[Way, list[Pool]] = {}
-    for pool in pools:
-        of_way.setdefault(_way(pool), []).append(pool)
-    needed = sum(_marks_needed(sharing) for sharing in of_way.values())
+def _check_number_of_marks(problems: Problems, needed: int, mark_mask: int) -> None:
     values = mark_mask // (mark_mask & -mark_mask)
     if needed > values:
         bits = needed.bit_length()
         problem = (
-            f"{mark_mask:#x} has {values} values, but the pools need {needed} marks,"
-            " one for each interface with its gateways and table"
+            f"the pools need {needed} marks, one for each interface with its gateways and table,"
+            f" but {mark_mask:#x} has room for {values}"
         )
         remedy = (
-            f"Take a mark_mask of {bits} adjacent bits that nothing else uses, as {((1 << bits) - 1) << 16:#x} may be."
+            f"Take {bits} adjacent bits that nothing else on the nodes uses, as {((1 << bits) - 1) << 16:#x} may be."
         )
         problems.add("mark_mask", problem, remedy)
-
-
-def _marks_needed(pools: Sequence[Pool]) -> int:
-    """Return how many marks the pools of one way need: those given, and one for each table that has none given."""
-    given = {pool.mark for pool in pools if pool.mark}
-    tables_with_mark = {pool.table for pool in pools if pool.mark}
-    tables_without = {pool.table for pool in pools if not pool.mark} - tables_with_mark
-    if given or len(tables_without) > 1:
-        # A pool with neither can join any of the others.
-        tables_without.discard(0)
-    return len(given) + len(tables_without)
 
 
 def _way(pool: Pool) -> Way:
@@ -149,6 +135,10 @@ def _way(pool: Pool) -> Way:
 
 def _way_text(pool: Pool) -> str:
     return f"{' and '.join(pool.gateways)} on {pool.interface}"
+
+
+def _table_text(pool: Pool) -> str:
+    return f"table {pool.table}" if pool.table else "a table that we choose"
 
 
 def _described(value: Any) -> str:

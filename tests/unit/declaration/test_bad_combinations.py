@@ -81,35 +81,38 @@ TABLES_AND_MARKS = [
     beside(
         "table",
         101,
-        "table 100, not 101",
+        "table 100, not for table 101",
+        "a mark leads to one table",
         at="mark",
         given={**V4_ONLY, f"{FIRST}.table": 100, f"{FIRST}.mark": 256},
-        **{**SAME_WAY, "mark": 256},
+        **{**SAME_WAY, "mark": 256, "table": 100},
     ),
     Flaw(
         {"mark_mask": "0x100"},
         "mark_mask",
-        ("0x100 has 1 values, but the pools need 2 marks", "2 adjacent bits", "0x30000"),
+        ("the pools need 2 marks", "0x100 has room for 1", "2 adjacent bits", "0x30000"),
         {NEXT: second()},
     ),
     Flaw(
         {f"{NEXT}.table": 101},
         "mark_mask",
         ("need 2 marks",),
-        {**V4_ONLY, "mark_mask": "0x100", f"{FIRST}.table": 100, NEXT: second(**SAME_WAY)},
+        {**V4_ONLY, "mark_mask": "0x100", f"{FIRST}.table": 100, NEXT: second(**SAME_WAY, table=100)},
     ),
+    # A pool that names its mark or table is no longer of the group that does not.
     Flaw(
-        {f"{NEXT}.mark": "0x200"},
+        {f"{FIRST}.mark": "0x100"},
         "mark_mask",
-        ("need 4 marks",),
-        {
-            **V4_ONLY,
-            "mark_mask": "0x300",
-            f"{FIRST}.mark": "0x100",
-            NEXT: second(**SAME_WAY),
-            "pools[2]": second(name="third", networks=["1.2.5.0/24"], gateways=["1.2.5.1"]),
-            "pools[3]": second(name="fourth", networks=["1.2.6.0/24"], gateways=["1.2.6.1"]),
-        },
+        ("need 2 marks",),
+        {**V4_ONLY, "mark_mask": "0x100", NEXT: second(**SAME_WAY)},
+    ),
+    beside(
+        "table",
+        101,
+        "a table that we choose, not for table 101",
+        at="mark",
+        given={**V4_ONLY, f"{FIRST}.mark": 256},
+        **{**SAME_WAY, "mark": 256},
     ),
 ]
 

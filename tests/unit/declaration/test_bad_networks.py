@@ -57,7 +57,7 @@ SCOPES = [
     network("64.0.0.0/7", "larger than a /8"),
     network("128.0.0.0/1", "larger than a /8"),
     network("fc00::/7", "larger than a /8"),
-    network("11.0.0.0-13.0.0.0", "larger than a /8"),
+    network("11.0.0.0-12.0.0.0", "larger than a /8"),
     network("0.1.2.3", "inside the unspecified addresses (0.0.0.0/8)"),
     network("127.0.0.53", "inside the loopback addresses (127.0.0.0/8)", "never leave"),
     network("169.254.169.254", "inside the link-local addresses (169.254.0.0/16)"),

@@ -51,6 +51,7 @@ def test_the_example_of_the_docs() -> None:
             ("1.2.3.0/24", "1.2.4.10/31", "1.2.4.12/30", "fd00:1:2:3::/64"),
         ),
         ({f"{P}.networks[2]": "1.2.4.0-1.2.4.255"}, "networks", ("1.2.3.0/24", "1.2.4.0/24", "fd00:1:2:3::/64")),
+        ({f"{P}.networks": ["11.0.0.0-11.255.255.255"], f"{P}.gateways": []}, "networks", ("11.0.0.0/8",)),
         ({f"{P}.networks[2]": "1.2.4.7-1.2.4.7"}, "networks", ("1.2.3.0/24", "1.2.4.7/32", "fd00:1:2:3::/64")),
         (
             {f"{P}.networks[2]": "fd01::1-fd01::2"},
@@ -188,8 +189,9 @@ V4_ONLY = {f"{P}.networks": ["1.2.3.0/25"], f"{P}.gateways": ["1.2.3.1"]}
         # One way home: its pools may share table and mark, or have their own, or leave them to us.
         {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY, table=100, mark=256)},
         {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY, table=101, mark=512)},
-        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY), "mark_mask": "0x100"},
-        {**V4_ONLY, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY, mark=256, table=101)},
+        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY)},
+        {**V4_ONLY, "pools[1]": second(**SAME_WAY), "mark_mask": "0x100"},
+        {**V4_ONLY, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY, mark=256), "mark_mask": "0x100"},
         # A VLAN in a VLAN.
         {"pools[1]": second(interface="eth0.100.7", vlan={"parent": "eth0.100", "id": 7})},
         # The link that a pool of another case makes is there for a pool that changes nothing.
