@@ -36,7 +36,6 @@ SHIPPED = {
     "playbooks",
     "plugins",
     "roles",
-    "tests",
 }
 
 

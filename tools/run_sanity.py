@@ -23,14 +23,13 @@ ROOT = Path(__file__).resolve().parent.parent
 PLACE = "ansible_collections/homeward/metallb_routing"
 #: What only serves this repository; ansible-test has nothing to say about it.
 LEFT_OUT = ("molecule/", "requirements/", "tests/", "tools/", ".")
-KEPT = ("tests/sanity/",)
 
 
 def files() -> list[str]:
     """Return the paths of the collection's files, relative to the root."""
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    wanted = [name for name in listed if name and (name.startswith(KEPT) or not name.startswith(LEFT_OUT))]
+    wanted = [name for name in listed if name and not name.startswith(LEFT_OUT)]
     return [name for name in wanted if (ROOT / name).is_file()]
 
 
