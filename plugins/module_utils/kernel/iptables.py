@@ -221,15 +221,17 @@ def _offending_line(said: str, text: str) -> str:
 
 def _repair(command: Sequence[str], before: ChainSet, ownership: Ownership, lock_wait: int) -> str:
     """Bring back what the tables had before a restore failed half-way; return what to add to the reason."""
+    failed = ""
     try:
         present = programs.run(programs.find(before.variant, before.family, "save"))
-        failed = programs.complaint(present) if present.returncode else ""
-    except NodeError as error:
-        failed = str(error)
-    if not failed:
         current = parse_save(present.stdout, before.variant, before.family, ownership).chain_set
         text = render_restore(current, before, ownership)
-        failed = _restore(command, text, lock_wait) if text else ""
+        if present.returncode:
+            failed = programs.complaint(present)
+        elif text:
+            failed = _restore(command, text, lock_wait)
+    except NodeError as error:
+        failed = str(error)
     return f"; the tables written before it could not be brought back: {failed}" if failed else ""
 
 

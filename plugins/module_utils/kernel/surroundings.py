@@ -18,7 +18,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPAddress
 
 # Of the thread, not of the process: a thread may be in a network namespace of its own.
-_IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
+IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
 _IPVS_LINKS = ("kube-ipvs0", "kube-dummy-if")  # kube-proxy's, kube-router's
 _EBPF_LINK = re.compile(r"cilium_(host|net)|bpf(in|out)\.cali|lxc_health|lxc[0-9a-f]{12}")
 _KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
@@ -85,7 +85,7 @@ def judge(
 def ipvs_services() -> int:
     """Return how many services the kernel's IPVS has; 0 where it has none or is not loaded."""
     try:
-        lines = _IPVS_SERVICES.read_text(encoding="ascii").splitlines()
+        lines = IPVS_SERVICES.read_text(encoding="ascii").splitlines()
     except FileNotFoundError:
         return 0
     return sum(line.startswith(("TCP ", "UDP ", "SCTP ", "FWM ")) for line in lines)

@@ -1,0 +1,102 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Files of ours: written as a whole, with their mode, and gone without anything else."""
+
+from __future__ import annotations
+
+import stat
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File
+
+
+def make(path: Path, content: str = "77 homeward\n", mode: int = 0o644) -> Step:
+    return Step("file", None, File(str(path), content, mode))
+
+
+def test_reads_only_what_is_named_and_there(tmp_path: Path) -> None:
+    (tmp_path / "a").write_text("one\n", encoding="utf-8")
+    (tmp_path / "b").write_text("two\n", encoding="utf-8")
+    (tmp_path / "a").chmod(0o640)
+    paths = [str(tmp_path / name) for name in ("a", "absent", "a/below-a-file")]
+    assert files.read(paths) == {File(paths[0], "one\n", 0o640)}
+
+
+@pytest.mark.parametrize("mode", [0o600, 0o644, 0o755])
+def test_writes_content_and_mode_whatever_the_umask(tmp_path: Path, mode: int) -> None:
+    step = make(tmp_path / "conf.d" / "deep" / "x.conf", "größe\n", mode)
+    files.write([step])
+    assert files.read([str(tmp_path / "conf.d" / "deep" / "x.conf")]) == {step.after}
+    assert [item.name for item in (tmp_path / "conf.d" / "deep").iterdir()] == ["x.conf"], "no temporary file is left"
+
+
+def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
+    place = tmp_path / "x.conf"
+    files.write([make(place, "old\n")])
+    with place.open(encoding="utf-8") as reader:
+        files.write([Step("file", File(str(place), "old\n"), File(str(place), "new\n"))])
+        assert reader.read() == "old\n"
+    assert place.read_text(encoding="utf-8") == "new\n"
+
+
+def test_text_that_is_not_utf8_comes_back_as_it_was(tmp_path: Path) -> None:
+    place = tmp_path / "x.conf"
+    place.write_bytes(b"\xff\xfe\n")
+    (before,) = files.read([str(place)])
+    files.write([Step("file", before, None)])
+    files.write([Step("file", None, before)])
+    assert place.read_bytes() == b"\xff\xfe\n"
+
+
+def test_removes_the_file_and_only_an_empty_folder_that_is_named(tmp_path: Path) -> None:
+    named, other = tmp_path / "named", tmp_path / "other"
+    steps = [make(named / "x"), make(named / "y"), make(other / "x")]
+    files.write(steps)
+    files.write([steps[0].inverse(), steps[2].inverse()], [named])
+    assert named.is_dir(), "it is not empty yet"
+    assert list(other.iterdir()) == [], "it is empty, but was not named"
+    files.write([steps[1].inverse()], [named])
+    assert not named.exists()
+    assert other.is_dir()
+
+
+def test_removing_what_is_gone_is_no_failure(tmp_path: Path) -> None:
+    files.write([make(tmp_path / "x").inverse(), make(tmp_path / "absent" / "x").inverse()], [tmp_path / "absent"])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_says_which_file_and_why(tmp_path: Path) -> None:
+    (tmp_path / "in-the-way").write_text("", encoding="ascii")
+    good, bad = make(tmp_path / "x"), make(tmp_path / "in-the-way" / "y")
+    with pytest.raises(StepsFailed) as caught:
+        files.write([good, bad, make(tmp_path / "z")])
+    assert caught.value.done == (good,)
+    assert caught.value.failed == bad
+    assert "in-the-way" in caught.value.reason
+    assert not (tmp_path / "z").exists()
+
+
+def test_a_failed_move_leaves_no_temporary_file(tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
+    with pytest.raises(StepsFailed, match="EISDIR"):
+        files.write([make(tmp_path / "x")])
+    assert [item.name for item in tmp_path.iterdir()] == ["x"]
+
+
+def test_refuses_to_read_what_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "link").symlink_to("/etc/hostname")
+    for name in ("folder", "link"):
+        with pytest.raises(NodeError, match=f"{name} is not a regular file"):
+            files.read([str(tmp_path / name)])
+
+
+def test_folders_it_makes_can_be_read_by_all(tmp_path: Path) -> None:
+    files.write([make(tmp_path / "rt_protos.d" / "homeward.conf")])
+    assert stat.S_IMODE((tmp_path / "rt_protos.d").stat().st_mode) == 0o755
