@@ -59,15 +59,8 @@ def make_chain(namespace: Namespace, variant: str, table: str, name: str, family
 def test_follows_the_hint_against_more_chains(namespace: Namespace, variant: str, hint: str, family: str) -> None:
     load_kube_proxy(namespace, OTHER[variant])
     make_chain(namespace, variant, "mangle", hint, family)
-    drop_canary(namespace, OTHER[variant])
     state = read(namespace)
     assert (state.variant, state.reason) == (variant, f"{hint} is in its table mangle")
-
-
-def drop_canary(namespace: Namespace, variant: str) -> None:
-    """Take the canary out of mangle, so that only kube-proxy's other chains are left."""
-    for stem in STEMS.values():
-        namespace.run([f"{stem}-{variant}", "-t", "mangle", "-X", "KUBE-PROXY-CANARY"])
 
 
 def test_of_two_hints_nft_is_believed(namespace: Namespace) -> None:
@@ -78,7 +71,6 @@ def test_of_two_hints_nft_is_believed(namespace: Namespace) -> None:
 
 def test_follows_the_variant_with_more_chains_of_kubernetes(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, variant)
-    drop_canary(namespace, variant)
     make_chain(namespace, OTHER[variant], "filter", "KUBE-FIREWALL")
     write(namespace, chains(OTHER[variant]), chains(OTHER[variant], chain("A")))
     state = read(namespace)

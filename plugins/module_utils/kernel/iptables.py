@@ -27,6 +27,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
 # Of the thread, not of the process: a thread may be in a network namespace of its own.
 _NETWORK = Path("/proc/thread-self/net")
 _LEGACY_TABLES = {IPV4: "ip_tables_names", IPV6: "ip6_tables_names"}
+# kube-proxy's own canary is no hint: its image follows the kubelet, and leaves the canary behind where that has changed.
+_OF_KUBELET = frozenset({"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"})
 _REMEDY = "Install the package iptables (1.8 or newer)"
 
 Parsed = Mapping[tuple[str, str], ParsedTables]
@@ -118,10 +120,11 @@ def _choose(wanted: str, parsed: Parsed, variants: Sequence[str]) -> tuple[str, 
     if wanted != "auto":
         return wanted, "as declared"
     signs = {variant: _signs(variant, parsed) for variant in variants}
-    hinted = {variant: sorted(found.hints) for variant, found in signs.items() if found.hints}
-    # Both have hints after a kubelet has changed over; its images look for them in nft first, so do we.
-    for variant, hints in hinted.items():
-        return variant, f"{hints[0]} is in its table mangle"
+    # Both have hints after a kubelet has changed over; kube-proxy's image looks for them in nft first, so do we.
+    for variant, found in signs.items():
+        hints = sorted(found.hints & _OF_KUBELET)
+        if hints:
+            return variant, f"{hints[0]} is in its table mangle"
     busy = {variant: len(found.chains) for variant, found in signs.items() if found.chains}
     if busy:
         variant = max(busy, key=lambda name: busy[name])
