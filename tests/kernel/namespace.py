@@ -54,9 +54,13 @@ class Namespace:
             )
         return done.stdout
 
-    def ip(self, *lines: str) -> None:
-        """Do lines of ``ip``, all of which must succeed: ``route add 10.9.8.0/24 dev eth1``."""
-        self.run(["ip", "-batch", "-"], "".join(f"{line}\n" for line in lines))
+    def ip(self, *lines: str, family: str = "") -> None:
+        """Do lines of ``ip``, all of which must succeed: ``route add 10.9.8.0/24 dev eth1``.
+
+        :param family: ``ipv4`` or ``ipv6`` where the line alone does not say (``ip`` then guesses IPv4).
+        """
+        options = {"": [], "ipv4": ["-4"], "ipv6": ["-6"]}[family]
+        self.run(["ip", *options, "-batch", "-"], "".join(f"{line}\n" for line in lines))
 
     def ip_json(self, line: str) -> Any:
         """Return what ``ip -details -json`` says: ``-6 route show table all``."""

@@ -44,7 +44,7 @@ class PresentRules:
 
     def is_mistaken(self, rule: Rule) -> bool:
         """Whether the kernel would take another rule for this one, which it does not have, and refuse to add it."""
-        return rule not in self._places and replace(rule, invert=False, goto=0) in self._mistaken
+        return rule not in self._places and _plain(rule) in self._mistaken
 
     def remove(self, wanted: Rule) -> list[Rule]:
         """Note that a rule goes; return the other rules that the kernel would delete before it, to be put back.
@@ -86,9 +86,14 @@ def _named_values(rule: Rule, named: tuple[bool, ...]) -> _Values:
     return (rule.family, rule.priority, word, *chosen)
 
 
+def _plain(rule: Rule) -> Rule:
+    # Of what we have no fields for, the kernel compares some and not others; to take all as not compared does no harm.
+    return replace(rule, action=split_fields(rule.action)[0], invert=False, goto=0)
+
+
 def _looks(rule: Rule) -> Iterator[Rule]:
     """Yield the rules that the kernel, asked to add them, would take this one for."""
-    plain = replace(rule, invert=False, goto=0)
+    plain = _plain(rule)
     yield plain
     if rule.source:
         yield replace(plain, source="")
