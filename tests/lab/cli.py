@@ -25,7 +25,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--variant", choices=VARIANTS, default=LabOptions.variant)
     up.add_argument("--rp-filter", type=int, choices=(0, 1, 2), default=LabOptions.rp_filter)
     up.add_argument("--vlan", choices=VLAN_KINDS, default=LabOptions.vlan)
-    for flag in ("vlan-address", "same-subnet", "strict-pool-router", "address-socket"):
+    for flag in ("vlan-address", "same-subnet", "shared-link", "strict-pool-router", "address-socket"):
         up.add_argument(f"--{flag}", action="store_true")
     up.add_argument("--no-pool-link", dest="pool_link", action="store_false")
     commands.add_parser("down", parents=[for_all], help="take the lab down")

@@ -15,9 +15,10 @@ from .services import PODS, POOL
 if TYPE_CHECKING:
     from .world import Lab
 
-LINK = "eth0.100"
 GATEWAYS = {4: "1.2.3.1", 6: "fd00:1:2:3::1"}
 MARK, MASK, TABLE = "0x100", "0x1f00", "7701"
+# of the same mask: one bit that says request, and the bits that are left for the gateway
+REQUEST_MARK, GATEWAY_MASK = "0x1100", "0xf00"
 _ICMPV6_NEIGHBOUR_TYPES = range(133, 138)
 
 
@@ -29,20 +30,20 @@ def nothing(_options: LabOptions) -> list[str]:
 def make_link(options: LabOptions) -> list[str]:
     """The VLAN link, where the lab has not put a veth in its place."""
     if options.vlan == "real":
-        return [f"ip link add link eth0 name {LINK} type vlan id 100", f"ip link set {LINK} up"]
+        return ["ip link add link eth0 name eth0.100 type vlan id 100", "ip link set eth0.100 up"]
     return []
 
 
 def case2(options: LabOptions) -> list[str]:
     """The article's case 2: an on-link route."""
-    return [*make_link(options), f"ip route add {POOL[4]} dev {LINK}"]
+    return [*make_link(options), f"ip route add {POOL[4]} dev {options.pool_interface}"]
 
 
 def case3(options: LabOptions) -> list[str]:
     """The article's case 3: a table of its own for packets from the pool."""
     return [
         *make_link(options),
-        f"ip route add {POOL[4]} dev {LINK} table 100",
+        f"ip route add {POOL[4]} dev {options.pool_interface} table 100",
         f"ip route add default via {GATEWAYS[4]} table 100",
         f"ip rule add from {POOL[4]} lookup 100",
     ]
@@ -60,13 +61,13 @@ def case4b(options: LabOptions) -> list[str]:
         *case3(options)[:-1],
         f"{tables} -t mangle -A PREROUTING -j CONNMARK --restore-mark",
         f"{tables} -t mangle -A PREROUTING -m mark ! --mark 0 -j RETURN",
-        f"{tables} -t mangle -A PREROUTING -i {LINK} -j MARK --set-mark 0x100",
+        f"{tables} -t mangle -A PREROUTING -i {options.pool_interface} -j MARK --set-mark 0x100",
         f"{tables} -t mangle -A POSTROUTING -j CONNMARK --save-mark",
         f"ip rule add from {POOL[4]} fwmark 0x100 lookup 100",
         "sysctl -q -w net/ipv4/conf/all/rp_filter=0",
-        f"sysctl -q -w net/ipv4/conf/{LINK}/rp_filter=0",
-        f"{tables} -t raw -A PREROUTING -i {LINK} -d {POOL[4]} -j RETURN",
-        f"{tables} -t raw -A PREROUTING -i {LINK} -m rpfilter --invert -j DROP",
+        f"sysctl -q -w net/ipv4/conf/{options.pool_interface}/rp_filter=0",
+        f"{tables} -t raw -A PREROUTING -i {options.pool_interface} -d {POOL[4]} -j RETURN",
+        f"{tables} -t raw -A PREROUTING -i {options.pool_interface} -m rpfilter --invert -j DROP",
     ]
 
 
@@ -80,11 +81,11 @@ def issue610(options: LabOptions) -> list[str]:
     ]
 
 
-def _routes(family: int) -> list[str]:
+def _routes(family: int, options: LabOptions) -> list[str]:
     ip = f"ip -{family}"
     return [
-        f"{ip} route add {POOL[family]} dev {LINK} table {TABLE}",
-        f"{ip} route add default via {GATEWAYS[family]} dev {LINK} table {TABLE}",
+        f"{ip} route add {POOL[family]} dev {options.pool_interface} table {TABLE}",
+        f"{ip} route add default via {GATEWAYS[family]} dev {options.pool_interface} table {TABLE}",
         f"{ip} route add unreachable default table {TABLE} metric 4294967294",
     ]
 
@@ -92,7 +93,7 @@ def _routes(family: int) -> list[str]:
 def _guard(family: int, options: LabOptions) -> list[str]:
     """The raw chain that lets in on the pool's link only what is for the pool, and nothing from a pod's address."""
     tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t raw"
-    lines = [f"{tables} -N HOMEWARD-RAW", f"{tables} -I PREROUTING -i {LINK} -j HOMEWARD-RAW"]
+    lines = [f"{tables} -N HOMEWARD-RAW", f"{tables} -I PREROUTING -i {options.pool_interface} -j HOMEWARD-RAW"]
     if family == 6:
         for kind in _ICMPV6_NEIGHBOUR_TYPES:
             lines.append(f"{tables} -A HOMEWARD-RAW -p icmpv6 --icmpv6-type {kind} -j RETURN")
@@ -120,59 +121,95 @@ def _give_back(family: int, options: LabOptions) -> list[str]:
     ]
 
 
-def _strict_filter() -> list[str]:
+def _strict_filter(options: LabOptions) -> list[str]:
     return [
-        f"sysctl -q -w net/ipv4/conf/{LINK}/src_valid_mark=1",
-        f"sysctl -q -w net/ipv4/conf/{LINK}/rp_filter=1",
+        f"sysctl -q -w net/ipv4/conf/{options.pool_interface}/src_valid_mark=1",
+        f"sysctl -q -w net/ipv4/conf/{options.pool_interface}/rp_filter=1",
     ]
 
 
 def recipe(options: LabOptions) -> list[str]:
     """The mark recipe with one set of rules per mark, all of them asked for every packet."""
-    lines = [*make_link(options), *_strict_filter()]
+    lines = [*make_link(options), *_strict_filter(options)]
     set_connection = f"-m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {MARK}/{MASK}"
     set_packet = f"-m connmark --mark {MARK}/{MASK} -j MARK --set-xmark {MARK}/{MASK}"
     for family in (4, 6):
         ip, tables = f"ip -{family}", f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
         lines += [
-            *_routes(family),
+            *_routes(family, options),
             *_mangle_chains(family, options, ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING")),
-            f"{tables} -A HOMEWARD-PREROUTING -i {LINK} -d {POOL[family]} {set_connection}",
+            f"{tables} -A HOMEWARD-PREROUTING -i {options.pool_interface} -d {POOL[family]} {set_connection}",
             f"{tables} -A HOMEWARD-PREROUTING {set_packet}",
             f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY {set_packet}",
             *_give_back(family, options),
             *_guard(family, options),
-            f"{ip} rule add priority 2100 iif {LINK} to {POOL[family]} blackhole",
-            f"{ip} rule add priority 2500 iif {LINK} lookup main",
+            f"{ip} rule add priority 2100 iif {options.pool_interface} to {POOL[family]} blackhole",
+            f"{ip} rule add priority 2500 iif {options.pool_interface} lookup main",
             f"{ip} rule add priority 2700 fwmark {MARK}/{MASK} lookup {TABLE}",
         ]
     return lines
 
 
 def refined_recipe(options: LabOptions) -> list[str]:
-    """The mark recipe as the collection does it: what carries no mark passes everything by one goto."""
-    lines = [*make_link(options), *_strict_filter()]
+    """The mark recipe in which what carries no mark passes everything by one goto."""
+    link, marked = options.pool_interface, f"fwmark {MARK}/{MASK}"
+    lines = [*make_link(options), *_strict_filter(options)]
     for family in (4, 6):
-        ip, tables = f"ip -{family}", f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
-        restore = f"-j CONNMARK --restore-mark --nfmask {MASK} --ctmask {MASK}"
+        ip = f"ip -{family}"
         lines += [
-            *_routes(family),
-            *_mangle_chains(family, options, ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING")),
-            f"{tables} -N HOMEWARD-GATEWAY-1",
-            f"{tables} -A HOMEWARD-GATEWAY-1 -m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {MARK}/{MASK}",
-            f"{tables} -A HOMEWARD-GATEWAY-1 -j MARK --set-xmark {MARK}/{MASK}",
-            f"{tables} -A HOMEWARD-PREROUTING -i {LINK} -d {POOL[family]} -g HOMEWARD-GATEWAY-1",
-            f"{tables} -A HOMEWARD-PREROUTING -m connmark ! --mark 0/{MASK} {restore}",
-            f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY -m connmark ! --mark 0/{MASK} {restore}",
-            *_give_back(family, options),
+            *_routes(family, options),
+            *_refined_mangle(family, options, MARK),
             *_guard(family, options),
             f"{ip} rule add priority 2999 nop",
-            f"{ip} rule add priority 2100 fwmark {MARK}/{MASK} iif {LINK} to {POOL[family]} blackhole",
-            f"{ip} rule add priority 2500 fwmark {MARK}/{MASK} iif {LINK} lookup main",
-            f"{ip} rule add priority 2700 fwmark {MARK}/{MASK} lookup {TABLE}",
+            f"{ip} rule add priority 2100 {marked} iif {link} to {POOL[family]} blackhole",
+            f"{ip} rule add priority 2500 {marked} iif {link} lookup main",
+            f"{ip} rule add priority 2700 {marked} lookup {TABLE}",
             f"{ip} rule add priority 2000 fwmark 0/{MASK} goto 2999",
         ]
     return lines
+
+
+def shared_recipe(options: LabOptions) -> list[str]:
+    """The refined recipe for a link on which the replies of other nodes' endpoints arrive too.
+
+    There `iif` does not tell a request from a reply, so requests carry one bit more. The rule for pods is for strict
+    filtering with all.src_valid_mark=1, which looks a reply's source up as if it came from the link it will leave by.
+    For the same reason no blackhole rule stops requests to a port without a service: it would meet the source of every
+    on-link client whose endpoint is on another node. Such requests are dropped where they would be forwarded.
+    No guard: with native routing the other nodes' pods come in on this link by right.
+    """
+    link, request, reply = options.pool_interface, f"fwmark {REQUEST_MARK}/{MASK}", f"fwmark {MARK}/{MASK}"
+    lines = [f"sysctl -q -w net/ipv4/conf/{link}/src_valid_mark=1"]
+    for family in (4, 6):
+        ip, tables = f"ip -{family}", f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
+        lines += [
+            *_routes(family, options),
+            *_refined_mangle(family, options, REQUEST_MARK),
+            f"{ip} rule add priority 2999 nop",
+            *_mangle_chains(family, options, ("FORWARD",)),
+            f"{tables} -A HOMEWARD-FORWARD -i {link} -d {POOL[family]} -m mark --mark {REQUEST_MARK}/{MASK} -j DROP",
+            f"{ip} rule add priority 2500 {request} iif {link} lookup main",
+            f"{ip} rule add priority 2501 {reply} iif {link} to {PODS[family]} lookup main",
+            f"{ip} rule add priority 2700 fwmark {MARK}/{GATEWAY_MASK} lookup {TABLE}",
+            f"{ip} rule add priority 2000 fwmark 0/{MASK} goto 2999",
+        ]
+    return lines
+
+
+def _refined_mangle(family: int, options: LabOptions, request_mark: str) -> list[str]:
+    """Mark connections that come in for the pool and the packets of both directions; give the bits back at the end."""
+    tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
+    restore = f"-j CONNMARK --restore-mark --nfmask {MASK} --ctmask {MASK}"
+    return [
+        *_mangle_chains(family, options, ("PREROUTING", "OUTPUT", "INPUT", "POSTROUTING")),
+        f"{tables} -N HOMEWARD-GATEWAY-1",
+        f"{tables} -A HOMEWARD-GATEWAY-1 -m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {MARK}/{MASK}",
+        f"{tables} -A HOMEWARD-GATEWAY-1 -j MARK --set-xmark {request_mark}/{MASK}",
+        f"{tables} -A HOMEWARD-PREROUTING -i {options.pool_interface} -d {POOL[family]} -g HOMEWARD-GATEWAY-1",
+        f"{tables} -A HOMEWARD-PREROUTING -m connmark ! --mark 0/{MASK} {restore}",
+        f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY -m connmark ! --mark 0/{MASK} {restore}",
+        *_give_back(family, options),
+    ]
 
 
 CONTROLS: dict[str, Callable[[LabOptions], list[str]]] = {
@@ -184,6 +221,7 @@ CONTROLS: dict[str, Callable[[LabOptions], list[str]]] = {
     "issue610": issue610,
     "recipe": recipe,
     "refined": refined_recipe,
+    "shared": shared_recipe,
 }
 
 

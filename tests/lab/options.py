@@ -23,6 +23,7 @@ class LabOptions:
     vlan: "veth": a veth named eth0.100 stands in for the VLAN; "real": eth0 is a trunk, eth0.100 is not made.
     pool_link: False leaves the node without eth0.100 in "veth" mode too.
     same_subnet: the pool is part of the nodes' own subnet; there is no pool segment.
+    shared_link: the pool's router and on-link client are on the nodes' own LAN; the pool comes in on eth0.
     strict_pool_router: the pool router filters by reverse path, also the senders of ARP requests.
     address_socket: node1 has 1.2.3.40 on lo and a socket of its own on it (service `socket1`).
     """
@@ -35,6 +36,7 @@ class LabOptions:
     vlan: str = "veth"
     pool_link: bool = True
     same_subnet: bool = False
+    shared_link: bool = False
     strict_pool_router: bool = False
     address_socket: bool = False
 
@@ -50,10 +52,13 @@ class LabOptions:
             if getattr(self, field) not in allowed:
                 raise ValueError(f"{field}: {getattr(self, field)!r} is none of {allowed}")
 
+        if self.same_subnet and self.shared_link:
+            raise ValueError("same_subnet and shared_link: the pool is either part of the LAN's network or beside it")
+
     @property
     def pool_interface(self) -> str:
         """The node's link on which the pool's addresses are announced."""
-        return "eth0" if self.same_subnet else "eth0.100"
+        return "eth0" if self.same_subnet or self.shared_link else "eth0.100"
 
     def with_(self, **changes: object) -> LabOptions:
         """A copy with these fields changed."""

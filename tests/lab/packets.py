@@ -182,7 +182,8 @@ class Sniffer:
                 frame, (link, _, kind, *_rest) = self.socket.recvfrom(128)
             except BlockingIOError:
                 return
-            packet = parse(frame, link, kind)
+            # an Ethernet bridge floods what it has not learnt yet; the host itself ignores that
+            packet = None if kind == socket.PACKET_OTHERHOST else parse(frame, link, kind)
             if packet is not None and self._wanted(packet):
                 self.seen.append(packet)
 

@@ -1,4 +1,4 @@
-"""The lab itself: it comes and goes without a trace, shows what is known to be true, and can say no."""
+"""The lab itself: it comes and goes without a trace, its probe can say no, its witnesses see what is there."""
 
 from __future__ import annotations
 
@@ -7,33 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.lab import Cell, Delivery, Lab, LabError, LabOptions, controls, inventory, kernel, packets
+from tests.lab import Cell, Delivery, Lab, LabError, LabOptions, controls, inventory, namespaces, packets
 from tests.lab.delivery import all_cells
-from tests.lab.host import Host
 from tests.lab.many_nodes import ManyNodes
 
 PREFIX = "homeward-labtest"
-#: Which endpoints a client reaches: a pod, a host network, a socket on the address itself
-EVERYTHING = frozenset((protocol, kind) for protocol in ("tcp", "udp") for kind in ("pod", "host", "socket"))
-UDP = frozenset(pair for pair in EVERYTHING if pair[0] == "udp")
-SOCKET = frozenset(pair for pair in EVERYTHING if pair[1] == "socket")
-NOTHING: frozenset[tuple[str, str]] = frozenset()
-#: recipe -> what is reached by outside, onlink, lan, pod1 (of pods: the socket only on the pod's own node)
-KNOWN = {
-    "none": (NOTHING, NOTHING, UDP, EVERYTHING),
-    "case2": (NOTHING, EVERYTHING, UDP, EVERYTHING),
-    "case3": (SOCKET, SOCKET, SOCKET | UDP, EVERYTHING - SOCKET),
-    "case4a": (SOCKET, SOCKET, SOCKET | UDP, EVERYTHING),
-    "case4b": (NOTHING, NOTHING, UDP, EVERYTHING),
-    "recipe": (EVERYTHING, EVERYTHING, EVERYTHING, EVERYTHING),
-    "refined": (EVERYTHING, EVERYTHING, EVERYTHING, EVERYTHING),
-}
 
 
 @pytest.fixture(scope="module")
@@ -44,31 +26,17 @@ def lab() -> Iterator[Lab]:
         yield running
 
 
-def kind_of(lab: Lab, cell: Cell) -> str:
-    """pod, host or socket."""
-    endpoints = lab.services[cell.service].endpoints
-    return endpoints[0].rstrip("12") if endpoints else "socket"
-
-
-def reached(lab: Lab, deliveries: list[Delivery], client: str) -> frozenset[tuple[str, str]]:
-    """The kinds of flows that a client got through; a kind of which some did and some did not is an error."""
-    results: dict[tuple[str, str], set[bool]] = {}
-    for delivery in deliveries:
-        if delivery.cell.client == client:
-            key = (delivery.cell.protocol, kind_of(lab, delivery.cell))
-            results.setdefault(key, set()).add(delivery.reached)
-    assert all(len(values) == 1 for values in results.values()), f"{client}: {results}"
-    return frozenset(key for key, values in results.items() if values == {True})
-
-
 def lost(deliveries: list[Delivery]) -> list[Delivery]:
     return [delivery for delivery in deliveries if not delivery.reached]
 
 
 def own_namespace() -> list[str]:
     """What of this machine's own network a lab could leave something in."""
-    commands = ("ip link", "ip rule", "ip -6 rule", "ip route show table all", "nft list ruleset", "ip netns list")
-    return [subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout for command in commands]
+    commands = ("ip link", "ip rule", "ip -6 rule", "ip route show table all", "nft list ruleset")
+    outputs = [
+        subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout for command in commands
+    ]
+    return [*outputs, *sorted(path.name for path in namespaces.NAMESPACE_FOLDER.glob(f"{PREFIX}*"))]
 
 
 # --- coming and going
@@ -126,106 +94,6 @@ def test_errors_name_host_and_command(lab: Lab) -> None:
         lab.host("node1").run(["ip", "link", "show", "nonsense"])
     with pytest.raises(LabError, match=r"no host 'node9'; there are"):
         lab.host("node9")
-
-
-# --- what is known to be true
-
-
-@pytest.mark.parametrize("recipe", KNOWN)
-def test_recipes_reach_what_was_measured(recipe: str) -> None:
-    """Both modes at once, each in its lab: most of the time is waiting for flows that do not come."""
-    with ThreadPoolExecutor(2) as pool:
-        list(pool.map(partial(assert_known, recipe), ("iptables", "nftables")))
-
-
-def assert_known(recipe: str, mode: str) -> None:
-    with Lab(LabOptions(prefix=f"{PREFIX}-{mode}", kube_proxy=mode, address_socket=True)) as lab:
-        controls.apply(lab, recipe)
-        deliveries = lab.deliver([cell for cell in all_cells(lab, families=[4]) if cell.client != "pod2"], timeout=1.5)
-        services_only = [delivery for delivery in deliveries if delivery.cell.service != "socket1"]
-        for client, known in zip(("outside", "onlink", "lan", "pod1"), KNOWN[recipe], strict=True):
-            assert reached(lab, deliveries, client) == known, (mode, client)
-        for node in ("node1", "node2"):
-            assert reached(lab, services_only, node) == EVERYTHING - SOCKET, (mode, node)
-
-
-@pytest.mark.parametrize(
-    ("mode", "variant", "rp_filter", "vlan_address"),
-    [
-        ("iptables", "nft", 1, False),
-        ("iptables", "legacy", 2, False),
-        ("nftables", "nft", 2, True),
-        ("nftables", "legacy", 1, True),
-    ],
-)
-def test_refined_recipe_reaches_everything(mode: str, variant: str, rp_filter: int, vlan_address: bool) -> None:
-    options = LabOptions(
-        prefix=f"{PREFIX}-mark", kube_proxy=mode, variant=variant, rp_filter=rp_filter, vlan_address=vlan_address
-    )
-    with Lab(options) as lab:
-        controls.apply(lab, "refined")
-        assert_all_the_right_way(lab)
-
-
-def assert_all_the_right_way(lab: Lab) -> None:
-    """Every cell is reached, and who is behind routers has replies through the pool's router only."""
-    for delivery in lab.deliver():
-        way = "pool" if delivery.cell.client in ("outside", "lan") else "direct"
-        assert (delivery.reached, delivery.ways) == (True, (way,)), delivery
-
-
-@pytest.mark.parametrize("rp_filter", [1, 2])
-def test_without_src_valid_mark_requests_are_dropped(rp_filter: int) -> None:
-    """Also loose filtering drops on a link without an address; a lab that lets this pass would prove nothing."""
-    with Lab(LabOptions(prefix=f"{PREFIX}-rp", rp_filter=rp_filter)) as lab:
-        controls.apply(lab, "refined")
-        for node in lab.nodes:
-            node.set_sysctl("net/ipv4/conf/eth0.100/src_valid_mark", 0)
-        deliveries = lab.deliver([Cell("outside", "cl-p1"), Cell("outside", "ds-cl-p1", family=6)], timeout=1.0)
-        assert [delivery.reached for delivery in deliveries] == [False, True]
-
-
-@pytest.mark.parametrize("vlan_address", [False, True])
-def test_strict_pool_router_ignores_a_foreign_sender(vlan_address: bool) -> None:
-    """From a link without an address a node asks for its gateway in the name of its LAN address."""
-    options = LabOptions(prefix=f"{PREFIX}-strict", strict_pool_router=True, vlan_address=vlan_address)
-    with Lab(options) as lab:
-        controls.apply(lab, "refined")
-        cell = Cell("outside", "lo-p1", "udp")
-        # The router's own question would teach the node where the router is: let it know the address beforehand
-        node = lab.host("node1")
-        mac = packets.mac_of(node, "eth0.100")
-        lab.host("poolrouter").run(f"ip neighbour replace 1.2.3.7 lladdr {mac} dev pool nud permanent")
-        node.run("ip neighbour flush dev eth0.100")
-        assert lab.deliver([cell], timeout=1.0)[0].reached == vlan_address
-
-
-def test_same_subnet_needs_nothing() -> None:
-    with Lab(LabOptions(prefix=f"{PREFIX}-same", same_subnet=True)) as lab:
-        for delivery in lab.deliver():
-            way = "default" if delivery.cell.client == "outside" else "direct"
-            assert (delivery.reached, delivery.ways) == (True, (way,)), delivery
-
-
-def test_real_vlan() -> None:
-    if not kernel.can("vlan"):
-        pytest.skip("this kernel has no 802.1Q (ip link add type vlan)")
-    with Lab(LabOptions(prefix=f"{PREFIX}-vlan", vlan="real", rp_filter=1)) as lab:
-        controls.apply(lab, "refined")
-        assert_all_the_right_way(lab)
-
-
-def test_ipvs() -> None:
-    if not kernel.can("ipvs"):
-        pytest.skip("this kernel has no IPVS or no dummy link (ipvsadm, ip link add type dummy)")
-    with Lab(LabOptions(prefix=f"{PREFIX}-ipvs", kube_proxy="ipvs")) as lab:
-        for node in lab.nodes:
-            node.set_sysctl("net/ipv4/conf/all/arp_ignore", 1)
-            node.set_sysctl("net/ipv4/conf/all/arp_announce", 2)
-        cells = all_cells(lab, clients=["outside", "onlink", "lan"])
-        assert not any(delivery.reached for delivery in lab.deliver(cells) if delivery.cell.client == "outside")
-        controls.apply(lab, "refined")
-        assert not lost(lab.deliver(cells))
 
 
 # --- the probe can say no
@@ -371,7 +239,3 @@ def test_ansible_enters_the_nodes(lab: Lab, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     for node in lab.nodes:
         assert packets.mac_of(node, "eth0") in done.stdout
-
-
-def test_hosts_without_files_of_their_own_see_the_machines() -> None:
-    assert Host("router", "homeward-nowhere").path("/etc") == Path("/proc/self/root/etc")

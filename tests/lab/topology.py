@@ -58,7 +58,7 @@ def _link(name: str, segment: str, number: int) -> Link:
 def _node(number: int, options: LabOptions) -> HostPlan:
     other = 3 - number
     links = [_link("eth0", "lan", 10 + number)]
-    if options.pool_link and options.vlan == "veth" and not options.same_subnet:
+    if options.pool_link and options.vlan == "veth" and options.pool_interface != "eth0":
         own = (f"1.2.3.25{number}/32", f"fd00:1:2:3::25{number}/128") if options.vlan_address else ()
         links.append(Link("eth0.100", "pool", mac(2, 10 + number), own))
     commands = [
@@ -237,8 +237,9 @@ def ports(plans: list[HostPlan], options: LabOptions) -> list[str]:
     lines = []
     for plan in plans:
         for link in plan.links:
-            lines.append(f"link set {port_of(plan, link)} master br-{link.segment} up")
-            if options.vlan == "real" and plan.name in NODES and link.segment == "lan" and not options.same_subnet:
+            segment = "lan" if options.shared_link and link.segment == "pool" else link.segment
+            lines.append(f"link set {port_of(plan, link)} master br-{segment} up")
+            if options.vlan == "real" and plan.name in NODES and options.pool_interface != "eth0":
                 trunk = port_of(plan, link)
                 lines.append(f"link add link {trunk} name {plan.name}.100 type vlan id 100")
                 lines.append(f"link set {plan.name}.100 master br-pool up")
