@@ -7,8 +7,10 @@ otherwise is a lab that does not show the truth.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
+from .host import Host
 from .options import LabOptions
 from .services import PODS, POOL
 
@@ -232,6 +234,10 @@ def commands(name: str, options: LabOptions) -> list[str]:
 
 def apply(lab: Lab, name: str) -> None:
     """Type the commands on both nodes; a command that fails is named in the LabError."""
-    for node in lab.nodes:
+
+    def type_on(node: Host) -> None:
         for line in commands(name, lab.options):
             node.run(line)
+
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(type_on, lab.nodes))

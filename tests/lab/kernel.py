@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import subprocess
+from pathlib import Path
 
 _LINK_ATTEMPTS = {
     "vlan": "ip link add a type veth peer name b && ip link add link a name a.5 type vlan id 5",
@@ -17,3 +18,9 @@ def can(feature: str) -> bool:
     """Whether this kernel and its tools have `vlan` (802.1Q), `dummy` or `ipvs` (with the dummy link it needs)."""
     command = ["unshare", "--net", "sh", "-c", _LINK_ATTEMPTS[feature]]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def load_connection_tracking() -> None:
+    """Load nf_conntrack where it is a module: a namespace has its settings, which the lab sets, only from then on."""
+    if not Path("/proc/sys/net/netfilter/nf_conntrack_tcp_loose").exists():
+        subprocess.run(["modprobe", "nf_conntrack"], check=False)

@@ -48,20 +48,11 @@ def with_udp(saved: str) -> str:
             continue
         twin = _CHAIN_HASH.sub(lambda match: match.group(1) + _udp_hash(match.group(2)), line)
         lines.append(twin.replace("-p tcp", "-p udp").replace("-m tcp", "-m udp").replace(":http", ":http-udp"))
-    return _nodeports_last("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
 def _udp_hash(name: str) -> str:
     return "UDP" + name[3:]
-
-
-def _nodeports_last(saved: str) -> str:
-    """The rule for node ports says of itself that it must be the last of its chain; it has no TCP, so it is."""
-    rules = [line for line in saved.splitlines() if line.startswith("-A KUBE-SERVICES") and "KUBE-NODEPORTS" in line]
-    last = [line for line in saved.splitlines() if line.startswith("-A KUBE-SERVICES")][-1:]
-    if rules and rules[-1:] != last:
-        raise LabError("kube-proxy fixture: the node port rule is not the last of KUBE-SERVICES any more")
-    return saved
 
 
 def nft_with_udp(ruleset: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 KUBE_PROXY_MODES = ("iptables", "nftables", "ipvs", "none")
 VARIANTS = ("nft", "legacy")
@@ -59,10 +59,6 @@ class LabOptions:
     def pool_interface(self) -> str:
         """The node's link on which the pool's addresses are announced."""
         return "eth0" if self.same_subnet or self.shared_link else "eth0.100"
-
-    def with_(self, **changes: object) -> LabOptions:
-        """A copy with these fields changed."""
-        return replace(self, **changes)  # type: ignore[arg-type]
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

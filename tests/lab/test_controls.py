@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.lab import Cell, Delivery, Lab, LabOptions, controls, kernel, packets
+from tests.lab import Cell, Delivery, Lab, LabOptions, controls, kernel, kube_proxy_rules, packets
 from tests.lab.delivery import all_cells
 
 PREFIX = "homeward-controls"
@@ -156,3 +156,20 @@ def test_ipvs() -> None:
         assert not any(delivery.reached for delivery in lab.deliver(cells) if delivery.cell.client == "outside")
         controls.apply(lab, "refined")
         assert all(delivery.reached for delivery in lab.deliver(cells))
+
+
+@pytest.mark.parametrize("node", ["node1", "node2"])
+@pytest.mark.parametrize("kind", ["iptables-save", "ip6tables-save"])
+def test_every_tcp_rule_has_a_twin_for_udp(node: str, kind: str) -> None:
+    saved = kube_proxy_rules.with_udp(kube_proxy_rules.fixture(node, kind)).splitlines()
+    tcp = [line for line in saved if " -p tcp " in line and "health check" not in line]
+    assert len(tcp) == len([line for line in saved if " -p udp " in line]) > 0
+    services = [line for line in saved if line.startswith("-A KUBE-SERVICES")]
+    assert "KUBE-NODEPORTS" in services[-1], "kube-proxy's rule for node ports must stay the last"
+
+
+@pytest.mark.parametrize("node", ["node1", "node2"])
+def test_every_tcp_element_has_a_twin_for_udp(node: str) -> None:
+    ruleset = kube_proxy_rules.nft_with_udp(kube_proxy_rules.fixture(node, "nft"))
+    assert ruleset.count("tcp . ") == ruleset.count("udp . ") > 0
+    assert ruleset.count("/tcp/http {") == ruleset.count("/udp/http {") > 0
