@@ -65,13 +65,14 @@ def change(before: StateObject, after: StateObject) -> Step:
 
 def write(namespace: Namespace, steps: Sequence[Step]) -> Outcome:
     """Have the steps, all of one kind, done inside the namespace."""
-    return namespace.call(_write, tuple(steps))
+    return namespace.call(write_here, tuple(steps))
 
 
-def _write(steps: Sequence[Step]) -> Outcome:
+def write_here(steps: Sequence[Step], ownership: Ownership = OWNERSHIP) -> Outcome:
+    """Have the steps, all of one kind, done in the present namespace."""
     with Netlink(FORMATS) as netlink:
         try:
-            WRITERS[type(steps[0].subject)][1](netlink, steps, OWNERSHIP)
+            WRITERS[type(steps[0].subject)][1](netlink, steps, ownership)
         except StepsFailed as failure:
             return Outcome(failure.done, failure.failed, failure.reason)
     return Outcome()

@@ -124,9 +124,10 @@ class MessageFormat:
                 return packer.pack(packer.size, self._numbers[name], value) + bytes(-packer.size % 4)
             except struct.error as error:
                 raise CodecError(f"{name} cannot be {value}: {error}") from error
+        attribute = self.number_of(name)
         if isinstance(value, int):
             raise CodecError(f"{name} takes bytes, not the number {value}")
-        return _HEAD.pack(_HEAD.size + len(value), self.number_of(name)) + value + bytes(-len(value) % 4)
+        return _HEAD.pack(_HEAD.size + len(value), attribute) + value + bytes(-len(value) % 4)
 
     def name_of(self, kind: int) -> str:
         """Return an attribute's name by its number (flags are ignored)."""

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
-import importlib.metadata
 import re
 import sys
 import types
@@ -30,7 +29,9 @@ EXTRA_DIRECTORY = "/var/lib/homeward.metallb_routing/python"
 
 _VERSION = re.compile(r"""^__version__\s*=\s*["'](?P<version>[^"']+)["']""", re.MULTILINE)
 _VERSION_FILES = ("pyroute2/config/version.py", "pr2modules/config/version.py")  # the second: 0.6.x
-_DISTRIBUTIONS = ("pyroute2", "pyroute2.core")
+# The folder of a distribution's metadata: pyroute2-0.7.2.dist-info, pyroute2-0.5.14-py3.9.egg-info. Read from its name,
+# because importlib.metadata parses the content as an e-mail, which takes longer than loading pyroute2's messages.
+_METADATA = re.compile(r"^pyroute2-(?P<version>[^-]+?)(-py[0-9.]+)?\.(dist|egg)-info$")
 
 
 @dataclass(frozen=True)
@@ -141,10 +142,8 @@ def _version_of(directory: Path) -> str:
             match = _VERSION.search(file.read_text(encoding="utf-8"))
             if match:
                 return match.group("version")
-    for name in _DISTRIBUTIONS:
-        for distribution in importlib.metadata.distributions(name=name, path=[str(directory)]):
-            return distribution.version
-    return ""
+    names = (_METADATA.match(entry.name) for entry in directory.glob("pyroute2-*-info"))
+    return next((match.group("version") for match in names if match), "")
 
 
 def _import_message_classes() -> MessageClasses:

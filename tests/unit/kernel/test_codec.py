@@ -1,0 +1,231 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The coder of netlink messages, against pyroute2's own coder and against bytes counted out by hand."""
+
+from __future__ import annotations
+
+import struct
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from pyroute2.netlink.rtnl.fibmsg import fibmsg
+from pyroute2.netlink.rtnl.rtmsg import rtmsg
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import (
+    CodecError,
+    Fields,
+    MessageFormat,
+    Value,
+    address_bytes,
+    address_text,
+    name_bytes,
+    name_text,
+    number,
+    packed,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import load_formats
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import find_pyroute2
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.unmodelled import (
+    split_fields,
+    with_fields,
+)
+
+FORMATS = load_formats(find_pyroute2())
+INTEGERS = {
+    "RTA_OIF": "I",
+    "RTA_PRIORITY": "I",
+    "RTA_TABLE": "I",
+    "RTA_PREF": "B",
+    "RTA_ENCAP_TYPE": "H",
+    "RTA_NH_ID": "I",
+}
+BYTES = ("RTA_DST", "RTA_GATEWAY", "RTA_PREFSRC", "RTA_MULTIPATH", "RTA_METRICS", "RTA_27", "RTA_16383")
+HEADER = ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type", "flags")
+
+
+def _values(name: str) -> some.SearchStrategy[Value]:
+    if name in INTEGERS:
+        return some.integers(0, 256 ** struct.calcsize(INTEGERS[name]) - 1)
+    return some.binary(max_size=40)
+
+
+@some.composite
+def _fields(draw: some.DrawFn) -> Fields:
+    fields: Fields = {name: draw(some.integers(0, 255)) for name in HEADER}
+    for name in draw(some.permutations((*INTEGERS, *BYTES)))[: draw(some.integers(0, 8))]:
+        fields[name] = draw(_values(name))
+    return fields
+
+
+@given(messages=some.lists(_fields(), min_size=1, max_size=5), before=some.binary(max_size=9))
+def test_decoding_gives_back_what_was_encoded(messages: list[Fields], before: bytes) -> None:
+    message_format = MessageFormat(rtmsg, {30: ("RTA_NH_ID", "uint32")})
+    for fields in messages + messages:  # the second time by the layouts of the first
+        encoded = message_format.encode(fields)
+        decoded = message_format.decode(before + encoded + b"more", len(before), len(before) + len(encoded))
+        assert decoded == fields
+        assert list(decoded) == list(fields)
+        assert message_format.encode(decoded) == encoded
+
+
+@given(fields=_fields())
+def test_a_message_is_walked_and_laid_out_alike(fields: Fields) -> None:
+    encoded = FORMATS.route.encode(fields)
+    walked = [FORMATS.route.name_of(kind) for kind, _offset, _length in FORMATS.route.walk(encoded)]
+    assert [*HEADER, *walked] == list(fields)
+
+
+@given(data=some.binary(max_size=60))
+def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
+    try:
+        fields = FORMATS.rule.decode(data)
+    except CodecError:
+        return
+    numbers = [kind for kind, _offset, _length in FORMATS.rule.walk(data)]
+    assert len(fields) == 9 + len(set(numbers))
+
+
+def test_many_layouts_of_one_length_stay_right() -> None:
+    message_format = MessageFormat(rtmsg)
+    for kind in range(40, 240):
+        fields: Fields = {"family": 2, f"RTA_{kind}": b"abcd"}
+        assert message_format.decode(message_format.encode(fields)).items() >= fields.items()
+
+
+@pytest.mark.parametrize("family", [2, 10])
+def test_pyroute2_reads_what_we_write(family: int) -> None:
+    network = {2: "10.9.8.0", 10: "fd09::"}[family]
+    encoded = FORMATS.rule.encode(
+        {
+            "family": family,
+            "src_len": 24,
+            "action": 1,
+            "FRA_SRC": address_bytes(network),
+            "FRA_IIFNAME": name_bytes("eth0.100"),
+            "FRA_FWMARK": 0x100,
+            "FRA_FWMASK": 0x1F00,
+            "FRA_PROTOCOL": 77,
+            "FRA_TABLE": 7701,
+        }
+    )
+    message = fibmsg(struct.pack("=IHHII", 16 + len(encoded), 32, 0, 1, 0) + encoded)
+    message.decode()
+    assert (message["family"], message["src_len"], message["action"]) == (family, 24, 1)
+    assert dict(message["attrs"]) == {
+        "FRA_SRC": network,
+        "FRA_IIFNAME": "eth0.100",
+        "FRA_FWMARK": 0x100,
+        "FRA_FWMASK": 0x1F00,
+        "FRA_PROTOCOL": 77,
+        "FRA_TABLE": 7701,
+    }
+
+
+@given(
+    table=some.integers(0, 2**32 - 1),
+    metric=some.integers(0, 2**32 - 1),
+    address=some.ip_addresses(v=6),
+    pref=some.integers(0, 255),
+)
+def test_we_read_what_pyroute2_writes(table: int, metric: int, address: object, pref: int) -> None:
+    message = rtmsg()
+    message["family"] = 10
+    message["dst_len"] = 128
+    message["attrs"] = [
+        ("RTA_TABLE", table),
+        ("RTA_DST", str(address)),
+        ("RTA_PREF", pref),
+        ("RTA_PRIORITY", metric),
+    ]
+    message.encode()
+    fields = FORMATS.route.decode(bytes(message.data), 16, message.length if message.length else None)
+    assert (number(fields, "RTA_TABLE"), number(fields, "RTA_PRIORITY"), number(fields, "RTA_PREF")) == (
+        table,
+        metric,
+        pref,
+    )
+    assert address_text(packed(fields, "RTA_DST")) == str(address)
+
+
+def test_bytes_are_where_the_kernel_looks_for_them() -> None:
+    assert FORMATS.vlan.encode({"IFLA_VLAN_ID": 100}) == struct.pack("=HHHxx", 6, 1, 100)
+    assert FORMATS.macvlan.encode({"IFLA_MACVLAN_MODE": 4}) == struct.pack("=HHI", 8, 1, 4)
+    assert FORMATS.link_info.encode({"IFLA_INFO_KIND": b"vlan\0"}) == struct.pack("=HH5s3x", 9, 1, b"vlan")
+    assert FORMATS.address.encode({"index": 7, "IFA_PROTO": 77})[8:] == struct.pack("=HHB3x", 5, 11, 77)
+    assert FORMATS.address.encode({"index": 7}) == struct.pack("=BBBBI", 0, 0, 0, 0, 7)
+    assert FORMATS.link.encode({"index": 7, "flags": 1, "change": 3}) == struct.pack("=BxHiII", 0, 0, 7, 1, 3)
+    assert FORMATS.rule.encode({"action": 2, "flags": 2}) == struct.pack("=BBBBBBBBI", 0, 0, 0, 0, 0, 0, 0, 2, 2)
+    assert FORMATS.route.number_of("RTA_NH_ID") == 30
+
+
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"frob": 3}, "there is no field frob in FRA_"),
+        ({"FRA_FROB": b""}, "there is no field FRA_FROB"),
+        ({"RTA_OIF": 3}, "there is no field RTA_OIF"),
+        ({"FRA_TABLE": 2**32}, "FRA_TABLE cannot be 4294967296"),
+        ({"FRA_TABLE": -1}, "FRA_TABLE cannot be -1"),
+        ({"FRA_PROTOCOL": 256}, "FRA_PROTOCOL cannot be 256"),
+        ({"FRA_SRC": 3}, "FRA_SRC takes bytes, not the number 3"),
+        ({"family": 256}, "header field .* out of range"),
+    ],
+)
+def test_a_field_that_does_not_exist_or_fit_is_refused(fields: Fields, problem: str) -> None:
+    with pytest.raises(CodecError, match=problem):
+        FORMATS.rule.encode(fields)
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        (bytes(11), "shorter than its header of 12"),
+        (bytes(12) + b"\x04", "1 bytes are left over"),
+        (bytes(12) + struct.pack("=HH", 3, 1), "FRA_DST says it is 3 bytes long"),
+        (bytes(12) + struct.pack("=HHI", 9, 15, 1), "FRA_TABLE says it is 9 bytes long, 8 are left"),
+        (bytes(12) + struct.pack("=HHI", 9, 26, 1), "FRA_26 says"),
+    ],
+)
+def test_a_message_that_is_not_whole_is_refused(data: bytes, problem: str) -> None:
+    with pytest.raises(CodecError, match=problem):
+        FORMATS.rule.decode(data)
+
+
+def test_a_number_of_another_length_is_bytes_and_no_number() -> None:
+    fields = FORMATS.rule.decode(bytes(12) + struct.pack("=HHQ", 12, 15, 1))
+    with pytest.raises(CodecError, match="FRA_TABLE should be a number, but has 8 bytes"):
+        number(fields, "FRA_TABLE")
+    with pytest.raises(CodecError, match="family should not be a number"):
+        packed(fields, "family")
+    assert number(fields, "FRA_GOTO") == 0
+    assert packed(fields, "FRA_SRC") == b""
+
+
+def test_flags_of_an_attributes_number_are_no_part_of_it() -> None:
+    data = bytes(12) + struct.pack("=HHI", 8, 15 | 0x8000 | 0x4000, 7)
+    assert FORMATS.rule.decode(data)["FRA_TABLE"] == 7
+
+
+@given(address=some.ip_addresses())
+def test_addresses_come_back(address: object) -> None:
+    assert address_text(address_bytes(str(address))) == str(address)
+
+
+@given(name=some.binary(min_size=1, max_size=15).filter(lambda name: b"\0" not in name))
+def test_names_of_any_bytes_come_back(name: bytes) -> None:
+    text = name_text(name + b"\0")
+    assert name_bytes(text) == name + b"\0"
+
+
+@given(
+    word=some.sampled_from(["lookup", "goto", "unicast"]),
+    fields=some.dictionaries(
+        some.sampled_from(["FRA_FLOW", "tos", "FRA_29"]), some.one_of(some.integers(0, 2**32), some.binary(max_size=9))
+    ),
+)
+def test_fields_we_have_no_place_for_come_back(word: str, fields: Fields) -> None:
+    text = with_fields(word, fields)
+    assert split_fields(text) == (word, fields)
+    assert (text == word) == (not fields)
