@@ -7,9 +7,9 @@ import subprocess
 from pathlib import Path
 
 _LINK_ATTEMPTS = {
-    "vlan": "ip link add a type veth peer name b && ip link add link a name a.5 type vlan id 5",
-    "dummy": "ip link add a type dummy",
-    "ipvs": "ip link add a type dummy && ipvsadm -C",
+    "vlan": "ip link add name one type veth peer name two && ip link add link one name one.5 type vlan id 5",
+    "dummy": "ip link add name one type dummy",
+    "ipvs": "ip link add name one type dummy && ipvsadm -C",
 }
 
 
