@@ -120,6 +120,18 @@ def test_looking_makes_no_legacy_table(namespace: Namespace) -> None:
     assert namespace.run(["cat", "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]) == ""
 
 
+def test_does_not_run_the_legacy_programs_where_the_kernel_has_no_legacy_table(
+    namespace: Namespace, programs: Path
+) -> None:
+    install(programs, xtables_nft_multi="xtables-nft-multi")
+    called = programs / "called"
+    legacy = programs / "xtables-legacy-multi"
+    legacy.write_text(f"#!/bin/sh\n: > {called}\n", encoding="ascii")
+    legacy.chmod(0o755)
+    assert read(namespace).variant == "nft"
+    assert not called.exists()
+
+
 def test_reports_the_signs_of_both_families(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, variant)
     make_chain(namespace, variant, "mangle", "cali-PREROUTING", "ipv6")

@@ -148,7 +148,7 @@ def test_knows_chains_of_others_and_of_ours(namespace: Namespace, variant: str) 
     ],
 )
 def test_refuses_what_iptables_refuses(namespace: Namespace, variant: str, rule: str, words: str) -> None:
-    good = chain("A", "-j ACCEPT", hook="PREROUTING")
+    good = chain("A", "-j HOMEWARD-B", hook="PREROUTING")
     path, text = refused(namespace, variant, good, chain("B", "-j ACCEPT", rule, hook="PREROUTING"))
     assert path == "chains[1].rules[1]"
     assert words in text

@@ -198,9 +198,8 @@ def test_finds_the_connection_that_sudo_has_taken_out_of_the_environment() -> No
 
 
 def test_a_process_without_a_parent_has_no_connection(tmp_path: Path) -> None:
-    folder = tmp_path / "7"
-    folder.mkdir()
-    (folder / "status").write_text("Name:\tPPid: 1\nPPid:\t0\n", encoding="ascii")
+    put(tmp_path, "7/status", "Name:\tPPid: 1\nPPid:\t0\n")
+    put(tmp_path, "1/environ", "SSH_CONNECTION=203.0.113.7 50000 192.168.1.11 22\0")
     assert list(surroundings.environments(7, tmp_path)) == [os.environ]
     assert list(surroundings.environments(8, tmp_path)) == [os.environ]
 

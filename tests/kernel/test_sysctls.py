@@ -24,6 +24,7 @@ LINK = "pool.100"
 RP_FILTER = f"net/ipv4/conf/{LINK}/rp_filter"
 VALID_MARK = f"net/ipv4/conf/{LINK}/src_valid_mark"
 PORTS = "net/ipv4/ip_local_port_range"
+RESERVED = "net/ipv4/ip_local_reserved_ports"
 
 
 @pytest.fixture
@@ -119,6 +120,7 @@ def test_remembers_the_value_it_takes_over_and_gives_it_back(namespace: Namespac
 
 
 def test_keeps_the_memory_to_itself(namespace: Namespace, memory: Path) -> None:
+    memory.mkdir(mode=0o755)
     write(namespace, take(RP_FILTER, "1"))
     inode = namespace.run(["stat", "-L", "-c", "%i", "/proc/self/ns/net"]).strip()
     (file,) = memory.iterdir()
@@ -133,9 +135,9 @@ def test_a_change_keeps_the_first_original(namespace: Namespace, memory: Path) -
     write(namespace, take(RP_FILTER, "1"))
     write(namespace, change(RP_FILTER, "1", "0"))
     assert originals(namespace) == {RP_FILTER: ("2", "0")}
-    give(namespace, RP_FILTER, "2")
-    write(namespace, change(RP_FILTER, "2", "1"))
-    assert originals(namespace) == {RP_FILTER: ("2", "1")}
+    give(namespace, RP_FILTER, "1")
+    write(namespace, change(RP_FILTER, "1", "0"))
+    assert originals(namespace) == {RP_FILTER: ("2", "0")}, "whatever it was in between"
 
 
 def test_leaves_a_value_that_somebody_changed_since(namespace: Namespace, memory: Path) -> None:
@@ -174,6 +176,14 @@ def test_the_inverse_undoes(namespace: Namespace, memory: Path) -> None:
     assert not memory.exists()
 
 
+def test_steps_about_one_setting_are_done_one_after_the_other(namespace: Namespace, memory: Path) -> None:
+    taken, bad = take(RP_FILTER, "1"), take(RP_FILTER, "much")
+    done, failed, _reason = failure(namespace, taken, taken.inverse(), bad)
+    assert (done, failed) == ((taken, taken.inverse()), bad)
+    assert value(namespace, RP_FILTER) == "0"
+    assert not memory.exists()
+
+
 def test_a_value_of_several_numbers_is_taken_with_any_blank(namespace: Namespace, memory: Path) -> None:
     before = value(namespace, PORTS)
     write(namespace, take(PORTS, "40000 50000"))
@@ -189,7 +199,7 @@ def test_a_value_of_several_numbers_is_taken_with_any_blank(namespace: Namespace
         ("net/ipv4/conf/absent/rp_filter", "1", "the link absent or its ipv4 part is missing"),
         ("net/ipv4/absent", "1", "no such setting: the kernel"),
         (RP_FILTER, "much", "Invalid argument (EINVAL)"),
-        (RP_FILTER, "01", "accepted the value but"),
+        (RP_FILTER, "01", "accepted the value, but"),
         ("net/ipv4/conf/lo/mc_forwarding", "1", "EACCES"),
     ],
 )
@@ -205,6 +215,14 @@ def test_a_refused_value_stops_there_and_leaves_no_memory(
     assert value(namespace, "net/ipv4/conf/lo/rp_filter") == "0"
     if name == RP_FILTER:
         assert value(namespace, RP_FILTER) == "0"
+
+
+def test_a_value_that_the_kernel_rewrites_is_taken_back(namespace: Namespace, memory: Path) -> None:
+    give(namespace, RESERVED, "1000")
+    _done, _failed, reason = failure(namespace, take(RESERVED, "8080,8081"))
+    assert "then has '8080-8081'" in reason
+    assert value(namespace, RESERVED) == "1000"
+    assert not memory.exists()
 
 
 def test_remembers_before_it_writes(namespace: Namespace, memory: Path) -> None:

@@ -9,6 +9,7 @@ import errno
 import json
 import socket
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,7 +175,7 @@ def _set(name: str, value: str) -> str:
     present = _value(name)
     # Some settings cannot be changed in a container or a namespace, and say nothing of it.
     if present is None or not _same(present, value):
-        return f"{name} = {value}: the kernel accepted the value but {name} is still {present!r}"
+        return f"{name} = {value}: the kernel accepted the value, but then has {present!r}"
     return ""
 
 
@@ -228,7 +229,9 @@ def _remember(originals: Mapping[str, Original]) -> None:
     """Write the memory as a whole; without anything to remember there is no file."""
     place = _memory_file()
     if not originals:
-        files.remove(place, [MEMORY])
+        place.unlink(missing_ok=True)
+        with suppress(OSError):  # other namespaces may have theirs there
+            MEMORY.rmdir()
         return
     settings = {name: {"was": item.was, "set": item.set} for name, item in sorted(originals.items())}
     text = json.dumps({"namespace": _identity(), "settings": settings}, indent=1)

@@ -123,6 +123,7 @@ def test_a_second_jump_is_stray_even_next_to_the_first() -> None:
         '-m comment --comment "homeward.metallb_routing" -g HOMEWARD-A',
         '-m comment --comment "homeward" -j HOMEWARD-A',
         '-m comment --comment "-j HOMEWARD-B" -j HOMEWARD-A',
+        "-m comment --comment -j -j HOMEWARD-A",
     ],
 )
 def test_any_other_rule_to_ours_is_stray(rule: str) -> None:
