@@ -42,9 +42,10 @@ options:
   pyroute2_path:
     description:
       - Directory on the node that holds a copy of the Python package C(pyroute2), for nodes whose own is missing or too old.
+      - Several directories can be given, separated by colons; the first one is where a copy is brought to.
       - The copy is brought from the controller, once, when it is needed; the node needs no internet access for it.
       - The controller needs C(pyroute2) for that; C(pip install pyroute2) beside C(ansible-core) is enough.
-    type: path
+    type: str
     default: /var/lib/homeward.metallb_routing/python
 requirements:
   - pyroute2 >= 0.7.2, on the node or on the controller

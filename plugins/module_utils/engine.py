@@ -5,16 +5,26 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import PROTOCOL_FILE, compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import read_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import require_kinds
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.deploy import (
+    Kept,
+    keep,
+    managed_files,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import UNIT_NAME
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import Saved
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.diff import diff
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import Plan, make_plan
@@ -22,7 +32,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out
 
 Result = dict[str, Any]
-ALL_KINDS = frozenset(part.name for part in fields(NodeState))
 
 
 @dataclass(frozen=True)
@@ -38,20 +47,6 @@ class Run:
     pyroute2_path: str = ""
 
 
-@dataclass(frozen=True)
-class Scope:
-    """What of the node a module may know and change.
-
-    :param kinds: the fields of ``NodeState`` to read; the others stay empty, and so untouched.
-    """
-
-    ownership: Ownership = field(default_factory=Ownership)
-    iptables_variant: str = "auto"
-    sysctls: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    kinds: frozenset[str] = ALL_KINDS
-
-
 def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     """Make the node right for all its pools, or free of everything of ours (``state: absent``)."""
     present = parameters["state"] == "present"
@@ -62,17 +57,35 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         Ownership(protocol=settings.protocol),
         settings.iptables_variant,
         settings_to_read(declaration),
-        (PROTOCOL_FILE,),
+        (PROTOCOL_FILE, *managed_files()),
+        (UNIT_NAME,),
     )
     compiled = Compiled(NodeState())
+    kept = Kept()
 
     def desire(node: Node) -> NodeState:
-        nonlocal compiled
-        compiled = compile_node(declaration, node) if present else compiled
-        return compiled.state
+        nonlocal compiled, kept
+        if not present:
+            return NodeState()
+        compiled = compile_node(declaration, node)
+        if parameters["persist"]:
+            kept = keep(_saved(compiled, scope, node, parameters), node)
+        return NodeState.union((compiled.state, kept.state))
 
     result = converge(scope, desire, run)
-    return {**result, "cases": _cases(compiled), "warnings": [*compiled.warnings, *result["warnings"]]}
+    warnings = [*compiled.warnings, *kept.warnings, *result["warnings"]]
+    return {**result, "cases": _cases(compiled), "warnings": warnings}
+
+
+def _saved(compiled: Compiled, scope: Scope, node: Node, parameters: Mapping[str, Any]) -> Saved:
+    return Saved(
+        state=replace(compiled.state, files=frozenset()),
+        ownership=scope.ownership,
+        variant=node.variant,
+        cases=tuple(_cases(compiled)),
+        pyroute2_path=str(parameters["pyroute2_path"]).partition(os.pathsep)[0],
+        metrics_directory=str(parameters.get("metrics_directory") or ""),
+    )
 
 
 def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Result:
@@ -80,24 +93,13 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
 
     :param desire: what the node should have of ours, given what it has.
     """
-    node = read_scope(scope, run)
-    plan = make_plan(desire(node), node)
-    require_kinds(plan.steps, run.pyroute2_path)
-    if plan.steps and not run.check:
-        carry_out(plan.steps, scope.ownership, run.pyroute2_path)
+    with nullcontext() if run.check else write_lock():
+        node = read_node(scope, run.pyroute2_path)
+        plan = make_plan(desire(node), node)
+        require_kinds(plan.steps, run.pyroute2_path)
+        if plan.steps and not run.check:
+            carry_out(plan.steps, scope.ownership, run.pyroute2_path)
     return _result(plan, node, scope, run)
-
-
-def read_scope(scope: Scope, run: Run) -> Node:
-    """Return one read of what the scope names."""
-    return read_node(
-        scope.ownership,
-        scope.iptables_variant,
-        scope.sysctls,
-        scope.files,
-        scope.kinds,
-        pyroute2_path=run.pyroute2_path,
-    )
 
 
 def _result(plan: Plan, node: Node, scope: Scope, run: Run) -> Result:

@@ -9,14 +9,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, Scope, read_scope
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership
 
 
 def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
     """Return what the node has of ours and what decides its case; changes nothing."""
     scope = Scope(Ownership(protocol=parameters["protocol"]), parameters["iptables_variant"])
-    node = read_scope(scope, run)
+    node = read_node(scope, run.pyroute2_path)
     owned = node.owned
     chains = [
         {"variant": chains.variant, **asdict(chain)}

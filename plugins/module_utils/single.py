@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import objects
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, Scope, converge
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, converge
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Chain,
     ChainSet,

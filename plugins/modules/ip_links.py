@@ -128,7 +128,7 @@ ARGUMENT_SPEC = {
     },
     "owner": {"type": "str", "default": "homeward.metallb_routing.ip_links"},
     "purge": {"type": "bool", "default": False},
-    "pyroute2_path": {"type": "path", "default": DEFAULT_PYROUTE2_PATH},
+    "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
 }
 
 

@@ -145,7 +145,7 @@ ARGUMENT_SPEC = {
     },
     "protocol": {"type": "int", "default": 78},
     "purge": {"type": "bool", "default": False},
-    "pyroute2_path": {"type": "path", "default": DEFAULT_PYROUTE2_PATH},
+    "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
 }
 
 

@@ -157,6 +157,19 @@ options:
     description: Number by which our routes and rules are known; it is named C(homeward) in C(/etc/iproute2/rt_protos.d).
     type: int
     default: 77
+  persist:
+    description:
+      - Leave the compiled state on the node (C(/var/lib/homeward.metallb_routing/state.json)), with a systemd service that restores it at
+        boot, before the kubelet starts, and puts back what something else takes away. Both need neither controller nor network.
+      - Where systemd does not run, this is a warning and nothing is kept.
+      - V(false) takes service and files away again.
+    type: bool
+    default: true
+  metrics_directory:
+    description:
+      - Directory of node_exporter's textfile collector, into which the service writes C(homeward_metallb_routing.prom).
+      - Without it the file is in C(/run/homeward-metallb-routing).
+    type: str
 seealso:
   - module: homeward.metallb_routing.routing_info
   - module: homeward.metallb_routing.ip_links
@@ -248,7 +261,12 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.running i
 
 def main() -> None:
     """Run the module."""
-    spec = {**argument_spec(), "pyroute2_path": {"type": "path", "default": DEFAULT_PYROUTE2_PATH}}
+    spec = {
+        **argument_spec(),
+        "persist": {"type": "bool", "default": True},
+        "metrics_directory": {"type": "str"},
+        "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
+    }
     run_module(AnsibleModule(argument_spec=spec, supports_check_mode=True), converge_pools)
 
 

@@ -119,7 +119,7 @@ def main() -> None:
     spec = {
         "protocol": {"type": "int", "default": 77},
         "iptables_variant": {"type": "str", "choices": ["auto", "nft", "legacy"], "default": "auto"},
-        "pyroute2_path": {"type": "path", "default": DEFAULT_PYROUTE2_PATH},
+        "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
     }
     run_module(AnsibleModule(argument_spec=spec, supports_check_mode=True), read_info)
 

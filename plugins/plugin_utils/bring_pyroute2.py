@@ -35,11 +35,15 @@ class BringPyroute2(ActionBase):
         result: dict[str, Any] = self._execute_module(task_vars=task_vars)
         if not result.pop(MISSING, False):
             return result
-        arguments = dict(self._task.args)
+        declared = str(result.pop("pyroute2_path"))
         # In check mode the copy goes where Ansible keeps what it removes itself after the task.
-        directory = self._temporary("pyroute2") if self._task.check_mode else str(result.pop("pyroute2_path"))
+        directory = self._temporary("pyroute2") if self._task.check_mode else declared.partition(":")[0]
         self._bring(directory)
-        result = self._execute_module(module_args={**arguments, "pyroute2_path": directory}, task_vars=task_vars)
+        arguments = {
+            **self._task.args,
+            "pyroute2_path": declared if directory in declared else f"{declared}:{directory}",
+        }
+        result = self._execute_module(module_args=arguments, task_vars=task_vars)
         result.pop(MISSING, None)
         return result
 

@@ -37,6 +37,7 @@ FIELDS = {
     "chains": "chains",
     "rule": "rules",
     "file": "files",
+    "unit": "units",
 }
 KERNEL_RULES = frozenset(
     Rule(family, priority, table=table)

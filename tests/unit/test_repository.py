@@ -39,11 +39,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     "planning": {"errors", "state"},
     "kernel": {"errors", "state", "planning"},
     "transaction": {"errors", "state", "planning", "kernel"},
+    "persistence": {"errors", "state", "planning", "kernel", "transaction"},
     "objects": {"errors", "declaration", "state"},
-    "engine": {"errors", "declaration", "cases", "state", "planning", "kernel", "transaction"},
+    "engine": {"errors", "declaration", "cases", "state", "planning", "kernel", "transaction", "persistence"},
     "single": {"errors", "declaration", "state", "planning", "kernel", "transaction", "objects", "engine"},
     "running": {"errors", "kernel", "engine"},
-    "info": {"errors", "state", "engine"},
+    "info": {"errors", "state", "kernel", "engine"},
 }
 
 #: Written in halves, so that this file does not hold what it looks for.

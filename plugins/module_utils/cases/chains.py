@@ -48,23 +48,48 @@ def _mark_chains(family: str, markings: Sequence[Marking], settings: Settings, o
     if not markings:
         return
     prefix, mask = ownership.chain_prefix, settings.mark_mask
-    restore = f"-m connmark ! --mark 0x0/{mask:#x} -j CONNMARK --restore-mark --nfmask {mask:#x} --ctmask {mask:#x}"
+    unmarked = f"-m mark --mark 0x0/{mask:#x}"
+    known = f"-m connmark ! --mark 0x0/{mask:#x}"
+    restore = f"-j CONNMARK --restore-mark --nfmask {mask:#x} --ctmask {mask:#x}"
     give_back = (f"-m mark ! --mark 0x0/{mask:#x} -j MARK --set-xmark 0x0/{mask:#x}",)
     arriving: dict[str, list[str]] = {}
     for marking in markings:
         rules = arriving.setdefault(marking.interface, [])
         rules += [f"-d {network} -g {prefix}{marking.mark:#x}" for network in marking.networks]
-    for mark in sorted({marking.mark for marking in markings}):
+    for mark, request_mark in sorted({(marking.mark, marking.request_mark or marking.mark) for marking in markings}):
         remember = f"-m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {mark:#x}/{mask:#x}"
-        yield Chain(family, "mangle", f"{prefix}{mark:#x}", (remember, f"-j MARK --set-xmark {mark:#x}/{mask:#x}"))
+        yield Chain(
+            family, "mangle", f"{prefix}{mark:#x}", (remember, f"-j MARK --set-xmark {request_mark:#x}/{mask:#x}")
+        )
     dispatch, lists = _by_interface(arriving, prefix)
     for name, listed in lists.items():
         yield Chain(family, "mangle", name, listed)
-    yield Chain(family, "mangle", f"{prefix}PREROUTING", (*dispatch, restore), hook="PREROUTING")
-    yield Chain(family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {restore}",), hook="OUTPUT")
+    yield Chain(
+        family, "mangle", f"{prefix}PREROUTING", (*dispatch, f"{known} {unmarked} {restore}"), hook="PREROUTING"
+    )
+    yield Chain(family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {known} {restore}",), hook="OUTPUT")
+    yield from _loop_chain(family, markings, unmarked, settings, ownership)
     # Not in FORWARD: IPVS routes once more behind it, and needs the mark there.
     yield Chain(family, "mangle", f"{prefix}INPUT", give_back, hook="INPUT")
     yield Chain(family, "mangle", f"{prefix}POSTROUTING", give_back, hook="POSTROUTING")
+
+
+def _loop_chain(
+    family: str, markings: Sequence[Marking], unmarked: str, settings: Settings, ownership: Ownership
+) -> Iterable[Chain]:
+    """Yield the chain that drops requests by a shared interface which are for no service, so that they cannot loop.
+
+    A blackhole rule, which serves on a dedicated one, would here break the source check of clients on the link.
+    """
+    drops = tuple(
+        f"-d {network} -i {item.interface} -m mark --mark {item.request_mark:#x}/{settings.mark_mask:#x} -j DROP"
+        for item in markings
+        if item.request_mark
+        for network in item.networks
+    )
+    if drops:
+        name = f"{ownership.chain_prefix}FORWARD"
+        yield Chain(family, "mangle", name, (f"{unmarked} -j RETURN", *drops), hook="FORWARD")
 
 
 def _guard_chains(

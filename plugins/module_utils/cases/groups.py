@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import why_shared
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
@@ -38,7 +39,8 @@ def form_groups(choices: Iterable[Choice], declaration: Declaration, node: Node)
             gateways = tuple(sorted(pool.gateways, key=_gateway_order))
             key = (choice.case, pool.interface, gateways, pool.table, pool.mark)
             members.setdefault(key, []).append(pool)
-    marks = _assign_marks(tuple(members), declaration.settings, node)
+    shared = {key: is_shared(pools, declaration, node) for key, pools in members.items()}
+    marks = _assign_marks(shared, declaration.settings, node)
     return tuple(
         Group(
             case=key[0],
@@ -47,7 +49,8 @@ def form_groups(choices: Iterable[Choice], declaration: Declaration, node: Node)
             pools=tuple(pools),
             mark=marks[key],
             table=key[3] or table_of(marks[key], declaration.settings),
-            shared=is_shared(pools, declaration, node),
+            shared=shared[key],
+            request_mark=marks.get((key,), 0),
         )
         for key, pools in members.items()
     )
@@ -72,22 +75,33 @@ def is_shared(pools: Iterable[Pool], declaration: Declaration, node: Node) -> bo
     return bool(why_shared(node, declaration, first.interface)) if declared is None else not declared
 
 
-def _assign_marks(keys: tuple[Key, ...], settings: Settings, node: Node) -> dict[Key, int]:
-    """Return a mark per group: declared, else the one it had, else the lowest that nobody has or had."""
-    marks = {key: key[4] for key in keys if key[4]}
-    taken = set(marks.values())
+def _assign_marks(shared: Mapping[Key, bool], settings: Settings, node: Node) -> dict[Hashable, int]:
+    """Return a mark per group, and under the key ``(group,)`` the request mark of a shared one.
+
+    A mark is the declared one, else the one the group had, else the lowest that nobody has.
+    """
     former = _former_marks(settings, node)
+    marks: dict[Hashable, int] = {key: key[4] for key in shared if key[4]}
+    taken = set(marks.values())
+
+    def give(name: Hashable, mark: int) -> None:
+        if mark and mark not in taken and name not in marks:
+            marks[name] = mark
+            taken.add(mark)
+
     for known in (_by_gateways(former), _by_interface(former)):
-        for key in keys:
-            mark = known.get((key[1], key[2]), known.get((key[1], ()), 0))
-            if key not in marks and mark and mark not in taken:
-                marks[key] = mark
-                taken.add(mark)
+        for key in shared:
+            give(key, known.get((key[1], key[2]), known.get((key[1], ()), 0)))
+    requests = {item.mark: item.request_mark for item in former}
+    for key, is_shared_one in shared.items():
+        if is_shared_one:
+            give((key,), requests.get(marks.get(key, 0), 0))
     step = lowest_bit(settings.mark_mask)
     free = (mark for mark in range(step, settings.mark_mask + step, step) if mark not in taken)
-    for key in keys:
-        if key not in marks:
-            marks[key] = _next_free(free, len(keys), settings)
+    names: list[Hashable] = [*shared, *((key,) for key, is_shared_one in shared.items() if is_shared_one)]
+    for name in names:
+        if name not in marks:
+            marks[name] = _next_free(free, len(names), settings)
     return marks
 
 
@@ -97,13 +111,24 @@ def _next_free(free: Iterable[int], wanted: int, settings: Settings) -> int:
         values = settings.mark_mask // lowest_bit(settings.mark_mask)
         raise InputError(
             "mark_mask",
-            f"{settings.mark_mask:#x} has room for {values} gateways, and {wanted} are declared",
+            f"{settings.mark_mask:#x} has room for {values} marks, and {wanted} are needed: one per gateway, two where its"
+            " interface is shared",
             "Give a mask with more bits that nothing else on the node uses.",
         )
     return mark
 
 
-FormerGroup = tuple[int, str, tuple[str, ...]]  # mark, interface, gateways (empty if its routes are gone)
+@dataclass(frozen=True)
+class FormerGroup:
+    """What an earlier run left on the node.
+
+    :param gateways: none if the table's routes are gone.
+    """
+
+    mark: int
+    request_mark: int
+    interface: str
+    gateways: tuple[str, ...]
 
 
 def _former_marks(settings: Settings, node: Node) -> tuple[FormerGroup, ...]:
@@ -114,24 +139,24 @@ def _former_marks(settings: Settings, node: Node) -> tuple[FormerGroup, ...]:
         if route.is_default and route.gateway:
             gateways.setdefault(route.table, set()).add(route.gateway)
             interfaces[route.table] = route.interface
-    arriving = {rule.fwmark: rule.iif for rule in node.owned.rules if rule.iif and rule.fwmask == settings.mark_mask}
-    tables = {
-        rule.fwmark: rule.table
-        for rule in node.owned.rules
-        if rule.fwmask == settings.mark_mask and rule.fwmark and rule.action == "lookup" and not rule.iif
-    }
+    ours = [rule for rule in node.owned.rules if rule.fwmask == settings.mark_mask and rule.action == "lookup"]
+    arriving = {rule.fwmark: rule.iif for rule in ours if rule.iif and not rule.destination}
+    marks: dict[int, set[int]] = {}
+    for rule in ours:
+        if not rule.iif:
+            marks.setdefault(rule.table, set()).add(rule.fwmark)
     for table in gateways:  # groups that route without a mark, by their table
         mark = (table - settings.table_base + 1) * lowest_bit(settings.mark_mask)
-        if 0 < mark <= settings.mark_mask:
-            tables.setdefault(mark, table)
-    return tuple(
-        (
-            mark,
-            arriving.get(mark, interfaces.get(table, "")),
-            tuple(sorted(gateways.get(table, ()), key=_gateway_order)),
-        )
-        for mark, table in sorted(tables.items())
-    )
+        if table not in marks and 0 < mark <= settings.mark_mask:
+            marks[table] = {mark}
+    found = []
+    for table, both in marks.items():
+        # Of two marks with one table, requests carry the one that has the rule for what comes in.
+        request = next((mark for mark in sorted(both) if mark in arriving and len(both) > 1), 0)
+        mark = min(both - {request})
+        interface = arriving.get(request or mark, interfaces.get(table, ""))
+        found.append(FormerGroup(mark, request, interface, tuple(sorted(gateways.get(table, ()), key=_gateway_order))))
+    return tuple(sorted(found, key=lambda group: group.mark))
 
 
 def _gateway_order(gateway: str) -> tuple[bool, str]:
@@ -139,9 +164,9 @@ def _gateway_order(gateway: str) -> tuple[bool, str]:
 
 
 def _by_gateways(former: tuple[FormerGroup, ...]) -> Mapping[tuple[str, tuple[str, ...]], int]:
-    return {(interface, gateways): mark for mark, interface, gateways in reversed(former) if gateways}
+    return {(group.interface, group.gateways): group.mark for group in reversed(former) if group.gateways}
 
 
 def _by_interface(former: tuple[FormerGroup, ...]) -> Mapping[tuple[str, tuple[str, ...]], int]:
     """Where a gateway changed or the routes are gone, the group of the same interface is the same group."""
-    return {(interface, ()): mark for mark, interface, _gateways in reversed(former)}
+    return {(group.interface, ()): group.mark for group in reversed(former)}

@@ -32,6 +32,8 @@ class Group:
     :param mark: value under ``mark_mask``; every group has one, also where the case routes without it.
     :param table: number of the routing table that leads back through the gateways.
     :param shared: the interface carries other traffic of the node too, so nothing of that may be dropped.
+    :param request_mark: what requests carry instead of ``mark`` on a shared interface, where replies from other nodes
+        arrive by the same interface and must not be taken for requests; 0 on a dedicated one.
     """
 
     case: str
@@ -41,6 +43,7 @@ class Group:
     mark: int
     table: int
     shared: bool
+    request_mark: int = 0
 
     def networks(self, family: str) -> tuple[str, ...]:
         """Return the pools' networks of one family, sorted as declared."""
@@ -63,12 +66,16 @@ class Group:
 
 @dataclass(frozen=True)
 class Marking:
-    """Connections that come in by ``interface`` to one of ``networks`` get ``mark``."""
+    """Connections that come in by ``interface`` to one of ``networks`` get ``mark``.
+
+    :param request_mark: what their requests carry themselves, where that is another mark; otherwise 0.
+    """
 
     family: str
     interface: str
     networks: tuple[str, ...]
     mark: int
+    request_mark: int = 0
 
 
 @dataclass(frozen=True)

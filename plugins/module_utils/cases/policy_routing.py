@@ -29,7 +29,7 @@ def compile_group(group: Group, declaration: Declaration, node: Node, mode: str)
             link_and_addresses(group.pools, node),
             no_router_advertisements(group),
             filtering,
-            mark_recipe(group, declaration.settings),
+            mark_recipe(group, declaration),
             strict_arp(mode),
         )
     )

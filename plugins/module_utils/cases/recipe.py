@@ -10,9 +10,9 @@ connection's mark can. Every packet that carries no mark of ours skips all our r
 from __future__ import annotations
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Marking
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState, Route, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import everything
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import everything, family_of
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import LAST_METRIC, MAIN_TABLE
 
 # Offsets from priority_base. Rules on addresses come first: they are for packets without a mark.
@@ -33,29 +33,67 @@ def table_routes(group: Group) -> frozenset[Route]:
     return frozenset(routes)
 
 
-def mark_rules(group: Group, settings: Settings) -> frozenset[Rule]:
-    """Return the rules for packets of the group's mark."""
-    base, mask = settings.priority_base, settings.mark_mask
+def mark_rules(group: Group, declaration: Declaration) -> frozenset[Rule]:
+    """Return the rules for packets of the group's marks."""
+    base, mask = declaration.settings.priority_base, declaration.settings.mark_mask
     rules = set()
     for family in group.families:
-        marked = {"family": family, "fwmark": group.mark, "fwmask": mask}
-        for network in group.networks(family):
-            # What arrives for the pool and is still for the pool after DNAT is for no service: it must not loop.
-            rules.add(
-                Rule(priority=base + NO_LOOP, action="blackhole", destination=network, iif=group.interface, **marked)  # type: ignore[arg-type]
-            )
-        rules.add(Rule(priority=base + REQUESTS, iif=group.interface, table=MAIN_TABLE, **marked))  # type: ignore[arg-type]
-        rules.add(Rule(priority=base + REPLIES, table=group.table, **marked))  # type: ignore[arg-type]
         rules.add(Rule(family, base + UNMARKED, action="goto", goto=base + END, fwmark=0, fwmask=mask))
         rules.add(Rule(family, base + END, action="nop"))
+        for mark in {group.mark, group.request_mark or group.mark}:
+            rules.add(Rule(family, base + REPLIES, table=group.table, fwmark=mark, fwmask=mask))
+        rules |= (
+            _shared_rules(group, family, declaration) if group.shared else _dedicated_rules(group, family, declaration)
+        )
     return frozenset(rules)
+
+
+def _dedicated_rules(group: Group, family: str, declaration: Declaration) -> set[Rule]:
+    """Return the rules for what comes in by an interface that carries nothing but requests."""
+    settings, iif = declaration.settings, group.interface
+    base, mask = settings.priority_base, settings.mark_mask
+    rules = {Rule(family, base + REQUESTS, table=MAIN_TABLE, iif=iif, fwmark=group.mark, fwmask=mask)}
+    for network in group.networks(family):
+        # What arrives for the pool and is still for the pool after DNAT is for no service: it must not loop.
+        to_pool = Rule(
+            family, base + NO_LOOP, "blackhole", destination=network, iif=iif, fwmark=group.mark, fwmask=mask
+        )
+        rules.add(to_pool)
+    return rules
+
+
+def _shared_rules(group: Group, family: str, declaration: Declaration) -> set[Rule]:
+    """Return the rules for what comes in by an interface that other nodes' replies come in by as well.
+
+    The second kind is for strict filtering with ``all.src_valid_mark``: the kernel checks the source of a reply as if it
+    went from the gateway's interface back to the pod.
+    """
+    settings, iif = declaration.settings, group.interface
+    base, mask = settings.priority_base, settings.mark_mask
+    rules = {Rule(family, base + REQUESTS, table=MAIN_TABLE, iif=iif, fwmark=group.request_mark, fwmask=mask)}
+    for pods in declaration.cluster.pod_networks:
+        if family_of(pods) == family:
+            to_pods = Rule(
+                family,
+                base + REQUESTS,
+                table=MAIN_TABLE,
+                iif=iif,
+                destination=pods,
+                fwmark=group.mark,
+                fwmask=mask,
+            )
+            rules.add(to_pods)
+    return rules
 
 
 def markings(group: Group) -> tuple[Marking, ...]:
     """Return which connections get the group's mark."""
-    return tuple(Marking(family, group.interface, group.networks(family), group.mark) for family in group.families)
+    return tuple(
+        Marking(family, group.interface, group.networks(family), group.mark, group.request_mark)
+        for family in group.families
+    )
 
 
-def mark_recipe(group: Group, settings: Settings) -> NodeState:
+def mark_recipe(group: Group, declaration: Declaration) -> NodeState:
     """Return routes and rules of the group; the chains are made of all groups' markings together."""
-    return NodeState(routes=table_routes(group), rules=mark_rules(group, settings))
+    return NodeState(routes=table_routes(group), rules=mark_rules(group, declaration))

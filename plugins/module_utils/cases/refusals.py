@@ -59,6 +59,7 @@ def before_choosing(declaration: Declaration, node: Node) -> Iterator[InputError
 def after_grouping(groups: Iterable[Group], node: Node) -> Iterator[InputError]:
     """Yield tables that are taken: by another group of ours, or by routes that are not ours."""
     owners: dict[int, Group] = {}
+    marked: dict[int, Group] = {}
     foreign = {route.table: route for route in sorted(node.foreign_routes, reverse=True)}
     for group in groups:
         path = f"{group.pools[0].path}.table"
@@ -68,6 +69,13 @@ def after_grouping(groups: Iterable[Group], node: Node) -> Iterator[InputError]:
                 path,
                 f"table {group.table} is already the one of {other.pools[0].path} ({other.interface}, {', '.join(other.gateways)})",
                 "Give one of them another table.",
+            )
+        rival = marked.setdefault(group.mark, group)
+        if rival is not group:
+            yield InputError(
+                f"{group.pools[0].path}.mark",
+                f"{group.mark:#x} is already the mark of {rival.pools[0].path} ({rival.case})",
+                "Give one of them another mark, or both the same case.",
             )
         if group.table in foreign:
             yield InputError(

@@ -38,7 +38,7 @@ def compile_group(group: Group, declaration: Declaration, node: Node, mode: str)
         routed = NodeState(routes=table_routes(group), rules=_source_rules(group, declaration))
         return Needs(NodeState.union((link, quiet, routed, strict_arp(mode))), guardings=guardings)
     filtering, warnings = reverse_path_filter(group, node)
-    state = NodeState.union((link, quiet, filtering, mark_recipe(group, declaration.settings)))
+    state = NodeState.union((link, quiet, filtering, mark_recipe(group, declaration)))
     return Needs(state, markings(group), guardings, warnings)
 
 

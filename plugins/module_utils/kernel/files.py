@@ -17,6 +17,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors im
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File
 
+OUR_FOLDER = "homeward.metallb_routing"
+
 
 def read(paths: Iterable[str]) -> frozenset[File]:
     """Return the files that are there, of those named.
@@ -40,10 +42,21 @@ def _read(path: str) -> File | None:
     return File(path, content, stat.S_IMODE(status.st_mode))
 
 
-def write(steps: Sequence[Step], folders: Iterable[str | Path] = ()) -> None:
+def files_below(folder: str) -> tuple[str, ...]:
+    """Return the paths of all regular files below the folder, sorted; none where it is not there."""
+    return tuple(sorted(str(place) for place in Path(folder).rglob("*") if place.is_file()))
+
+
+def may_write(folder: str) -> bool:
+    """Whether files can be made in the folder: it is there, and not on a read-only file system."""
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def write(steps: Sequence[Step]) -> None:
     """Carry out steps of the kind ``file``.
 
-    :param folders: are removed when the last file in them has been; no other folder ever is.
+    A folder called :data:`OUR_FOLDER` goes with the last file below it; no other folder is ever removed.
+
     :raises StepsFailed: with the system's message.
     """
     done: list[Step] = []
@@ -53,7 +66,7 @@ def write(steps: Sequence[Step], folders: Iterable[str | Path] = ()) -> None:
             raise TypeError(f"not a step of the kind file: {step}")
         try:
             if step.after is None:
-                remove(Path(subject.path), folders)
+                remove(Path(subject.path))
             else:
                 replace(subject)
         except OSError as error:
@@ -83,20 +96,23 @@ def replace(file: File) -> None:
     _sync(place.parent)
 
 
-def remove(place: Path, folders: Iterable[str | Path] = ()) -> None:
-    """Remove the file if it is there, and its folder if that is one of ``folders`` and empty now.
+def remove(place: Path) -> None:
+    """Remove the file if it is there, and those folders of ours above it that are empty now.
 
     :raises OSError: the file could not be removed.
     """
     with suppress(FileNotFoundError):
         place.unlink()
         _sync(place.parent)
-    if place.parent in {Path(folder) for folder in folders}:
+    for folder in place.parents:
+        if OUR_FOLDER not in folder.parts:
+            return
         try:
-            place.parent.rmdir()
+            folder.rmdir()
         except OSError as error:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
                 raise
+            return
 
 
 def _sync(folder: Path) -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.machinery
+import os
 import re
 import sys
 import types
@@ -84,11 +85,11 @@ def find_pyroute2(extra_directory: str = EXTRA_DIRECTORY) -> Pyroute2:
 
     Nothing is imported.
 
-    :param extra_directory: where the copy that this collection may bring along lies.
+    :param extra_directory: where the copy that this collection may bring along lies; several, separated by colons.
     :raises Pyroute2Missing: there is none, or every one found is too old.
     """
     found = []
-    for directory in dict.fromkeys([*sys.path, extra_directory]):
+    for directory in dict.fromkeys([*sys.path, *extra_directory.split(os.pathsep)]):
         package = _package_folder(directory)
         if package is None:
             continue

@@ -5,15 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, field, fields, replace
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import (
     files,
     iptables,
     surroundings,
     sysctls,
+    units,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import Addresses, read_addresses
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import IptablesState
@@ -31,39 +32,51 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import full_length
 
 NETLINK_KINDS = frozenset({"links", "addresses", "routes", "rules"})
+ALL_KINDS = frozenset(part.name for part in fields(NodeState))
 
 
-def read_node(
-    ownership: Ownership,
-    iptables_variant: str,
-    settings: Iterable[str],
-    paths: Iterable[str],
-    kinds: Collection[str],
-    pyroute2_path: str,
-) -> Node:
+@dataclass(frozen=True)
+class Scope:
+    """What of the node a run may know and change.
+
+    :param iptables_variant: ``auto``, ``nft`` or ``legacy``.
+    :param sysctls: names of settings whose value matters; those of ours are read besides.
+    :param files: paths of files of ours that may be there.
+    :param units: names of systemd units of ours that may be there.
+    :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so untouched.
+    """
+
+    ownership: Ownership = field(default_factory=Ownership)
+    iptables_variant: str = "auto"
+    sysctls: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    units: tuple[str, ...] = ()
+    kinds: frozenset[str] = ALL_KINDS
+
+
+def read_node(scope: Scope, pyroute2_path: str) -> Node:
     """Return what the node has.
 
-    :param settings: names of sysctls whose value matters; those of ours are read besides.
-    :param paths: files of ours that may be there.
-    :param kinds: fields of :class:`NodeState` to read; the others stay empty.
     :raises NodeError: something cannot be read; says what and what to do.
     """
+    ownership, kinds = scope.ownership, scope.kinds
     node = Node()
-    chains = IptablesState(iptables_variant, "")
+    chains = IptablesState(scope.iptables_variant, "")
     with ExitStack() as stack:
         if "chains" in kinds:
-            chains = iptables.read(iptables_variant, ownership)
-        if NETLINK_KINDS & set(kinds):
+            chains = iptables.read(scope.iptables_variant, ownership)
+        if NETLINK_KINDS & kinds:
             netlink = stack.enter_context(Netlink(extra_directory=pyroute2_path))
             node = _read_netlink(netlink, ownership, kinds)
     peer, interface = surroundings.ssh_peer(node.interfaces)
     originals = sysctls.read_originals() if "sysctls" in kinds else {}
-    values = sysctls.read({*settings, *originals})
+    values = sysctls.read({*scope.sysctls, *originals})
     owned = replace(
         node.owned,
         chains=chains.chain_sets,
         sysctls=frozenset(Sysctl(name, values.get(name, "")) for name in originals),
-        files=files.read(paths),
+        files=files.read(scope.files),
+        units=units.read(scope.units),
     )
     return replace(
         node,
@@ -73,6 +86,7 @@ def read_node(
         variant=chains.variant,
         iptables_families=chains.families,
         kube_proxy=surroundings.kube_proxy(node.interfaces, chains.signs),
+        services=units.active(),
         ssh_peer=peer,
         ssh_interface=interface,
         api_servers=surroundings.api_servers(),

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files, iptables, sysctls
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files, iptables, sysctls, units
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import write_addresses
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import kernel_can_make, write_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
@@ -73,5 +73,7 @@ def _write(kind: str, steps: Sequence[Step], ownership: Ownership, netlink: Netl
         sysctls.write(steps)
     elif kind == "chains":
         iptables.write(steps, ownership)
+    elif kind == "unit":
+        units.write(steps)
     else:
         files.write(steps)

@@ -19,6 +19,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Route,
     Rule,
     Sysctl,
+    Unit,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
 
@@ -54,7 +55,7 @@ def _render(step: Step, ownership: Ownership, originals: Mapping[str, str]) -> l
         before = step.before if isinstance(step.before, ChainSet) else ChainSet(*subject.key)
         after = step.after if isinstance(step.after, ChainSet) else ChainSet(*subject.key)
         return render_commands(before, after, ownership)
-    return _file(step, subject)
+    return _unit(step, subject) if isinstance(subject, Unit) else _file(step, subject)
 
 
 def _line(*words: str) -> str:
@@ -87,6 +88,16 @@ def _address(step: Step, address: Address, ownership: Ownership) -> str:
 def _sysctl(step: Step, sysctl: Sysctl, originals: Mapping[str, str]) -> list[str]:
     value = originals.get(sysctl.name) if step.verb == "delete" else sysctl.value
     return [] if value is None else [_line("sysctl", "-w", f"{sysctl.name}={value}")]
+
+
+def _unit(step: Step, unit: Unit) -> list[str]:
+    if step.verb == "delete":
+        return [_line("systemctl", "disable", "--now", unit.name)]
+    return [
+        _line("systemctl", "daemon-reload"),
+        _line("systemctl", "enable" if unit.enabled else "disable", unit.name),
+        _line("systemctl", "restart" if unit.running else "stop", unit.name),
+    ]
 
 
 def _file(step: Step, item: File) -> list[str]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from hashlib import sha256
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StateObject, Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, File
@@ -18,7 +19,9 @@ HEADINGS = {
     "chains": "chains",
     "rule": "rules",
     "file": "files",
+    "unit": "units",
 }
+LONGEST_FILE = 20  # lines
 PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
 Side = dict[str, list[str]]
@@ -46,9 +49,18 @@ def _lines(item: StateObject | None) -> Iterable[str]:
     if isinstance(item, ChainSet):
         return (line for chain in item.chains for line in _chain_lines(item, chain))
     if isinstance(item, File):
-        return (f"{item.path} ({item.mode:04o}): {line}" for line in item.content.splitlines())
+        return _file_lines(item)
     family = getattr(item, "family", "")
     return (f"{family}: {item}" if family else str(item),)
+
+
+def _file_lines(item: File) -> Iterable[str]:
+    """Return a short file whole, and of a longer one its fingerprint: nobody reads a program in a difference."""
+    where = f"{item.path} ({item.mode:04o})"
+    lines = item.content.splitlines()
+    if len(lines) > LONGEST_FILE:
+        return (f"{where}: {len(lines)} lines, sha256 {sha256(item.content.encode()).hexdigest()[:16]}",)
+    return (f"{where} {number:02d}: {line}" for number, line in enumerate(lines, 1))
 
 
 def _chain_lines(chains: ChainSet, chain: Chain) -> Iterable[str]:

@@ -45,13 +45,14 @@ def make_plan(desired: NodeState, node: Node) -> Plan:
     gone = {(step.kind, step.before) for step in clearing}
     wanted, satisfied = _without_foreign(desired, node)
     making = (
-        *_file_steps(wanted, node),
+        *_keyed("file", wanted.files, node.owned.files),
         *_link_steps(wanted, node, replaced),
         *_made("address", wanted.addresses, node.owned.addresses, gone, _plain_order),
         *_sysctl_steps(wanted, node, replaced),
         *_route_steps(wanted, node, gone),
         *_chain_steps(wanted, node),
         *_made("rule", wanted.rules, node.owned.rules, gone, _rule_order),
+        *_keyed("unit", wanted.units, node.owned.units),
     )
     return Plan((*clearing, *making, *_removal(wanted, node, gone)), satisfied)
 
@@ -140,6 +141,7 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
         desired.chains,
         desired.rules - theirs,
         desired.files,
+        desired.units,
     )
     return left, tuple(str(item) for item in satisfied)
 
@@ -155,11 +157,12 @@ def _refuse_addresses_elsewhere(addresses: Iterable[Address], node: Node) -> Non
             )
 
 
-def _file_steps(wanted: NodeState, node: Node) -> Iterator[Step]:
-    present = {item.path: item for item in node.owned.files}
-    for item in sorted(wanted.files):
-        if present.get(item.path) != item:
-            yield Step("file", present.get(item.path), item)
+def _keyed(kind: str, wanted: Iterable[Any], owned: Iterable[Any]) -> Iterator[Step]:
+    """Yield making or change of objects that are replaced as a whole."""
+    present = {item.key: item for item in owned}
+    for item in sorted(wanted):
+        if present.get(item.key) != item:
+            yield Step(kind, present.get(item.key), item)
 
 
 def _link_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
@@ -225,8 +228,10 @@ def _removal(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Itera
         "address": {item.key for item in wanted.addresses},
         "link": {item.key for item in wanted.links},
         "file": {item.key for item in wanted.files},
+        "unit": {item.key for item in wanted.units},
     }
     layers: tuple[tuple[str, frozenset[Any], Callable[[Any], Any]], ...] = (
+        ("unit", owned.units, _plain_order),
         ("rule", owned.rules, _rule_order),
         ("route", owned.routes, _route_order),
         ("sysctl", owned.sysctls, _plain_order),

@@ -16,10 +16,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Route,
     Rule,
     Sysctl,
+    Unit,
 )
 
-StateObject = Union[Link, Address, Sysctl, Route, ChainSet, Rule, File]
-KINDS = ("link", "address", "sysctl", "route", "chains", "rule", "file")
+StateObject = Union[Link, Address, Sysctl, Route, ChainSet, Rule, File, Unit]
+KINDS = ("link", "address", "sysctl", "route", "chains", "rule", "file", "unit")
 
 
 @dataclass(frozen=True)

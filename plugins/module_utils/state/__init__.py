@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node can have: links, addresses, routes, rules, sysctls, chains, files; frozen and canonical."""
+"""What a node can have: links, addresses, routes, rules, sysctls, chains, files, units; frozen and canonical."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.nod
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import Route
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rule import Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.sysctl import Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.unit import Unit
 
 __all__ = [
     "Address",
@@ -34,4 +35,5 @@ __all__ = [
     "Route",
     "Rule",
     "Sysctl",
+    "Unit",
 ]

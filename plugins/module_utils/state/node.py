@@ -16,6 +16,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lin
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import Route
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rule import Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.sysctl import Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.unit import Unit
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ class NodeState:
     chains: frozenset[ChainSet] = frozenset()
     rules: frozenset[Rule] = frozenset()
     files: frozenset[File] = frozenset()
+    units: frozenset[Unit] = frozenset()
 
     @classmethod
     def union(cls, states: Iterable[NodeState]) -> NodeState:
@@ -103,6 +105,7 @@ class Node:
     :param originals: value that a setting of ours had before we first changed it.
     :param variant: ``nft`` or ``legacy``: the iptables that kube-proxy or the CNI uses here.
     :param iptables_families: those whose chains can be read and written here.
+    :param services: names of the systemd units that are active.
     :param ssh_peer: address at the other end of the connection we run over; ``""`` if there is none.
     :param ssh_interface: name of the link which that connection uses.
     :param api_servers: addresses of the Kubernetes API that this node's kubelet talks to, where that can be seen.
@@ -118,6 +121,7 @@ class Node:
     variant: str = "nft"
     iptables_families: tuple[str, ...] = FAMILIES
     kube_proxy: KubeProxy = field(default_factory=KubeProxy)
+    services: frozenset[str] = frozenset()
     ssh_peer: str = ""
     ssh_interface: str = ""
     api_servers: tuple[str, ...] = ()

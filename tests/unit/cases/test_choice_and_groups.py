@@ -110,6 +110,19 @@ def test_a_table_stays_without_a_mark_under_ipvs() -> None:
     assert marks(declaration(replace(C, case="source_routing"), cluster=ipvs), node) == {"c": (0x200, 7702)}
 
 
+def test_a_shared_interface_keeps_both_its_marks() -> None:
+    shared = pool("s", networks=("10.9.0.0/24",), gateways=("10.9.0.1",), interface="eth0")
+    node = reach(declaration(A, shared, C), cluster_node())
+    (group,) = compile_node(declaration(shared), node).groups
+    assert (group.mark, group.request_mark, group.table) == (0x200, 0x400, 7702)
+
+
+def test_a_mark_declared_for_two_cases_is_refused() -> None:
+    wanted = declaration(replace(A, mark=0x100), replace(C, mark=0x100, case="source_routing"))
+    with pytest.raises(InputErrors, match=r"0x100 is already the mark of pools\[0\]"):
+        compile_node(wanted, cluster_node())
+
+
 def test_declared_marks_and_tables_are_used_and_not_given_again() -> None:
     found = marks(declaration(A, replace(B, mark=0x100, table=100)), cluster_node())
     assert found == {"a": (0x200, 7702), "b": (0x100, 100)}
@@ -117,7 +130,7 @@ def test_declared_marks_and_tables_are_used_and_not_given_again() -> None:
 
 def test_more_gateways_than_the_mask_has_values_are_refused() -> None:
     narrow = Settings(mark_mask=0x100)
-    with pytest.raises(InputError, match="room for 1 gateways, and 2 are declared"):
+    with pytest.raises(InputError, match="room for 1 marks, and 2 are needed"):
         compile_node(declaration(A, B, settings=narrow), cluster_node())
 
 

@@ -92,6 +92,9 @@ def test_source_routing_drops_what_the_pool_denies() -> None:
     assert raw["HOMEWARD-IN-eth0.100"].rules == ("-s 192.168.1.0/24 -d 1.2.3.0/24 -j DROP",)
 
 
+RESTORE = "-j CONNMARK --restore-mark --nfmask 0x1f00 --ctmask 0x1f00"
+
+
 def test_policy_routing_is_the_recipe() -> None:
     state = compiled(pool())
     assert state.routes == {
@@ -110,7 +113,7 @@ def test_policy_routing_is_the_recipe() -> None:
     mangle = chains_of(state, "ipv4", "mangle")
     assert mangle["HOMEWARD-PREROUTING"].rules == (
         "-i eth0.100 -j HOMEWARD-IN-eth0.100",
-        "-m connmark ! --mark 0x0/0x1f00 -j CONNMARK --restore-mark --nfmask 0x1f00 --ctmask 0x1f00",
+        f"-m connmark ! --mark 0x0/0x1f00 -m mark --mark 0x0/0x1f00 {RESTORE}",
     )
     assert mangle["HOMEWARD-IN-eth0.100"].rules == ("-d 1.2.3.0/24 -g HOMEWARD-0x100",)
     assert {chain.hook for chain in mangle.values()} == {"", "PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}
@@ -151,6 +154,25 @@ def test_a_shared_interface_loses_only_what_is_forged_or_denied() -> None:
     rules = chains_of(state, "ipv4", "raw")["HOMEWARD-IN-eth0"].rules
     assert rules == ("-s 192.168.1.0/24 -d 1.2.3.0/24 -j DROP", "-d 1.2.3.0/24 -g HOMEWARD-FORGED")
     assert sysctls_of(state) == {"net/ipv4/conf/eth0/src_valid_mark": "1"}
+
+
+def test_a_shared_interface_tells_requests_from_replies() -> None:
+    state = compiled(pool(**SHARED))
+    requests, replies = {"fwmark": 0x200, "fwmask": 0x1F00}, {"fwmark": 0x100, "fwmask": 0x1F00}
+    assert state.rules == {
+        Rule("ipv4", 2500, action="goto", goto=2999, fwmask=0x1F00),
+        Rule("ipv4", 2700, table=254, iif="eth0", **requests),
+        Rule("ipv4", 2700, table=254, iif="eth0", destination="10.112.0.0/12", **replies),
+        Rule("ipv4", 2800, table=7701, **requests),
+        Rule("ipv4", 2800, table=7701, **replies),
+        Rule("ipv4", 2999, action="nop"),
+    }
+    mangle = chains_of(state, "ipv4", "mangle")
+    assert mangle["HOMEWARD-0x100"].rules[1] == "-j MARK --set-xmark 0x200/0x1f00"
+    assert mangle["HOMEWARD-FORWARD"].rules == (
+        "-m mark --mark 0x0/0x1f00 -j RETURN",
+        "-d 1.2.3.0/24 -i eth0 -m mark --mark 0x200/0x1f00 -j DROP",
+    )
 
 
 @pytest.mark.parametrize(

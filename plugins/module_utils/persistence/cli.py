@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The command metallb-routing on a node: status, restore, guard."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import HomewardError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import guard, status
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StepsFailed
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command; 0 is well, 1 is not as declared, 2 is an error."""
+    parser = argparse.ArgumentParser(prog="metallb-routing", description="Routing of MetalLB pools on this node.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    told = commands.add_parser("status", help="tell what is declared, what is there, and what was healed")
+    told.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser("restore", help="make the node as declared, once")
+    served = commands.add_parser("guard", help="keep the node as declared (the systemd service runs this)")
+    served.add_argument("--version", default="", help="told back to whoever asks what is running")
+    arguments = parser.parse_args(words)
+    try:
+        if arguments.command == "status":
+            return _status(as_json=arguments.json)
+        if arguments.command == "restore":
+            return _restore()
+        guard.Guard(arguments.version).run()
+    except (HomewardError, StepsFailed) as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def _status(*, as_json: bool) -> int:
+    try:
+        facts = status.gather()
+    except HomewardError as error:
+        if not as_json:
+            raise
+        print(json.dumps(status.trouble(error), indent=1))
+        return 2
+    print(json.dumps(facts, indent=1) if as_json else status.in_words(facts))
+    return 0 if facts["right"] else 1
+
+
+def _restore() -> int:
+    plan = guard.restore()
+    for step in plan.steps:
+        print(step)
+    for sentence in plan.satisfied:
+        print(sentence)
+    print(
+        "The node is as declared." if not plan.satisfied else "The node is as declared as far as it can be at present."
+    )
+    return 0

@@ -1,0 +1,152 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The files and the unit that keep a state true on a node: made of this very code, so that there is no second engine."""
+
+from __future__ import annotations
+
+import importlib.util
+import pkgutil
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import lru_cache
+from hashlib import sha256
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import ansible_collections.homeward.metallb_routing.plugins.module_utils as root
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import kernel, persistence, planning, state
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.files import files_below, may_write
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.units import systemd_runs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import neighbours
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import (
+    COMMAND,
+    RUNTIME,
+    SHORT_COMMAND,
+    STATE_FILE,
+    UNIT_FILE,
+    UNIT_NAME,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import MODE, Saved, dumps
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState, Unit
+
+if TYPE_CHECKING:
+    # Ansible sends a module what it imports, found in its text; this has the runtime sent along without loading it here.
+    from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import cli  # noqa: F401
+
+ROOMS = (state, planning, kernel, persistence)
+SINGLE_FILES = ("errors",)
+NEEDS_LINKS_FIRST = (
+    "kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service containerd.service crio.service"
+    " docker.service k0scontroller.service k0sworker.service snap.microk8s.daemon-kubelite.service"
+)
+MAKES_LINKS = (
+    "network-pre.target systemd-sysctl.service systemd-modules-load.service systemd-networkd.service NetworkManager.service"
+    " networking.service wicked.service"
+)
+
+
+def unit_text(version: str) -> str:
+    """Return the service: after whatever makes links, before whatever starts pods.
+
+    MetalLB's speaker gives up on an interface that is missing when it looks, so our links must be there before the
+    kubelet. The service says that it is ready within 15 seconds whatever happens, so no boot hangs on it.
+    """
+    return f"""\
+{neighbours.HEADER}[Unit]
+Description=Keeps the routing of MetalLB pools as declared
+After={MAKES_LINKS}
+Before={NEEDS_LINKS_FIRST}
+ConditionPathExists={STATE_FILE}
+
+[Service]
+Type=notify
+ExecStart={sys.executable} {COMMAND} guard --version {version}
+Restart=always
+RestartSec=1
+TimeoutStartSec=60
+OOMScoreAdjust=-900
+RuntimeDirectory=homeward-metallb-routing
+NoNewPrivileges=yes
+ProtectHome=yes
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+COMMAND_TEXT = f"""\
+#!/usr/bin/env python3
+{neighbours.HEADER}import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "{RUNTIME}")
+from {root.__name__}.persistence.cli import main
+
+sys.exit(main())
+"""
+SHORT_COMMAND_TEXT = f'#!/bin/sh\n{neighbours.HEADER}exec {{python}} {COMMAND} "$@"\n'
+FIXED_FILES = (STATE_FILE, COMMAND, SHORT_COMMAND, UNIT_FILE, *neighbours.FILES)
+
+
+def managed_files() -> tuple[str, ...]:
+    """Return the paths of all files that may be ours on this node, those of earlier versions too."""
+    return (*FIXED_FILES, *dict.fromkeys((*files_below(RUNTIME), *(file.path for file in runtime()))))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What keeps a state on a node, and what the user should know of it."""
+
+    state: NodeState = field(default_factory=NodeState)
+    warnings: tuple[str, ...] = ()
+
+
+def keep(saved: Saved, node: Node) -> Kept:
+    """Return the files and the unit that keep the state over a reboot and every other loss."""
+    if not systemd_runs():
+        words = "persist: systemd does not run here, so nothing is kept over a reboot or put back by itself. Run apply at boot."
+        return Kept(warnings=(words,))
+    program = runtime()
+    version = sha256("".join(f"{file.path}\n{file.content}" for file in program).encode()).hexdigest()[:16]
+    files = [
+        File(STATE_FILE, dumps(saved), MODE),
+        File(COMMAND, COMMAND_TEXT, 0o755),
+        File(UNIT_FILE, unit_text(version)),
+        *neighbours.files_for(node.services, saved.state.links),
+        *program,
+    ]
+    if may_write(str(Path(SHORT_COMMAND).parent)):
+        files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT.format(python=sys.executable), 0o755))
+    state_kept = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
+    return Kept(state_kept, neighbours.warnings_for(node.services))
+
+
+@lru_cache(maxsize=1)
+def runtime() -> tuple[File, ...]:
+    """Return this collection's own modules that the guard needs, as files for the node."""
+    return tuple(File(f"{RUNTIME}/{_path(name)}", _source(name)) for name in sorted(_names()))
+
+
+def _names() -> Iterator[str]:
+    yield root.__name__
+    yield from (f"{root.__name__}.{name}" for name in SINGLE_FILES)
+    for room in ROOMS:
+        yield room.__name__
+        yield from (f"{room.__name__}.{found.name}" for found in pkgutil.iter_modules(room.__path__))
+
+
+def _path(name: str) -> str:
+    base = name.replace(".", "/")
+    packages: set[str] = {root.__name__, *(room.__name__ for room in ROOMS)}
+    return f"{base}/__init__.py" if name in packages else f"{base}.py"
+
+
+def _source(name: str) -> str:
+    """Return a module's text, from a folder or from the archive that Ansible sent."""
+    module: ModuleType | None = sys.modules.get(name)
+    found = module.__spec__ if module is not None else importlib.util.find_spec(name)
+    source = getattr(found and found.loader, "get_source", lambda _name: None)(name)
+    return source or ""

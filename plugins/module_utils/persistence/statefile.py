@@ -1,0 +1,173 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The compiled state of a node as one readable file, from which it is restored without network or controller."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    Chain,
+    ChainSet,
+    Link,
+    NodeState,
+    Ownership,
+    Route,
+    Rule,
+    Sysctl,
+)
+
+FORMAT = 1
+MODE = 0o600
+KINDS: Mapping[str, Any] = {
+    "links": Link,
+    "addresses": Address,
+    "sysctls": Sysctl,
+    "routes": Route,
+    "chains": Chain,
+    "rules": Rule,
+}
+_AGAIN = "Run the playbook homeward.metallb_routing.apply to write it anew."
+
+
+@dataclass(frozen=True)
+class Saved:
+    """What is kept.
+
+    :param state: of kernel objects; files and units are kept by the disk.
+    :param variant: of iptables, as the chains were written with.
+    :param cases: per pool, for people: ``{"pool": ..., "case": ..., "reason": ...}``.
+    :param pyroute2_path: directory of the copy that may have been brought along.
+    :param metrics_directory: of node_exporter's textfile collector; ``""`` keeps the metrics beside the report.
+    """
+
+    state: NodeState
+    ownership: Ownership
+    variant: str
+    cases: tuple[Mapping[str, Any], ...] = ()
+    pyroute2_path: str = ""
+    metrics_directory: str = ""
+    format: int = field(default=FORMAT, init=False)
+
+
+def dumps(saved: Saved) -> str:
+    """Return the file's text: JSON, one line per object, sorted, so that equal states have equal files."""
+    state = {name: [_plain(item) for item in sorted(_items(saved.state, name))] for name in KINDS}
+    head = {
+        "format": saved.format,
+        "comment": "Made by homeward.metallb_routing; apply writes it anew, remove deletes it.",
+        "ownership": asdict(saved.ownership),
+        "variant": saved.variant,
+        "pyroute2_path": saved.pyroute2_path,
+        "metrics_directory": saved.metrics_directory,
+    }
+    lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
+    lists: dict[str, list[Any]] = {"cases": list(saved.cases), **state}
+    for name, items in lists.items():
+        listed = ",\n".join(f"    {json.dumps(item)}" for item in items)
+        lines.append(f"  {json.dumps(name)}: [" + (f"\n{listed}\n  ]" if listed else "]"))
+    return "{\n" + ",\n".join(lines) + "\n}\n"
+
+
+def _items(state: NodeState, name: str) -> list[Any]:
+    """Return the objects of one kind; all chains of a node are of one variant, which is told once."""
+    if name == "chains":
+        return [chain for chains in state.chains for chain in chains.chains]
+    return list(getattr(state, name))
+
+
+def _plain(item: Any) -> dict[str, Any]:
+    """Return the object's fields but for those that have their usual value."""
+    return {part.name: getattr(item, part.name) for part in fields(item) if getattr(item, part.name) != part.default}
+
+
+def loads(text: str, path: str = STATE_FILE) -> Saved:
+    """Return what the text says.
+
+    :raises NodeError: it is not whole, or of a version that is not known here.
+    """
+    try:
+        content = json.loads(text)
+        version = content["format"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise NodeError(f"{path} is damaged or not whole ({error}). {_AGAIN}") from error
+    if version != FORMAT:
+        raise NodeError(f"{path} has format {version}, and this version of the collection knows {FORMAT}. {_AGAIN}")
+    try:
+        return _saved(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NodeError(f"{path} is damaged: {type(error).__name__}: {error}. {_AGAIN}") from error
+
+
+def _saved(content: Mapping[str, Any]) -> Saved:
+    objects = {name: frozenset(_object(kind, item) for item in content[name]) for name, kind in KINDS.items()}
+    variant = content["variant"]
+    chains: dict[str, set[Chain]] = {}
+    for chain in objects.pop("chains"):
+        chains.setdefault(chain.family, set()).add(chain)
+    sets = frozenset(ChainSet(variant, family, frozenset(members)) for family, members in chains.items())
+    return Saved(
+        state=NodeState(chains=sets, **objects),
+        ownership=Ownership(**content["ownership"]),
+        variant=variant,
+        cases=tuple(content["cases"]),
+        pyroute2_path=content["pyroute2_path"],
+        metrics_directory=content["metrics_directory"],
+    )
+
+
+def _object(kind: Any, item: Mapping[str, Any]) -> Any:
+    values = dict(item)
+    for part in fields(kind):
+        expected = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": list}[str(part.type)]
+        if part.name in values and type(values[part.name]) is not expected:
+            raise ValueError(f"{part.name} of {item} is not of type {expected.__name__}")
+    if "rules" in values:
+        values["rules"] = tuple(values["rules"])
+    return kind(**values)
+
+
+def load(path: str = STATE_FILE) -> Saved:
+    """Read the file, if nobody but root can have written it.
+
+    :raises NodeError: it is not there, has another owner or mode, is damaged, or is of another version.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        with os.fdopen(descriptor, encoding="utf-8") as file:
+            status = os.fstat(descriptor)
+            _refuse_tampering(path, status)
+            text = file.read()
+    except (OSError, UnicodeDecodeError) as error:
+        raise NodeError(f"{path} cannot be read: {error}. {_AGAIN}") from error
+    return loads(text, path)
+
+
+def _refuse_tampering(path: str, status: os.stat_result) -> None:
+    mode = stat.S_IMODE(status.st_mode)
+    if not stat.S_ISREG(status.st_mode):
+        raise NodeError(f"{path} is not a regular file. Move it away. {_AGAIN}")
+    if status.st_uid != 0 or mode != MODE:
+        raise NodeError(
+            f"{path} belongs to user {status.st_uid} with mode {mode:04o}; it must be root's (0) with {MODE:04o}, because"
+            f" whoever writes it decides where this node's packets go. {_AGAIN}"
+        )
+
+
+def changed_at(path: str = STATE_FILE) -> tuple[int, int]:
+    """Return what changes whenever the file is written anew; (0, 0) where it is not there."""
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_ino, status.st_mtime_ns)
