@@ -54,20 +54,20 @@ def test_text_that_is_not_utf8_comes_back_as_it_was(tmp_path: Path) -> None:
     assert place.read_bytes() == b"\xff\xfe\n"
 
 
-def test_removes_the_file_and_only_an_empty_folder_that_is_named(tmp_path: Path) -> None:
-    named, other = tmp_path / "named", tmp_path / "other"
-    steps = [make(named / "x"), make(named / "y"), make(other / "x")]
+def test_removes_the_file_and_only_empty_folders_of_ours(tmp_path: Path) -> None:
+    ours, other = tmp_path / files.OUR_FOLDER, tmp_path / "other"
+    steps = [make(ours / "deep" / "x"), make(ours / "y"), make(other / "x")]
     files.write(steps)
-    files.write([steps[0].inverse(), steps[2].inverse()], [named])
-    assert named.is_dir(), "it is not empty yet"
-    assert list(other.iterdir()) == [], "it is empty, but was not named"
-    files.write([steps[1].inverse()], [named])
-    assert not named.exists()
+    files.write([steps[0].inverse(), steps[2].inverse()])
+    assert [item.name for item in ours.iterdir()] == ["y"], "it is not empty yet, and what was below it is gone"
+    assert list(other.iterdir()) == [], "it is empty, but not ours"
+    files.write([steps[1].inverse()])
+    assert not ours.exists()
     assert other.is_dir()
 
 
 def test_removing_what_is_gone_is_no_failure(tmp_path: Path) -> None:
-    files.write([make(tmp_path / "x").inverse(), make(tmp_path / "absent" / "x").inverse()], [tmp_path / "absent"])
+    files.write([make(tmp_path / "x").inverse(), make(tmp_path / files.OUR_FOLDER / "x").inverse()])
     assert list(tmp_path.iterdir()) == []
 
 
