@@ -1,0 +1,73 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is built once and kept below .build/vm, each thing in a folder or file named after all that went into it."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+FOLDER = ROOT / ".build" / "vm"
+
+
+class BuildError(Exception):
+    """A kernel, an image or a machine could not be made; the text says which and why."""
+
+
+def key_of(*parts: str | bytes) -> str:
+    """Return a short name for these contents."""
+    digest = hashlib.sha256()
+    for part in parts:
+        encoded = part.encode() if isinstance(part, str) else part
+        digest.update(len(encoded).to_bytes(8, "big") + encoded)
+    return digest.hexdigest()[:16]
+
+
+def kept(name: str, make: Callable[[Path], None]) -> Path:
+    """Return .build/vm/NAME; where it is not there, ``make`` is given the path at which to make it first.
+
+    It gets its name when it is complete, so a build that was broken off is never taken for one.
+    """
+    path = FOLDER / name
+    with _locked():
+        if not path.exists():
+            unfinished = FOLDER / f"{name}.unfinished"
+            remove(unfinished)
+            make(unfinished)
+            unfinished.rename(path)
+    return path
+
+
+def remove(path: Path) -> None:
+    """Remove a file or folder, or nothing."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked() -> Iterator[None]:
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+def run(command: Sequence[str | Path], folder: Path | None = None, given: str | None = None) -> str:
+    """Run a program and return what it prints.
+
+    :raises BuildError: with the command and what it said.
+    """
+    done = subprocess.run([str(word) for word in command], cwd=folder, input=given, capture_output=True, text=True)
+    if done.returncode:
+        shown = " ".join(str(word) for word in command)
+        raise BuildError(f"{shown}: exit {done.returncode}: {done.stderr.strip()[-2000:] or done.stdout.strip()[-2000:]}")
+    return done.stdout
