@@ -15,6 +15,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.com
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import require_kinds
@@ -68,6 +69,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         if not present:
             return NodeState()
         compiled = compile_node(declaration, node)
+        compiled = replace(compiled, state=_as_printed(compiled.state, node, scope.ownership))
         if parameters["persist"]:
             kept = keep(_saved(compiled, scope, node, parameters), node)
         return NodeState.union((compiled.state, kept.state))
@@ -75,6 +77,20 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     result = converge(scope, desire, run)
     warnings = [*compiled.warnings, *kept.warnings, *result["warnings"]]
     return {**result, "cases": _cases(compiled), "warnings": warnings}
+
+
+def _as_printed(wanted: NodeState, node: Node, ownership: Ownership) -> NodeState:
+    """Return the state with its chains as this node's iptables prints them, where that is not what we would print.
+
+    Versions differ in how they print a rule; without this a difference in spelling would be mended on every run.
+    """
+    present = {chain.key: chain for chains in node.owned.chains for chain in chains.chains}
+    sets = set()
+    for chains in wanted.chains:
+        changed = tuple(chain for chain in chains.chains if present.get(chain.key, chain).rules != chain.rules)
+        printed = normalise(changed, chains.variant, node.owned.chains, ownership) if changed else ()
+        sets.add(replace(chains, chains=(chains.chains - set(changed)) | set(printed)))
+    return replace(wanted, chains=frozenset(sets))
 
 
 def _saved(compiled: Compiled, scope: Scope, node: Node, parameters: Mapping[str, Any]) -> Saved:
@@ -105,7 +121,7 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
 def _result(plan: Plan, node: Node, scope: Scope, run: Run) -> Result:
     result: Result = {
         "changed": bool(plan.steps),
-        "commands": commands(plan.steps, scope.ownership, node.originals),
+        "commands": commands(plan.steps, scope.ownership, node.originals, node.default_variant),
         "warnings": [f"{item}: is there already, made by someone else, and stays theirs." for item in plan.satisfied],
     }
     if run.want_diff:

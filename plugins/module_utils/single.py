@@ -12,7 +12,10 @@ from typing import Any
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import objects
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, converge
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import (
+    normalise,
+    rule_path,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Chain,
@@ -74,12 +77,16 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
     prefix = parameters["prefix"]
     ownership = Ownership(chain_prefix=prefix, comment=parameters["comment"])
     parse: Callable[[Any, str], Chain] = lambda options, path: objects.chain(options, path, prefix)  # noqa: E731
-    wanted = _unique("chains", objects.parse_all("chains", parameters["chains"], parse))
+    listed = objects.parse_all("chains", parameters["chains"], parse)
+    wanted = _unique("chains", listed)
+
+    def path_of(number: int, rule: int) -> str:
+        return rule_path(listed.index(tuple(wanted.values())[number]), rule)
 
     def desire(node: Node) -> NodeState:
         owned = {item.key: item for item in node.owned.chains}
         sets = {family: owned.get((node.variant, family), ChainSet(node.variant, family)) for family in FAMILIES}
-        canonical = normalise(tuple(wanted.values()), node.variant, sets.values(), ownership)
+        canonical = normalise(tuple(wanted.values()), node.variant, sets.values(), ownership, path_of)
         chains = {item.key: item for item in canonical}
         merged = {
             family: ChainSet(

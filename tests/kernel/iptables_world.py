@@ -68,7 +68,7 @@ def chain(name: str, *rules: str, hook: str = "", table: str = "mangle", family:
 
 
 def chains(variant: str, *members: Chain, family: str = "ipv4", stray: Iterable[tuple[str, str, str]] = ()) -> ChainSet:
-    return ChainSet(variant, family, frozenset(members), frozenset(stray))
+    return ChainSet(variant, family, frozenset(members), tuple(sorted(stray)))
 
 
 def present(namespace: Namespace, variant: str, family: str = "ipv4") -> ChainSet:

@@ -101,6 +101,8 @@ def _guard_chains(
     forged = f"{prefix}FORGED"
     arriving: dict[str, list[str]] = {}
     for interface, items in _grouped(guardings):
+        if not any(item.only_networks or item.refuse_cluster or item.deny for item in items):
+            continue
         only = any(item.only_networks for item in items)
         rules = arriving.setdefault(interface, [])
         rules += _link_keeping_rules(family) if only else []
@@ -116,6 +118,8 @@ def _guard_chains(
         ]
         rules += ["-j DROP"] if only else []
         arriving[interface] = list(dict.fromkeys(rules))
+    if not arriving:
+        return
     dispatch, lists = _by_interface(arriving, prefix)
     for name, listed in lists.items():
         yield Chain(family, "raw", name, listed)

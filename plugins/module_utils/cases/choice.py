@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import (
     attached_networks,
-    contains,
     main_default_routes,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import contains, family_of
 
 
 def choose(pool: Pool, node: Node) -> Choice:
@@ -48,6 +48,7 @@ def _fitting(pool: Pool, node: Node) -> Choice:
             return Choice(
                 pool, "same_subnet", f"{home}, and the node's default route already goes to {pool.gateways[0]}"
             )
+        _require_gateways(pool)
         return Choice(
             pool,
             "policy_routing",
@@ -64,6 +65,17 @@ def _fitting(pool: Pool, node: Node) -> Choice:
     return Choice(
         pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(pool.networks)}"
     )
+
+
+def _require_gateways(pool: Pool) -> None:
+    """Refuse a pool of which one family would have nowhere to go: its replies would all be unreachable."""
+    lacking = {family_of(network) for network in pool.networks} - {family_of(gateway) for gateway in pool.gateways}
+    for family in sorted(lacking):
+        raise InputError(
+            f"{pool.path}.gateways",
+            f"there is none for {family}, of which the pool has networks, so replies there could not leave",
+            f"Add the {family} gateway, or make the {family} networks a pool of their own.",
+        )
 
 
 def _attached_interfaces(pool: Pool, node: Node) -> set[str]:

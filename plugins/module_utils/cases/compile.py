@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import (
     onlink_route,
@@ -52,9 +53,14 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
         declaration.cluster,
         declaration.settings,
     )
-    name = File(PROTOCOL_FILE, f"{declaration.settings.protocol} {PROTOCOL_NAME}\n")
-    state = NodeState.union((*(need.state for need in needs), NodeState(chains=chains, files=frozenset({name}))))
-    warnings = (*_warnings(declaration, groups, node), *(warning for need in needs for warning in need.warnings))
+    state = NodeState.union((*(need.state for need in needs), NodeState(chains=chains)))
+    if state.routes or state.rules:
+        name = File(PROTOCOL_FILE, f"{declaration.settings.protocol} {PROTOCOL_NAME}\n")
+        state = replace(state, files=frozenset({name}))
+    warnings = (
+        *_warnings(declaration, choices, groups, node),
+        *(warning for need in needs for warning in need.warnings),
+    )
     return Compiled(state, choices, groups, tuple(dict.fromkeys(warnings)))
 
 
@@ -73,7 +79,7 @@ def _needs(choices: Iterable[Choice], groups: Iterable[Group], declaration: Decl
     mode = effective_mode(declaration, node)
     for choice in choices:
         if choice.case == "same_subnet":
-            yield same_subnet.compile_pool(choice, mode)
+            yield same_subnet.compile_pool(choice, node, mode)
         elif choice.case == "onlink_route":
             yield onlink_route.compile_pool(choice, node, mode)
     by_case = {"source_routing": source_routing, "policy_routing": policy_routing}
@@ -81,7 +87,9 @@ def _needs(choices: Iterable[Choice], groups: Iterable[Group], declaration: Decl
         yield by_case[group.case].compile_group(group, declaration, node, mode)
 
 
-def _warnings(declaration: Declaration, groups: Iterable[Group], node: Node) -> Iterable[str]:
+def _warnings(
+    declaration: Declaration, choices: Iterable[Choice], groups: Sequence[Group], node: Node
+) -> Iterable[str]:
     if declaration.pools and declaration.cluster.kube_proxy_mode == "auto" and not node.kube_proxy.mode:
         yield (
             "cluster.kube_proxy_mode: kube-proxy was not seen on this node (yet); this works for iptables and nftables mode."
@@ -93,3 +101,8 @@ def _warnings(declaration: Declaration, groups: Iterable[Group], node: Node) -> 
         and any(group.case == "policy_routing" for group in groups)
     ):
         yield "cluster.pod_networks: not declared, so forged pod addresses cannot be told from others and are not dropped."
+    grouped = {group.interface for group in groups}
+    for choice in choices:
+        pool = choice.pool
+        if pool.interface not in grouped and (pool.rp_filter != "auto" or pool.dedicated is not None):
+            yield f"{pool.path}: rp_filter and dedicated have no effect on {pool.interface}, as {choice.case} filters nothing."

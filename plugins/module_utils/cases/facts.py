@@ -11,19 +11,8 @@ from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import contains, covering
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
-
-
-def contains(network: str, other: str) -> bool:
-    """Whether ``other`` (an address or network) lies wholly inside ``network``; different families never do."""
-    outer: Any = ipaddress.ip_network(network)
-    inner: Any = ipaddress.ip_network(other)
-    return bool(outer.version == inner.version and inner.subnet_of(outer))
-
-
-def covering(networks: Iterable[str], other: str) -> str:
-    """Return the first of ``networks`` that ``other`` lies inside, or ``""``."""
-    return next((network for network in networks if contains(network, other)), "")
 
 
 def main_default_routes(node: Node) -> tuple[Route, ...]:
@@ -69,13 +58,41 @@ def why_shared(node: Node, declaration: Declaration, interface: str) -> str:
     """Return why the interface carries other traffic of the node than the pools', or ``""`` where it does not."""
     if interface not in node.interfaces:
         return ""
+    vital = why_vital(node, interface)
+    if vital:
+        return vital
+    pools = [pool for pool in declaration.pools if pool.interface == interface]
+    networks = [network for pool in pools for network in pool.networks]
+    others = other_addresses(node, interface, networks)
+    if others:
+        return f"the node has the address {others[0]} on it"
+    attached = [*networks, *(network for pool in pools for network in pool.onlink_networks)]
+    routes = _other_routes(node, interface, attached)
+    return f'the node has the route "{routes[0]}" over it' if routes else ""
+
+
+def why_vital(node: Node, interface: str) -> str:
+    """Return why the node would be cut off if everything but the pools were dropped on the interface, or ``""``."""
     if interface == node.ssh_interface:
         return f"the connection from {node.ssh_peer} that this runs over uses it"
     if any(route.interface == interface for route in main_default_routes(node)):
         return "a default route of the main table leaves by it"
-    networks = [network for pool in declaration.pools if pool.interface == interface for network in pool.networks]
-    others = other_addresses(node, interface, networks)
-    return f"the node has the address {others[0]} on it" if others else ""
+    return ""
+
+
+def _other_routes(node: Node, interface: str, attached: Iterable[str]) -> tuple[Route, ...]:
+    """Return routes of other owners over the interface that lead elsewhere than into the networks attached to it."""
+    inside = tuple(attached)
+    leading = (route for route in sorted(node.foreign_routes) if route.interface == interface)
+    return tuple(route for route in leading if not _is_of_the_link(route.destination, inside))
+
+
+def _is_of_the_link(destination: str, attached: tuple[str, ...]) -> bool:
+    """Whether a route is one that every link has, or leads into a network attached to this one, or to all of that."""
+    network: Any = ipaddress.ip_network(destination)
+    if network.is_link_local or network.is_multicast or covering(attached, destination):
+        return True
+    return any(contains(destination, inner) for inner in attached)
 
 
 def effective_mode(declaration: Declaration, node: Node) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Guarding
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
@@ -64,6 +64,14 @@ def link_and_addresses(pools: Iterable[Pool], node: Node) -> NodeState:
         for address in pool.addresses:
             addresses.add(Address(pool.interface, f"{address}/{full_length(family_of(address))}"))
     return NodeState(links=frozenset(links), addresses=frozenset(addresses))
+
+
+def pool_guardings(pool: Pool) -> tuple[Guarding, ...]:
+    """Return the pool's networks as destinations that must pass where another pool has its interface guarded."""
+    by_family: dict[str, list[str]] = {}
+    for network in pool.networks:
+        by_family.setdefault(family_of(network), []).append(network)
+    return tuple(Guarding(family, pool.interface, tuple(networks)) for family, networks in by_family.items())
 
 
 def strict_arp(mode: str) -> NodeState:

@@ -9,7 +9,12 @@ from dataclasses import dataclass, field
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    FAMILIES,
+    covering,
+    family_of,
+    full_length,
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,18 @@ class Group:
         """Return the pools' networks of one family, sorted as declared."""
         return tuple(network for pool in self.pools for network in pool.networks if family_of(network) == family)
 
-    def onlink_networks(self, family: str) -> tuple[str, ...]:
-        """Return the further networks of the link, of one family, each once."""
+    def destinations(self, family: str) -> tuple[str, ...]:
+        """Return the networks, and those per-node addresses that are not inside them: all that requests may ask for."""
+        networks = self.networks(family)
+        addresses = (address for pool in self.pools for address in pool.addresses if family_of(address) == family)
+        single = (f"{address}/{full_length(family)}" for address in addresses if not covering(networks, address))
+        return (*networks, *dict.fromkeys(single))
+
+    def attached_networks(self, family: str) -> tuple[str, ...]:
+        """Return what is reached on the link itself: its further networks, and the pools' own that are not inside those."""
         found = (network for pool in self.pools for network in pool.onlink_networks if family_of(network) == family)
-        return tuple(dict.fromkeys(found))
+        further = tuple(dict.fromkeys(found))
+        return (*further, *(network for network in self.networks(family) if not covering(further, network)))
 
     def gateway(self, family: str) -> str:
         """Return the gateway of one family, or ``""``."""
@@ -82,7 +95,7 @@ class Marking:
 class Guarding:
     """What may come in by ``interface``.
 
-    :param networks: destinations that pools have there.
+    :param networks: destinations that may be asked for there.
     :param deny: sources refused on this interface.
     :param refuse_cluster: also refuse what can only be forged: sources in the cluster's own networks.
     :param only_networks: drop every other destination; for dedicated interfaces alone.

@@ -5,18 +5,22 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import link_and_addresses, strict_arp
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
+    link_and_addresses,
+    pool_guardings,
+    strict_arp,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Needs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Route
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import covering, family_of
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 
 
 def compile_pool(choice: Choice, node: Node, mode: str) -> Needs:
     """Return the link if it is asked for, and the route in the main table."""
     pool = choice.pool
-    routes = frozenset(
-        Route(family_of(network), MAIN_TABLE, network, interface=pool.interface)
-        for network in (*pool.networks, *pool.onlink_networks)
-    )
-    return Needs(NodeState.union((link_and_addresses((pool,), node), NodeState(routes=routes), strict_arp(mode))))
+    further = pool.onlink_networks
+    attached = (*further, *(network for network in pool.networks if not covering(further, network)))
+    routes = frozenset(Route(family_of(network), MAIN_TABLE, network, interface=pool.interface) for network in attached)
+    state = NodeState.union((link_and_addresses((pool,), node), NodeState(routes=routes), strict_arp(mode)))
+    return Needs(state, guardings=pool_guardings(pool))

@@ -42,7 +42,7 @@ def _guardings(group: Group) -> tuple[Guarding, ...]:
         Guarding(
             family,
             group.interface,
-            group.networks(family),
+            group.destinations(family),
             tuple(
                 dict.fromkeys(network for pool in group.pools for network in pool.deny if family_of(network) == family)
             ),

@@ -23,7 +23,7 @@ def table_routes(group: Group) -> frozenset[Route]:
     """Return the table that leads home: the pools on the link, the rest through the gateway, and never anywhere else."""
     routes = set()
     for family in group.families:
-        for network in (*group.networks(family), *group.onlink_networks(family)):
+        for network in group.attached_networks(family):
             routes.add(Route(family, group.table, network, interface=group.interface))
         gateway = group.gateway(family)
         if gateway:
@@ -53,7 +53,7 @@ def _dedicated_rules(group: Group, family: str, declaration: Declaration) -> set
     settings, iif = declaration.settings, group.interface
     base, mask = settings.priority_base, settings.mark_mask
     rules = {Rule(family, base + REQUESTS, table=MAIN_TABLE, iif=iif, fwmark=group.mark, fwmask=mask)}
-    for network in group.networks(family):
+    for network in group.destinations(family):
         # What arrives for the pool and is still for the pool after DNAT is for no service: it must not loop.
         to_pool = Rule(
             family, base + NO_LOOP, "blackhole", destination=network, iif=iif, fwmark=group.mark, fwmask=mask
@@ -89,7 +89,7 @@ def _shared_rules(group: Group, family: str, declaration: Declaration) -> set[Ru
 def markings(group: Group) -> tuple[Marking, ...]:
     """Return which connections get the group's mark."""
     return tuple(
-        Marking(family, group.interface, group.networks(family), group.mark, group.request_mark)
+        Marking(family, group.interface, group.destinations(family), group.mark, group.request_mark)
         for family in group.families
     )
 

@@ -9,11 +9,10 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import (
-    contains,
     effective_mode,
     is_link_local,
     main_default_routes,
-    why_shared,
+    why_vital,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import DISABLE_IPV6
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
@@ -24,10 +23,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, contains, family_of
 
 RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
 RESERVED_PRIORITIES = 1000
+OUR_TABLES = ("mangle", "raw")
 PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 WHOLE_MARK = 0xFFFFFFFF
 
@@ -83,6 +83,13 @@ def after_grouping(groups: Iterable[Group], node: Node) -> Iterator[InputError]:
                 f"table {group.table} holds routes that are not ours: {foreign[group.table]}",
                 "Remove them if they were made by hand for this pool, or declare another table.",
             )
+        for family, table in sorted(node.iptables_incompatible):
+            if family in group.families and table in OUR_TABLES:
+                yield InputError(
+                    "iptables_variant",
+                    f"the {family} table {table} of iptables-nft holds rules that nft itself wrote, so iptables cannot show ours",
+                    "Move those rules to a table of their own (nft list ruleset shows them).",
+                )
         for family in set(group.families) - set(node.iptables_families):
             yield InputError(
                 f"{group.pools[0].path}.networks",
@@ -92,14 +99,14 @@ def after_grouping(groups: Iterable[Group], node: Node) -> Iterator[InputError]:
 
 
 def dropped_by_choice(choices: Iterable[Choice]) -> Iterator[InputError]:
-    """Yield options that the chosen case has no use for, so that nobody believes them to be in force."""
+    """Yield refusals of sources that the chosen case would not carry out, so that nobody believes them to be in force."""
     for choice in choices:
         pool = choice.pool
-        if choice.case == "onlink_route" and pool.deny:
+        if choice.case in ("same_subnet", "onlink_route") and pool.deny:
             yield InputError(
                 f"{pool.path}.deny",
-                "onlink_route filters nothing, so deny would have no effect",
-                "Remove deny, or declare a gateway.",
+                f"{choice.case} filters nothing, so deny would have no effect ({choice.reason})",
+                "Remove deny, or declare case: policy_routing with a gateway.",
             )
 
 
@@ -178,18 +185,21 @@ def _interface(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[In
         )
 
 
-def _vlan(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
+def _vlan(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputError]:
     if not pool.vlan:
         return
     parent = node.interfaces.get(pool.vlan.parent)
     path = f"{pool.path}.vlan"
-    if parent is None:
+    to_come = any(other.vlan and other.interface == pool.vlan.parent for other in declaration.pools)
+    if parent is None and to_come:
+        pass
+    elif parent is None:
         yield InputError(
             f"{path}.parent",
             f"this node has no interface {pool.vlan.parent}",
             f"Name the link that carries the VLAN. The node has: {', '.join(sorted(node.interfaces))}.",
         )
-    elif not parent.up:
+    elif not parent.up and not parent.ours:
         yield InputError(
             f"{path}.parent",
             f"{pool.vlan.parent} is down, and a VLAN on it cannot be set up",
@@ -271,11 +281,12 @@ def _precious(pool: Pool, declaration: Declaration, node: Node) -> Iterator[tupl
             yield route.gateway, f"the node's default gateway on {route.interface}"
 
 
-def _dedicated(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputError]:
-    if pool.dedicated and pool.interface == node.ssh_interface:
+def _dedicated(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
+    why = why_vital(node, pool.interface)
+    if pool.dedicated and why:
         yield InputError(
             f"{pool.path}.dedicated",
-            f"{pool.interface} is not dedicated to the pool: {why_shared(node, declaration, pool.interface)}."
+            f"{pool.interface} is not dedicated to the pool: {why}."
             " Everything on it that is not for the pool would be dropped",
             "Leave dedicated out.",
         )

@@ -5,10 +5,20 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import strict_arp
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
+    link_and_addresses,
+    pool_guardings,
+    strict_arp,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Needs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState
 
 
-def compile_pool(_choice: Choice, mode: str) -> Needs:
-    """Return strict ARP where IPVS needs it, and nothing else: choosing this case has proven that the route is there."""
-    return Needs(strict_arp(mode))
+def compile_pool(choice: Choice, node: Node, mode: str) -> Needs:
+    """Return strict ARP where IPVS needs it: choosing this case has proven that the route is there.
+
+    A link of ours that somebody put an address on stays where it is declared.
+    """
+    pool = choice.pool
+    state = NodeState.union((link_and_addresses((pool,), node), strict_arp(mode)))
+    return Needs(state, guardings=pool_guardings(pool))

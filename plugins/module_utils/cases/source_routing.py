@@ -9,9 +9,12 @@ pod's at that moment, and the mark recipe is what makes the article's intention 
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
     link_and_addresses,
     no_router_advertisements,
+    pool_guardings,
     reverse_path_filter,
     strict_arp,
 )
@@ -33,7 +36,7 @@ def compile_group(group: Group, declaration: Declaration, node: Node, mode: str)
     """Return what sends replies home; nothing is filtered but the sources that the pools deny."""
     link = link_and_addresses(group.pools, node)
     quiet = no_router_advertisements(group)
-    guardings = _denied(group)
+    guardings = _guardings(group)
     if mode == "ipvs":
         routed = NodeState(routes=table_routes(group), rules=_source_rules(group, declaration))
         return Needs(NodeState.union((link, quiet, routed, strict_arp(mode))), guardings=guardings)
@@ -55,14 +58,10 @@ def _source_rules(group: Group, declaration: Declaration) -> frozenset[Rule]:
     return frozenset(rules)
 
 
-def _denied(group: Group) -> tuple[Guarding, ...]:
-    """Return the pools' own refusals: sources that must not come in by the interface."""
+def _guardings(group: Group) -> tuple[Guarding, ...]:
+    """Return the pools' own refusals; a pool without any is named all the same, for what else is on its interface."""
     return tuple(
-        Guarding(family, group.interface, pool_networks, deny)
-        for family in group.families
-        for pool in group.pools
-        for pool_networks, deny in [(_of(pool.networks, family), _of(pool.deny, family))]
-        if pool_networks and deny
+        replace(item, deny=_of(pool.deny, item.family)) for pool in group.pools for item in pool_guardings(pool)
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables_programs as programs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_text import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import (
     ParsedTables,
     Signs,
     parse_save,

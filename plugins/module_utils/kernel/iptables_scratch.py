@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables_programs as programs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_text import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import (
     destinations,
     parse_save,
     render_restore,

@@ -84,6 +84,8 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
         sysctls=values,
         originals={name: original.was for name, original in originals.items()},
         variant=chains.variant,
+        default_variant=chains.default_variant or chains.variant,
+        iptables_incompatible=chains.incompatible,
         iptables_families=chains.families,
         kube_proxy=surroundings.kube_proxy(node.interfaces, chains.signs),
         services=units.active(),

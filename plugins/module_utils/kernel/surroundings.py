@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_text import Signs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import Signs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, KubeProxy
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPAddress
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-import ansible_collections.homeward.metallb_routing.plugins.module_utils as root
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import kernel, persistence, planning, state
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.files import files_below, may_write
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.units import systemd_runs
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
     from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import cli  # noqa: F401
 
 ROOMS = (state, planning, kernel, persistence)
+ROOT = state.__name__.rpartition(".")[0]
 SINGLE_FILES = ("errors",)
 NEEDS_LINKS_FIRST = (
     "kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service containerd.service crio.service"
@@ -83,7 +83,7 @@ COMMAND_TEXT = f"""\
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, "{RUNTIME}")
-from {root.__name__}.persistence.cli import main
+from {ROOT}.persistence.cli import main
 
 sys.exit(main())
 """
@@ -131,8 +131,8 @@ def runtime() -> tuple[File, ...]:
 
 
 def _names() -> Iterator[str]:
-    yield root.__name__
-    yield from (f"{root.__name__}.{name}" for name in SINGLE_FILES)
+    yield ROOT
+    yield from (f"{ROOT}.{name}" for name in SINGLE_FILES)
     for room in ROOMS:
         yield room.__name__
         yield from (f"{room.__name__}.{found.name}" for found in pkgutil.iter_modules(room.__path__))
@@ -140,7 +140,7 @@ def _names() -> Iterator[str]:
 
 def _path(name: str) -> str:
     base = name.replace(".", "/")
-    packages: set[str] = {root.__name__, *(room.__name__ for room in ROOMS)}
+    packages: set[str] = {ROOT, *(room.__name__ for room in ROOMS)}
     return f"{base}/__init__.py" if name in packages else f"{base}.py"
 
 

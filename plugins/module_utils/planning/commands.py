@@ -8,7 +8,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_text import render_commands
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import render_commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
@@ -23,21 +23,26 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
 
+LONGEST_FILE = 100  # lines; nobody types a program
+PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 FLAG = {"ipv4": "-4", "ipv6": "-6"}
 
 
-def commands(steps: Iterable[Step], ownership: Ownership, originals: Mapping[str, str]) -> list[str]:
+def commands(
+    steps: Iterable[Step], ownership: Ownership, originals: Mapping[str, str], default_variant: str
+) -> list[str]:
     """Return the steps as ``ip``, ``iptables`` and ``sysctl`` command lines, quoted for a POSIX shell.
 
     :param originals: what each setting of ours was before, for those that are given back.
+    :param default_variant: what plain ``iptables`` is on the node; the other one is called by its whole name.
     """
     lines: list[str] = []
     for step in steps:
-        lines += _render(step, ownership, originals)
+        lines += _render(step, ownership, originals, default_variant)
     return lines
 
 
-def _render(step: Step, ownership: Ownership, originals: Mapping[str, str]) -> list[str]:
+def _render(step: Step, ownership: Ownership, originals: Mapping[str, str], default_variant: str) -> list[str]:
     subject = step.subject
     if isinstance(subject, Link):
         return _link(step, subject, ownership)
@@ -54,7 +59,9 @@ def _render(step: Step, ownership: Ownership, originals: Mapping[str, str]) -> l
     if isinstance(subject, ChainSet):
         before = step.before if isinstance(step.before, ChainSet) else ChainSet(*subject.key)
         after = step.after if isinstance(step.after, ChainSet) else ChainSet(*subject.key)
-        return render_commands(before, after, ownership)
+        name = PROGRAMS[subject.family]
+        program = name if subject.variant == default_variant else f"{name}-{subject.variant}"
+        return render_commands(before, after, ownership, program)
     return _unit(step, subject) if isinstance(subject, Unit) else _file(step, subject)
 
 
@@ -104,6 +111,9 @@ def _file(step: Step, item: File) -> list[str]:
     if step.verb == "delete":
         return [_line("rm", "-f", item.path)]
     directory = item.path.rpartition("/")[0]
+    lines = item.content.count("\n")
+    if lines > LONGEST_FILE:
+        return [f"# apply writes {item.path} ({lines} lines, mode {item.mode:04o})"]
     return [
         _line("mkdir", "-p", directory),
         f"printf %s {shlex.quote(item.content)} > {shlex.quote(item.path)}",

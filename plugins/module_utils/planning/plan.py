@@ -167,11 +167,24 @@ def _keyed(kind: str, wanted: Iterable[Any], owned: Iterable[Any]) -> Iterator[S
 
 def _link_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
     present = {link.name: link for link in node.owned.links if link.name not in replaced}
-    for link in sorted(wanted.links):
+    for link in _parents_first(wanted.links):
         before = present.get(link.name)
         after = _with_mtu_of(before, link)
         if before != after:
             yield Step("link", before, after)
+
+
+def _parents_first(links: frozenset[Link]) -> list[Link]:
+    """A VLAN may stand on another VLAN of ours."""
+    by_name = {link.name: link for link in links}
+
+    def depth(link: Link) -> int:
+        seen = 0
+        while link.parent in by_name and seen < len(by_name):
+            link, seen = by_name[link.parent], seen + 1
+        return seen
+
+    return sorted(links, key=lambda link: (depth(link), link))
 
 
 def _with_mtu_of(before: Link | None, link: Link) -> Link:
@@ -240,6 +253,7 @@ def _removal(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Itera
         ("file", owned.files, _plain_order),
     )
     for kind, items, order in layers:
-        for item in _last_first(items, order):
+        ordered = _parents_first(items)[::-1] if kind == "link" else _last_first(items, order)
+        for item in ordered:
             if item.key not in kept[kind] and (kind, item) not in gone:
                 yield Step(kind, item, None)

@@ -45,13 +45,14 @@ class ChainSet:
     """All chains of ours of one family, in one variant of iptables: what one ``iptables-restore`` writes.
 
     :param stray_jumps: table, chain and rule of every jump into our chains that is not the first rule of its hook
-        (something was inserted before it, or it is there twice); a desired set has none.
+        (something was inserted before it, or it is there twice), sorted, each as often as it is there; a desired set has
+        none.
     """
 
     variant: str
     family: str
     chains: frozenset[Chain] = frozenset()
-    stray_jumps: frozenset[tuple[str, str, str]] = frozenset()
+    stray_jumps: tuple[tuple[str, str, str], ...] = ()
 
     @property
     def key(self) -> tuple[str, str]:

@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import Union
+from collections.abc import Iterable
+from typing import Any, Union
 
 IPV4 = "ipv4"
 IPV6 = "ipv6"
@@ -36,6 +37,20 @@ def canonical_network(text: str, family: str = IPV4) -> str:
     if text in ("", "default", "all"):
         return everything(family) if text else ""
     return str(ipaddress.ip_network(text))
+
+
+def contains(network: str, other: str) -> bool:
+    """Whether ``other`` (an address or network) lies wholly inside ``network``; different families never do."""
+    if (":" in network) != (":" in other):
+        return False
+    outer: Any = ipaddress.ip_network(network)
+    inner: Any = ipaddress.ip_network(other)
+    return bool(inner.subnet_of(outer))
+
+
+def covering(networks: Iterable[str], other: str) -> str:
+    """Return the first of ``networks`` that ``other`` lies inside, or ``""``."""
+    return next((network for network in networks if contains(network, other)), "")
 
 
 def full_length(family: str) -> int:

@@ -104,6 +104,8 @@ class Node:
     :param sysctls: present value of every setting that the desired state may touch; missing ones are left out.
     :param originals: value that a setting of ours had before we first changed it.
     :param variant: ``nft`` or ``legacy``: the iptables that kube-proxy or the CNI uses here.
+    :param default_variant: what plain ``iptables`` is here.
+    :param iptables_incompatible: family and table of what cannot be read with it, as ``nft`` itself wrote to it.
     :param iptables_families: those whose chains can be read and written here.
     :param services: names of the systemd units that are active.
     :param ssh_peer: address at the other end of the connection we run over; ``""`` if there is none.
@@ -119,6 +121,8 @@ class Node:
     sysctls: Mapping[str, str] = field(default_factory=dict)
     originals: Mapping[str, str] = field(default_factory=dict)
     variant: str = "nft"
+    default_variant: str = "nft"
+    iptables_incompatible: frozenset[tuple[str, str]] = frozenset()
     iptables_families: tuple[str, ...] = FAMILIES
     kube_proxy: KubeProxy = field(default_factory=KubeProxy)
     services: frozenset[str] = frozenset()

@@ -194,7 +194,7 @@ def test_chains_left_in_the_other_variant_go() -> None:
 
 def test_a_jump_that_is_not_first_is_put_back() -> None:
     chains = frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")})
-    stray = ChainSet("nft", "ipv4", chains, frozenset({("raw", "PREROUTING", "-j HOMEWARD-PREROUTING")}))
+    stray = ChainSet("nft", "ipv4", chains, (("raw", "PREROUTING", "-j HOMEWARD-PREROUTING"),))
     node = cluster_node(owned=NodeState(chains=frozenset({stray})))
     wanted = ChainSet("nft", "ipv4", chains)
     assert make_plan(NodeState(chains=frozenset({wanted})), node).steps == (Step("chains", stray, wanted),)

@@ -133,7 +133,8 @@ def parse_save(text: str, variant: str, family: str, ownership: Ownership) -> Pa
         elif line.startswith("# Table `") and "is incompatible" in line:
             incompatible.add(line.split("`", 1)[1].split("'", 1)[0])
     chains = frozenset(chain for name, read in tables.items() for chain in _chains(family, name, read))
-    stray = frozenset((name, chain, rule) for name, read in tables.items() for chain, rule in _stray(read, ownership))
+    found = ((name, chain, rule) for name, read in tables.items() for chain, rule in _stray(read, ownership))
+    stray = tuple(sorted(found))
     return ParsedTables(
         ChainSet(variant, family, chains, stray),
         _signs(tables),
