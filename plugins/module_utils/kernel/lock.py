@@ -18,12 +18,16 @@ WAIT = 60  # seconds; the longest a writer needs is far below, even where it wai
 _PAUSE = 0.02  # seconds between two tries
 
 
+class Busy(NodeError):
+    """Another run holds the lock."""
+
+
 @contextmanager
 def write_lock(wait: float = WAIT) -> Iterator[None]:
     """Hold the node's lock while reading, planning and writing.
 
     :param wait: seconds to try for.
-    :raises NodeError: somebody else held it all that time.
+    :raises Busy: somebody else held it all that time.
     """
     descriptor = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -40,7 +44,7 @@ def _acquire(descriptor: int, wait: float) -> None:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() >= deadline:
-                raise NodeError(
+                raise Busy(
                     f"Another run on this node has held the lock (flock of {FOLDER}) for {wait:.0f} s."
                     f' See "fuser -v {FOLDER}"; wait for it to end, and run again.'
                 ) from None

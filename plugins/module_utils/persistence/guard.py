@@ -9,7 +9,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
@@ -22,7 +22,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ev
     Interests,
     Watch,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import Busy, write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import load_formats
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import find_pyroute2
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
@@ -45,6 +45,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState
 
 SWEEP = 30.0  # seconds between two looks at everything, for what changes without an event
+BUSY = 0.05  # seconds until the next try where another run holds the lock
 PATIENCE_AT_START = 10.0  # seconds that the boot waits at most for links to appear
 EVERYTHING = NETLINK | CHAINS
 
@@ -82,35 +83,45 @@ class Guard:
         swept = float("-inf")
         heard = Heard(kinds=set(EVERYTHING), at=time.monotonic())
         while not self._stopping:
-            if heard.kinds or time.monotonic() - swept >= SWEEP:
-                kinds = frozenset(heard.kinds) if heard.kinds else EVERYTHING
-                self._look(kinds, heard)
-                swept = time.monotonic() if kinds == EVERYTHING else swept
+            if time.monotonic() - swept >= SWEEP:
+                heard.kinds |= EVERYTHING
+            looked = not heard.kinds or self._look(frozenset(heard.kinds), heard)
             now = time.monotonic()
-            if not ready and (not self._report.waiting or now >= ready_by):
+            if looked and heard.kinds >= EVERYTHING:
+                swept = now
+            # Whoever holds the lock is making the node right, and may be waiting for this service to be ready.
+            if not ready and (not looked or not self._report.waiting or now >= ready_by):
                 ready = True
                 _notify("READY=1")
-            pause = min(SWEEP - (now - swept), self._patience.next_try(now), SWEEP if ready else ready_by - now)
-            heard = watch.wait(max(0.0, pause), self._interests())
-            if _drained(wake) or self._patience_ended(now):
+            unfinished = Heard() if looked else heard
+            heard = watch.wait(self._pause(now, swept, None if ready else ready_by, looked=looked), self._interests())
+            heard.kinds |= unfinished.kinds
+            heard.at = unfinished.at or heard.at
+            if _drained(wake) or self._patience.next_try(now) <= time.monotonic() - now:
                 heard.add(EVERYTHING, "")
 
-    def _patience_ended(self, before: float) -> bool:
-        """Whether something that was left alone may be tried again now."""
-        return self._patience.next_try(before) <= time.monotonic() - before
+    def _pause(self, now: float, swept: float, ready_by: float | None, *, looked: bool) -> float:
+        """Return for how many seconds to listen before there is something to do without an event."""
+        ends = [SWEEP - (now - swept), self._patience.next_try(now)]
+        ends += [ready_by - now] if ready_by is not None else []
+        ends += [] if looked else [BUSY]
+        return max(0.0, min(ends))
 
-    def _look(self, kinds: frozenset[str], heard: Heard) -> None:
-        """Compare what is declared with what is there, and put back what is missing."""
+    def _look(self, kinds: frozenset[str], heard: Heard) -> bool:
+        """Compare what is declared with what is there, and put back what is missing; False if somebody else is at it."""
         try:
-            with write_lock():
+            with write_lock(wait=0):
                 self._load()
                 self._heal(kinds, heard)
             self._report.trouble = ""
+        except Busy:
+            return False
         except HomewardError as error:
             self._say(str(error))
             self._report.trouble = str(error)
         self._report.checked = time.time()
         self._report.write(self._require().metrics_directory)
+        return True
 
     def _heal(self, kinds: frozenset[str], heard: Heard) -> None:
         saved = self._require()
@@ -225,7 +236,7 @@ def _thing(step: Step) -> Hashable:
     return (step.kind, step.subject.key)
 
 
-def _wake_on_signals(stop: object) -> socket.socket:
+def _wake_on_signals(stop: Callable[[], None]) -> socket.socket:
     """Return a socket that can be read once a signal came; SIGTERM and SIGINT also stop the guard."""
     reading, writing = socket.socketpair()
     reading.setblocking(False)
@@ -233,7 +244,7 @@ def _wake_on_signals(stop: object) -> socket.socket:
     signal.set_wakeup_fd(writing.fileno())
     _kept.append(writing)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop())  # type: ignore[operator]
+        signal.signal(number, lambda _number, _frame: stop())
     signal.signal(signal.SIGHUP, lambda _number, _frame: None)
     return reading
 

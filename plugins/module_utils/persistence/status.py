@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import HomewardError
@@ -39,8 +40,15 @@ def gather() -> dict[str, Any]:
         "right": not missing and not reach.waiting,
         "missing": missing,
         "waiting": list(reach.waiting),
-        "guard": {"running": UNIT_NAME in active(), **read_report()},
+        "guard": _guard(),
     }
+
+
+def _guard() -> dict[str, Any]:
+    """Return what the guard last reported, and whether it runs: as a service, or because somebody started it by hand."""
+    report = read_report()
+    alive = bool(report) and Path(f"/proc/{report.get('pid')}").exists()
+    return {**report, "running": alive or UNIT_NAME in active()}
 
 
 def _count(state: Any, kind: str) -> int:
@@ -78,4 +86,4 @@ def _guard_lines(guard: dict[str, Any]) -> list[str]:
 
 def trouble(error: HomewardError) -> dict[str, Any]:
     """Return what status tells where it cannot tell more."""
-    return {"right": False, "error": str(error), "guard": {"running": UNIT_NAME in active(), **read_report()}}
+    return {"right": False, "error": str(error), "guard": _guard()}

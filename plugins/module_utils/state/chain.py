@@ -58,3 +58,7 @@ class ChainSet:
     def key(self) -> tuple[str, str]:
         """What chain sets are told apart by."""
         return (self.variant, self.family)
+
+    def __str__(self) -> str:
+        names = ", ".join(f"{chain.table} {chain.name}" for chain in sorted(self.chains))
+        return f"{self.family} ({self.variant}): {names or 'none'}"

@@ -25,3 +25,6 @@ class File:
     def key(self) -> tuple[str]:
         """What files are told apart by."""
         return (self.path,)
+
+    def __str__(self) -> str:
+        return f"{self.path} (mode {self.mode:04o})"
