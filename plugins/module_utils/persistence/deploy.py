@@ -6,8 +6,10 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import pkgutil
 import sys
+import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +19,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import kernel, persistence, planning, state
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.files import files_below, may_write
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.files import may_write
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.units import systemd_runs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import neighbours
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import (
@@ -88,12 +90,7 @@ from {ROOT}.persistence.cli import main
 sys.exit(main())
 """
 SHORT_COMMAND_TEXT = f'#!/bin/sh\n{neighbours.HEADER}exec {{python}} {COMMAND} "$@"\n'
-FIXED_FILES = (STATE_FILE, COMMAND, SHORT_COMMAND, UNIT_FILE, *neighbours.FILES)
-
-
-def managed_files() -> tuple[str, ...]:
-    """Return the paths of all files that may be ours on this node, those of earlier versions too."""
-    return (*FIXED_FILES, *dict.fromkeys((*files_below(RUNTIME), *(file.path for file in runtime()))))
+MANAGED_FILES = (STATE_FILE, RUNTIME, COMMAND, SHORT_COMMAND, UNIT_FILE, *neighbours.FILES)
 
 
 @dataclass(frozen=True)
@@ -110,13 +107,13 @@ def keep(saved: Saved, node: Node) -> Kept:
         words = "persist: systemd does not run here, so nothing is kept over a reboot or put back by itself. Run apply at boot."
         return Kept(warnings=(words,))
     program = runtime()
-    version = sha256("".join(f"{file.path}\n{file.content}" for file in program).encode()).hexdigest()[:16]
+    version = sha256(program.content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     files = [
         File(STATE_FILE, dumps(saved), MODE),
         File(COMMAND, COMMAND_TEXT, 0o755),
         File(UNIT_FILE, unit_text(version)),
         *neighbours.files_for(node.services, saved.state.links),
-        *program,
+        program,
     ]
     if may_write(str(Path(SHORT_COMMAND).parent)):
         files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT.format(python=sys.executable), 0o755))
@@ -125,9 +122,17 @@ def keep(saved: Saved, node: Node) -> Kept:
 
 
 @lru_cache(maxsize=1)
-def runtime() -> tuple[File, ...]:
-    """Return this collection's own modules that the guard needs, as files for the node."""
-    return tuple(File(f"{RUNTIME}/{_path(name)}", _source(name)) for name in sorted(_names()))
+def runtime() -> File:
+    """Return this collection's own modules that the guard needs, as one archive that Python imports from.
+
+    One file is replaced at once, so no guard ever starts with half of it; stored and without dates, it is the same for the
+    same modules on every node.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for name in sorted(_names()):
+            archive.writestr(zipfile.ZipInfo(_path(name)), _source(name))
+    return File(RUNTIME, buffer.getvalue().decode("utf-8", "surrogateescape"))
 
 
 def _names() -> Iterator[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 LIBRARY = "/var/lib/homeward.metallb_routing"
 STATE_FILE = f"{LIBRARY}/state.json"
-RUNTIME = f"{LIBRARY}/runtime"
+RUNTIME = f"{LIBRARY}/runtime.zip"
 COMMAND = f"{LIBRARY}/metallb-routing"
 SHORT_COMMAND = "/usr/local/sbin/metallb-routing"
 UNIT_NAME = "homeward-metallb-routing.service"
