@@ -22,7 +22,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.wr
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.deploy import (
     Kept,
     keep,
-    managed_files,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import Saved

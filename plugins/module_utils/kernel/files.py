@@ -42,11 +42,6 @@ def _read(path: str) -> File | None:
     return File(path, content, stat.S_IMODE(status.st_mode))
 
 
-def files_below(folder: str) -> tuple[str, ...]:
-    """Return the paths of all regular files below the folder, sorted; none where it is not there."""
-    return tuple(sorted(str(place) for place in Path(folder).rglob("*") if place.is_file()))
-
-
 def may_write(folder: str) -> bool:
     """Whether files can be made in the folder: it is there, and not on a read-only file system."""
     return os.access(folder, os.W_OK | os.X_OK)

@@ -88,8 +88,9 @@ def _address(step: Step, address: Address, ownership: Ownership) -> str:
     if step.verb == "delete":
         return _line("ip", "address", "del", address.address, "dev", address.interface)
     options = ["noprefixroute", *(["nodad"] if address.family == IPV6 else [])]
-    protocol = ["proto", f"{ownership.protocol:#x}"]
-    return _line("ip", "address", "add", address.address, "dev", address.interface, *options, *protocol)
+    plain = ["ip", "address", "add", address.address, "dev", address.interface, *options]
+    # iproute2 before 6.3 (Debian 12, Ubuntu 24.04) knows no protocol of an address.
+    return f"{_line(*plain, 'proto', f'{ownership.protocol:#x}')} 2>/dev/null || {_line(*plain)}"
 
 
 def _sysctl(step: Step, sysctl: Sysctl, originals: Mapping[str, str]) -> list[str]:

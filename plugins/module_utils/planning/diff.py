@@ -59,7 +59,8 @@ def _file_lines(item: File) -> Iterable[str]:
     where = f"{item.path} ({item.mode:04o})"
     lines = item.content.splitlines()
     if len(lines) > LONGEST_FILE:
-        return (f"{where}: {len(lines)} lines, sha256 {sha256(item.content.encode()).hexdigest()[:16]}",)
+        content = item.content.encode("utf-8", "surrogateescape")
+        return (f"{where}: {len(content)} bytes, sha256 {sha256(content).hexdigest()[:16]}",)
     return (f"{where} {number:02d}: {line}" for number, line in enumerate(lines, 1))
 
 

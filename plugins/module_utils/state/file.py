@@ -13,7 +13,7 @@ class File:
     """One regular file, owned by root.
 
     :param path: absolute.
-    :param content: whole text.
+    :param content: whole text; bytes that are no text stand in it as Python's ``surrogateescape`` has them.
     :param mode: permission bits, octal 0644 by default.
     """
 
