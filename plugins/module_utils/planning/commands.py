@@ -89,7 +89,7 @@ def _address(step: Step, address: Address, ownership: Ownership) -> str:
         return _line("ip", "address", "del", address.address, "dev", address.interface)
     options = ["noprefixroute", *(["nodad"] if address.family == IPV6 else [])]
     plain = ["ip", "address", "add", address.address, "dev", address.interface, *options]
-    # iproute2 before 6.3 (Debian 12, Ubuntu 24.04) knows no protocol of an address.
+    # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) knows no protocol of an address.
     return f"{_line(*plain, 'proto', f'{ownership.protocol:#x}')} 2>/dev/null || {_line(*plain)}"
 
 
