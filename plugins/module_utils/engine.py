@@ -57,7 +57,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         Ownership(protocol=settings.protocol),
         settings.iptables_variant,
         settings_to_read(declaration),
-        (PROTOCOL_FILE, *managed_files()),
+        (PROTOCOL_FILE, *MANAGED_FILES),
         (UNIT_NAME,),
     )
     compiled = Compiled(NodeState())
