@@ -19,7 +19,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ip
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import require_kinds
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.deploy import MANAGED_FILES, Kept, keep
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.deploy import (
+    MANAGED_FILES,
+    Kept,
+    keep,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import Saved
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import commands

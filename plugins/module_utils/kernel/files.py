@@ -34,7 +34,7 @@ def _read(path: str) -> File | None:
         status = place.lstat()
         if not stat.S_ISREG(status.st_mode):
             raise NodeError(f"{path} is not a regular file, but we keep a file of ours there. Move it away.")
-        content = place.read_text(encoding="utf-8", errors="surrogateescape")
+        content = place.read_bytes().decode("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -79,8 +79,8 @@ def replace(file: File) -> None:
     handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
     temporary = Path(name)
     try:
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as stream:
-            stream.write(file.content)
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(file.content.encode("utf-8", "surrogateescape"))
             stream.flush()
             os.fchmod(stream.fileno(), file.mode)
             os.fsync(stream.fileno())

@@ -130,9 +130,17 @@ def runtime() -> File:
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
+        for folder in _folders_above():
+            archive.writestr(zipfile.ZipInfo(f"{folder}/__init__.py"), "")
         for name in sorted(_names()):
             archive.writestr(zipfile.ZipInfo(_path(name)), _source(name))
     return File(RUNTIME, buffer.getvalue().decode("utf-8", "surrogateescape"))
+
+
+def _folders_above() -> Iterator[str]:
+    """Yield the packages above ours; an archive has no namespace packages, so each needs a file of its own."""
+    parts = ROOT.split(".")
+    yield from ("/".join(parts[:length]) for length in range(1, len(parts)))
 
 
 def _names() -> Iterator[str]:
