@@ -88,23 +88,22 @@ def play(site: Site, playbook: str, values: Mapping[str, Any], *options: str, ec
         declared = Path(folder) / "variables.json"
         declared.write_text(json.dumps(values))
         command = ["ansible-playbook", "-i", str(hosts), "-e", f"@{declared}", name, *options]
-        process = subprocess.Popen(
+        with subprocess.Popen(
             command,
             env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
-        )
-        lines = []
-        assert process.stdout is not None, "it was asked for"
-        for line in process.stdout:
-            lines.append(line)
-            if echo:
-                print(line, end="", flush=True)
-        code = process.wait()
+        ) as process:
+            lines = []
+            assert process.stdout is not None, "it was asked for"
+            for line in process.stdout:
+                lines.append(line)
+                if echo:
+                    print(line, end="", flush=True)
     text = "".join(lines)
-    return Played(code, text, {host: _counts(words) for host, words in RECAP.findall(text)})
+    return Played(process.returncode, text, {host: _counts(words) for host, words in RECAP.findall(text)})
 
 
 def _counts(words: str) -> dict[str, int]:
