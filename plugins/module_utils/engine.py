@@ -88,7 +88,9 @@ def _as_printed(wanted: NodeState, node: Node, ownership: Ownership) -> NodeStat
     sets = set()
     for chains in wanted.chains:
         changed = tuple(chain for chain in chains.chains if present.get(chain.key, chain).rules != chain.rules)
-        printed = normalise(changed, chains.variant, node.owned.chains, ownership) if changed else ()
+        # A rule may lead to a chain that is yet to be made.
+        names = replace(chains, chains=frozenset(replace(chain, rules=()) for chain in chains.chains))
+        printed = normalise(changed, chains.variant, (*node.owned.chains, names), ownership) if changed else ()
         sets.add(replace(chains, chains=(chains.chains - set(changed)) | set(printed)))
     return replace(wanted, chains=frozenset(sets))
 
