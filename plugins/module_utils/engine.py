@@ -70,7 +70,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
             return NodeState()
         compiled = compile_node(declaration, node)
         compiled = replace(compiled, state=_as_printed(compiled.state, node, scope.ownership))
-        if parameters["persist"]:
+        if parameters["persist"] and not compiled.state.is_empty:
             kept = keep(_saved(compiled, scope, node, parameters), node)
         return NodeState.union((compiled.state, kept.state))
 

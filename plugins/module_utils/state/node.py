@@ -48,6 +48,12 @@ class NodeState:
     files: frozenset[File] = frozenset()
     units: frozenset[Unit] = frozenset()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is no object at all; a set of chains without a chain is none."""
+        sets = (self.links, self.addresses, self.sysctls, self.routes, self.rules, self.files, self.units)
+        return not any(sets) and not any(chains.chains for chains in self.chains)
+
     @classmethod
     def union(cls, states: Iterable[NodeState]) -> NodeState:
         """Return all objects of all the states."""

@@ -208,6 +208,12 @@ def test_flags_of_an_attributes_number_are_no_part_of_it() -> None:
     assert FORMATS.rule.decode(data)["FRA_TABLE"] == 7
 
 
+@pytest.mark.parametrize("padding", [0, 1, 2, 3])
+def test_the_last_attribute_need_not_be_padded(padding: int) -> None:
+    data = bytes(12) + struct.pack("=HHB", 5, 21, 77) + bytes(padding)
+    assert FORMATS.rule.decode(data)["FRA_PROTOCOL"] == 77
+
+
 @given(address=some.ip_addresses())
 def test_addresses_come_back(address: object) -> None:
     assert address_text(address_bytes(str(address))) == str(address)
