@@ -184,10 +184,12 @@ def test_a_route_of_ours_with_more_than_we_know_differs_and_can_be_undone(namesp
         "route add fd31::/64 proto 77 nexthop via fd00::2 dev eth0 nexthop via fd00::3 dev eth0",
         "route add 10.32.0.0/16 dev eth0 scope global proto 77",
         "route add 10.33.0.0/16 via 10.0.0.7 tos 0x10 proto 77",
+        "nexthop add id 5 via 10.0.0.9 dev eth0",
+        "route add 10.34.0.0/16 nhid 5 proto 77",
     )
     before = [namespace.ip_json(f"{options} route show proto 77") for options in ("-4", "-6")]
     odd = read(namespace, Route)[0]
-    assert len(odd) == 5
+    assert len(odd) == 6
     assert all(" with " in route.type for route in odd)
     succeed(namespace, delete(*odd))
     assert read(namespace, Route)[0] == set()
