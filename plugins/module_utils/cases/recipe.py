@@ -12,7 +12,11 @@ from __future__ import annotations
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Marking
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState, Route, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import everything, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    everything,
+    family_of,
+    full_length,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import LAST_METRIC, MAIN_TABLE
 
 # Offsets from priority_base. Rules on addresses come first: they are for packets without a mark.
@@ -66,23 +70,24 @@ def _shared_rules(group: Group, family: str, declaration: Declaration) -> set[Ru
     """Return the rules for what comes in by an interface that other nodes' replies come in by as well.
 
     The second kind is for strict filtering with ``all.src_valid_mark``: the kernel checks the source of a reply as if it
-    went from the gateway's interface back to the pod.
+    went from the gateway's interface back to the endpoint, a pod or another node's own address.
     """
     settings, iif = declaration.settings, group.interface
     base, mask = settings.priority_base, settings.mark_mask
     rules = {Rule(family, base + REQUESTS, table=MAIN_TABLE, iif=iif, fwmark=group.request_mark, fwmask=mask)}
-    for pods in declaration.cluster.pod_networks:
-        if family_of(pods) == family:
-            to_pods = Rule(
+    nodes = (f"{address}/{full_length(family_of(address))}" for address in declaration.cluster.node_addresses)
+    for endpoints in (*declaration.cluster.pod_networks, *nodes):
+        if family_of(endpoints) == family:
+            to_endpoints = Rule(
                 family,
                 base + REQUESTS,
                 table=MAIN_TABLE,
                 iif=iif,
-                destination=pods,
+                destination=endpoints,
                 fwmark=group.mark,
                 fwmask=mask,
             )
-            rules.add(to_pods)
+            rules.add(to_endpoints)
     return rules
 
 

@@ -81,6 +81,8 @@ def _link(step: Step, link: Link, ownership: Ownership) -> list[str]:
         lines += [_line("ip", "link", "add", *parent, "name", link.name, "type", link.kind, *options)]
         lines += [_line("ip", "link", "set", link.name, "alias", ownership.alias)]
     lines += [_line("ip", "link", "set", link.name, "mtu", str(link.mtu))] if link.mtu else []
+    if step.verb == "add" and not link.up:
+        return lines  # new links are down
     return [*lines, _line("ip", "link", "set", link.name, "up" if link.up else "down")]
 
 

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
@@ -47,8 +47,9 @@ def make_plan(desired: NodeState, node: Node) -> Plan:
     making = (
         *_keyed("file", wanted.files, node.owned.files),
         *_link_steps(wanted, node, replaced),
-        *_made("address", wanted.addresses, node.owned.addresses, gone, _plain_order),
         *_sysctl_steps(wanted, node, replaced),
+        *_raising_steps(wanted, node, replaced),
+        *_made("address", wanted.addresses, node.owned.addresses, gone, _plain_order),
         *_route_steps(wanted, node, gone),
         *_chain_steps(wanted, node),
         *_made("rule", wanted.rules, node.owned.rules, gone, _rule_order),
@@ -166,12 +167,21 @@ def _keyed(kind: str, wanted: Iterable[Any], owned: Iterable[Any]) -> Iterator[S
 
 
 def _link_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
+    """Yield making and changing of links. A new one is made down, so that its settings hold from its first packet on."""
     present = {link.name: link for link in node.owned.links if link.name not in replaced}
     for link in _parents_first(wanted.links):
         before = present.get(link.name)
-        after = _with_mtu_of(before, link)
+        after = _with_mtu_of(before, link) if before is not None else replace(link, up=False)
         if before != after:
             yield Step("link", before, after)
+
+
+def _raising_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
+    """Yield what sets new links up."""
+    present = {link.name for link in node.owned.links} - replaced
+    for link in _parents_first(wanted.links):
+        if link.name not in present and link.up:
+            yield Step("link", replace(link, up=False), link)
 
 
 def _parents_first(links: frozenset[Link]) -> list[Link]:
@@ -187,11 +197,9 @@ def _parents_first(links: frozenset[Link]) -> list[Link]:
     return sorted(links, key=lambda link: (depth(link), link))
 
 
-def _with_mtu_of(before: Link | None, link: Link) -> Link:
+def _with_mtu_of(before: Link, link: Link) -> Link:
     """An MTU that is not declared is whatever the link has."""
-    if before is None or link.mtu:
-        return link
-    return Link(link.name, link.kind, link.parent, link.vlan_id, before.mtu, link.up)
+    return link if link.mtu else replace(link, mtu=before.mtu)
 
 
 def _sysctl_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:

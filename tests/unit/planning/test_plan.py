@@ -120,7 +120,7 @@ def test_networks_come_before_gateways_and_requests_before_replies() -> None:
     priorities = [step.after.priority for step in steps if isinstance(step.after, Rule)]
     assert priorities == sorted(priorities)
     kinds = [step.kind for step in steps]
-    assert kinds == sorted(kinds, key=["file", "link", "address", "sysctl", "route", "chains", "rule"].index)
+    assert kinds == sorted(kinds, key=["file", "link", "sysctl", "address", "route", "chains", "rule"].index)
 
 
 def test_removal_goes_from_the_highest_layer_down() -> None:
@@ -165,8 +165,9 @@ def test_a_vlan_with_another_id_is_made_anew_with_all_that_is_on_it() -> None:
         "delete route 1.2.3.0/24 dev eth0.9 table 7701",
         "delete sysctl net/ipv4/conf/eth0.9/rp_filter=1",
         "delete link eth0.9: vlan on eth0 id 9",
-        "add link eth0.9: vlan on eth0 id 10",
+        "add link eth0.9: vlan on eth0 id 10 down",
         "add sysctl net/ipv4/conf/eth0.9/rp_filter=1",
+        "change link eth0.9: vlan on eth0 id 10",
         "add route 1.2.3.0/24 dev eth0.9 table 7701",
     ]
 
@@ -175,7 +176,7 @@ def test_a_vlan_that_changes_its_name_goes_before_it_comes() -> None:
     old = Link("old", "vlan", "eth0", 9)
     node = cluster_node(owned=NodeState(links=frozenset({old})))
     steps = make_plan(NodeState(links=frozenset({replace(old, name="new")})), node).steps
-    assert [step.verb for step in steps] == ["delete", "add"]
+    assert [step.verb for step in steps] == ["delete", "add", "change"]
 
 
 def test_a_gateway_that_changes_is_replaced_in_place() -> None:
