@@ -11,7 +11,11 @@ from itertools import groupby
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files, iptables, sysctls, units
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import write_addresses
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import kernel_can_make, write_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import (
+    MODULE_OF_KIND,
+    kernel_can_make,
+    write_links,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import write_routes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import write_rules
@@ -25,7 +29,6 @@ NETLINK_WRITERS: dict[str, NetlinkWriter] = {
     "route": write_routes,
     "rule": write_rules,
 }
-MODULES = {"vlan": "8021q", "macvlan": "macvlan", "dummy": "dummy"}
 
 
 def write_steps(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> None:
@@ -57,7 +60,7 @@ def require_kinds(steps: Sequence[Step], pyroute2_path: str) -> None:
         missing = [kind for kind in sorted(wanted) if not kernel_can_make(netlink, kind)]
     for kind in missing:
         raise NodeError(
-            f"This node's kernel has no links of type {kind} (module {MODULES[kind]}). Load the module (modprobe {MODULES[kind]}),"
+            f"This node's kernel has no links of type {kind} (module {MODULE_OF_KIND[kind]}). Load the module (modprobe {MODULE_OF_KIND[kind]}),"
             " run a kernel that has it, or have the link made by something else and declare it without vlan."
         )
 

@@ -162,7 +162,12 @@ def test_a_shared_interface_tells_requests_from_replies() -> None:
     assert state.rules == {
         Rule("ipv4", 2500, action="goto", goto=2999, fwmask=0x1F00),
         Rule("ipv4", 2700, table=254, iif="eth0", **requests),
-        Rule("ipv4", 2700, table=254, iif="eth0", destination="10.112.0.0/12", **replies),
+        *(
+            Rule("ipv4", 2700, table=254, iif="eth0", destination=endpoints, **replies)
+            for endpoints in ("10.112.0.0/12", "192.168.1.11/32", "192.168.1.12/32")
+        ),
+        Rule("ipv4", 2700, table=254, iif="eth0", destination="192.168.1.11/32", **replies),
+        Rule("ipv4", 2700, table=254, iif="eth0", destination="192.168.1.12/32", **replies),
         Rule("ipv4", 2800, table=7701, **requests),
         Rule("ipv4", 2800, table=7701, **replies),
         Rule("ipv4", 2999, action="nop"),
