@@ -8,13 +8,14 @@ from __future__ import annotations
 import ctypes
 import itertools
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tests.kernel.delivery_count import count
 from tests.kernel.engine import Answer, in_child, run_module
-from tests.lab import Delivery, Host, Lab, LabOptions
+from tests.lab import Cell, Delivery, Host, Lab, LabOptions
+from tests.lab.delivery import all_cells
 from tests.lab.namespaces import CLONE_NEWNET
 from tests.playbooks import CLUSTER, POOL
 
@@ -24,6 +25,8 @@ PER_NODE = {
     "node2": ("1.2.3.252", "fd00:1:2:3::252"),
 }
 BEHIND_ROUTERS = ("outside", "lan")
+#: Seconds without progress: for flows that must come through, and for those that must not
+PATIENCE, LOST = 8.0, 0.8
 _CLONE_NEWNS = 0x00020000
 _libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
@@ -75,6 +78,13 @@ def remove(lab: Lab) -> None:
     """Take everything of ours off all nodes."""
     for node in lab.nodes:
         run(node, {"state": "absent"})
+
+
+def try_all(lab: Lab, lost: Callable[[Cell], bool] = lambda _cell: False) -> list[Delivery]:
+    """Try every cell: patiently, as machines may be slow, but for those that are expected to be lost."""
+    cells = all_cells(lab)
+    deliveries = lab.deliver([cell for cell in cells if not lost(cell)], timeout=PATIENCE)
+    return [*deliveries, *lab.deliver([cell for cell in cells if lost(cell)], timeout=LOST)]
 
 
 def right_way(client: str) -> tuple[str, ...]:
