@@ -21,6 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Rule,
     Sysctl,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4
 
 
 @dataclass(frozen=True)
@@ -41,9 +42,9 @@ def make_plan(desired: NodeState, node: Node) -> Plan:
     :raises NodeError: something of another owner stands where ours must go.
     """
     replaced = _replaced_links(desired, node)
-    clearing = tuple(_clear_links(replaced, node))
-    gone = {(step.kind, step.before) for step in clearing}
     wanted, satisfied = _without_foreign(desired, node)
+    clearing = (*_clear_links(replaced, node), *_clear_last_addresses(wanted, node, replaced))
+    gone = {(step.kind, step.before) for step in clearing}
     making = (
         *_keyed("file", wanted.files, node.owned.files),
         *_link_steps(wanted, node, replaced),
@@ -106,6 +107,28 @@ def _clear_links(names: frozenset[str], node: Node) -> Iterator[Step]:
         Step("address", item, None) for item in _last_first(owned.addresses, _plain_order) if item.interface in names
     )
     yield from (Step("link", link, None) for link in _last_first(owned.links, _plain_order) if link.name in names)
+
+
+def _clear_last_addresses(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
+    """Yield the deletion of last IPv4 addresses before routes are made, and of our routes that end with them.
+
+    With an interface's last IPv4 address the kernel throws away every IPv4 route over it (fib_disable_ip,
+    net/ipv4/fib_frontend.c).
+    """
+    owned = node.owned
+    left = {item.interface for item in (*wanted.addresses, *node.foreign_addresses) if item.family == IPV4}
+    ending = [
+        item
+        for item in _last_first(owned.addresses - wanted.addresses, _plain_order)
+        if item.family == IPV4 and item.interface not in left | replaced
+    ]
+    names = {item.interface for item in ending} & {route.interface for route in wanted.routes if route.family == IPV4}
+    yield from (
+        Step("route", route, None)
+        for route in _last_first(owned.routes, _route_order)
+        if route.interface in names and route.family == IPV4
+    )
+    yield from (Step("address", item, None) for item in ending if item.interface in names)
 
 
 def _last_first(items: Iterable[Any], order: Callable[[Any], Any]) -> list[Any]:
