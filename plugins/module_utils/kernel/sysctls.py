@@ -87,8 +87,10 @@ def write(steps: Sequence[Step]) -> None:
     for run in _without_repeats(steps):
         try:
             failed, reason = _write_run(run, done)
-        except (NodeError, OSError) as error:
+        except NodeError as error:
             failed, reason = run[0], str(error)
+        except OSError as error:
+            failed, reason = run[0], f"{error.filename or MEMORY}: {_words(error)}"
         if reason:
             raise StepsFailed(tuple(done), failed, reason)
 
