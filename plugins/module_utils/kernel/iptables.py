@@ -90,6 +90,8 @@ def _has_legacy_tables(family: str) -> bool:
         return bool((_NETWORK / _LEGACY_TABLES[family]).read_text(encoding="ascii").strip())
     except FileNotFoundError:
         return False
+    except PermissionError as error:
+        raise NodeError("iptables' tables may be read by root only. Run as root (become: true).") from error
 
 
 def _read_variants(
