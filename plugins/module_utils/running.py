@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import (
     HomewardError,
+    InputError,
     InputErrors,
     Pyroute2Missing,
 )
@@ -44,10 +45,9 @@ def run_module(module: Module, flow: Callable[[Mapping[str, Any], Run], Result])
         result = flow(module.params, run)
     except Pyroute2Missing as error:
         module.fail_json(msg=str(error), **{PYROUTE2_MISSING: True, "pyroute2_path": run.pyroute2_path})
-    except InputErrors as several:
-        module.fail_json(
-            msg=str(several), errors=[{"path": error.path, "message": str(error)} for error in several.errors]
-        )
+    except InputError as error:
+        errors = error.errors if isinstance(error, InputErrors) else (error,)
+        module.fail_json(msg=str(error), errors=[{"path": one.path, "message": str(one)} for one in errors])
     except HomewardError as error:
         module.fail_json(msg=str(error))
     else:
