@@ -103,6 +103,8 @@ def rule(options: Options, path: str) -> Rule:
     table = _table(options["table"], f"{path}.table") if options.get("table") else 0
     goto = _number(options.get("goto"), f"{path}.goto", LARGEST_NUMBER)
     priority = _number(options["priority"], f"{path}.priority", 32765)
+    if not priority:
+        raise InputError(f"{path}.priority", "0 is the priority of the kernel's own first rule", "Give 1 to 32765.")
     if (action == "lookup") != bool(table):
         raise InputError(
             f"{path}.table",
