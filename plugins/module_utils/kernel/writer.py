@@ -59,9 +59,10 @@ def require_kinds(steps: Sequence[Step], pyroute2_path: str) -> None:
     with Netlink(extra_directory=pyroute2_path) as netlink:
         missing = [kind for kind in sorted(wanted) if not kernel_can_make(netlink, kind)]
     for kind in missing:
+        module = MODULE_OF_KIND[kind]
         raise NodeError(
-            f"This node's kernel has no links of type {kind} (module {MODULE_OF_KIND[kind]}). Load the module (modprobe {MODULE_OF_KIND[kind]}),"
-            " run a kernel that has it, or have the link made by something else and declare it without vlan."
+            f"This node's kernel has no links of type {kind} (module {module}). Load the module (modprobe {module}), run a kernel"
+            " that has it, or have the link made by something else and declare it without vlan."
         )
 
 
