@@ -5,23 +5,29 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import (
-    attached_networks,
-    main_default_routes,
-)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import attached_networks
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import contains, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import NetworkLookup
+
+Attached = NetworkLookup[str]
 
 
-def choose(pool: Pool, node: Node) -> Choice:
+def attached_interfaces(node: Node) -> Attached:
+    """Return the interface of every network that the node is attached to, to be found by what lies inside."""
+    return NetworkLookup(attached_networks(node))
+
+
+def choose(pool: Pool, node: Node, attached: Attached) -> Choice:
     """Return the pool's case with the fact that decides.
 
+    :param attached: see :func:`attached_interfaces`; one for all pools.
     :raises InputError: the declared case does not fit this node; the message names the one that does.
     """
-    fitting = _fitting(pool, node)
+    fitting = _fitting(pool, node, attached)
     if pool.case == "auto":
         return fitting
     if pool.case == "same_subnet" and fitting.case != "same_subnet":
@@ -39,9 +45,10 @@ def _does_not_fit(pool: Pool, fitting: Choice) -> InputError:
     )
 
 
-def _fitting(pool: Pool, node: Node) -> Choice:
+def _fitting(pool: Pool, node: Node, lookup: Attached) -> Choice:
     """Return the case that the node's own addresses and routes call for."""
-    attached = _attached_interfaces(pool, node)
+    # "" stands for a network that is attached to no interface.
+    attached = {lookup.longest(network) or "" for network in pool.networks}
     home = f"{', '.join(pool.networks)} is part of a network attached to {pool.interface}"
     if pool.gateways:
         if attached == {pool.interface} and _default_leads_home(pool, node):
@@ -78,20 +85,9 @@ def _require_gateways(pool: Pool) -> None:
         )
 
 
-def _attached_interfaces(pool: Pool, node: Node) -> set[str]:
-    """Return the interfaces that the pool's networks are attached to; ``""`` stands for a network attached to none."""
-    attached = attached_networks(node)
-    found = set()
-    for network in pool.networks:
-        fits = [item for item in attached if contains(item[0], network)]
-        longest = max(fits, key=lambda item: int(item[0].rpartition("/")[2]), default=("", ""))
-        found.add(longest[1])
-    return found
-
-
 def _default_leads_home(pool: Pool, node: Node) -> bool:
     """Whether every gateway of the pool is the next hop of the node's best default route of that family."""
     best: dict[str, str] = {}
-    for route in main_default_routes(node):
+    for route in node.default_routes:
         best.setdefault(route.family, route.gateway)
     return all(gateway in best.values() for gateway in pool.gateways)

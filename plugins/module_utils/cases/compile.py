@@ -15,7 +15,10 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases imp
     source_routing,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.chains import compile_chains
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import choose
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import (
+    attached_interfaces,
+    choose,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import effective_mode
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.groups import form_groups
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Compiled, Group, Needs
@@ -66,9 +69,10 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
 
 def _choose_all(pools: Iterable[Pool], node: Node) -> tuple[Choice, ...]:
     choices, errors = [], []
+    attached = attached_interfaces(node)
     for pool in pools:
         try:
-            choices.append(choose(pool, node))
+            choices.append(choose(pool, node, attached))
         except InputError as error:
             errors.append(error)
     refuse(errors)

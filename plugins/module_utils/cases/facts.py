@@ -15,12 +15,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 
 
-def main_default_routes(node: Node) -> tuple[Route, ...]:
-    """Return the default routes of the main table that other owners made, best metric first."""
-    found = (route for route in node.foreign_routes if route.table == MAIN_TABLE and route.is_default)
-    return tuple(sorted(found, key=lambda route: (route.family, route.metric)))
-
-
 def attached_networks(node: Node) -> tuple[tuple[str, str], ...]:
     """Return (network, interface) of everything that other owners made on-link in the main table.
 
@@ -46,10 +40,8 @@ def other_addresses(node: Node, interface: str, networks: Iterable[str]) -> tupl
     return tuple(
         sorted(
             address.address
-            for address in node.foreign_addresses
-            if address.interface == interface
-            and not is_link_local(address.address)
-            and not covering(pools, address.address.partition("/")[0])
+            for address in node.foreign_addresses_by_link.get(interface, ())
+            if not is_link_local(address.address) and not covering(pools, address.address.partition("/")[0])
         )
     )
 
@@ -61,7 +53,7 @@ def why_shared(node: Node, declaration: Declaration, interface: str) -> str:
     vital = why_vital(node, interface)
     if vital:
         return vital
-    pools = [pool for pool in declaration.pools if pool.interface == interface]
+    pools = declaration.pools_by_interface.get(interface, ())
     networks = [network for pool in pools for network in pool.networks]
     others = other_addresses(node, interface, networks)
     if others:
@@ -75,7 +67,7 @@ def why_vital(node: Node, interface: str) -> str:
     """Return why the node would be cut off if everything but the pools were dropped on the interface, or ``""``."""
     if interface == node.ssh_interface:
         return f"the connection from {node.ssh_peer} that this runs over uses it"
-    if any(route.interface == interface for route in main_default_routes(node)):
+    if any(route.interface == interface for route in node.default_routes):
         return "a default route of the main table leaves by it"
     return ""
 
@@ -83,7 +75,7 @@ def why_vital(node: Node, interface: str) -> str:
 def _other_routes(node: Node, interface: str, attached: Iterable[str]) -> tuple[Route, ...]:
     """Return routes of other owners over the interface that lead elsewhere than into the networks attached to it."""
     inside = tuple(attached)
-    leading = (route for route in sorted(node.foreign_routes) if route.interface == interface)
+    leading = node.foreign_routes_by_link.get(interface, ())
     return tuple(route for route in leading if not _is_of_the_link(route.destination, inside))
 
 

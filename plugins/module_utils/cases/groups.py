@@ -64,14 +64,8 @@ def table_of(mark: int, settings: Settings) -> int:
 def is_shared(pools: Iterable[Pool], declaration: Declaration, node: Node) -> bool:
     """Whether the pools' interface carries other traffic of the node; ``dedicated`` decides where it is declared."""
     first = next(iter(pools))
-    declared = next(
-        (
-            pool.dedicated
-            for pool in declaration.pools
-            if pool.interface == first.interface and pool.dedicated is not None
-        ),
-        None,
-    )
+    there = declaration.pools_by_interface[first.interface]
+    declared = next((pool.dedicated for pool in there if pool.dedicated is not None), None)
     return bool(why_shared(node, declaration, first.interface)) if declared is None else not declared
 
 

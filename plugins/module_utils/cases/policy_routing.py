@@ -18,7 +18,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.mod
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import mark_recipe, markings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of, full_length
 
 
 def compile_group(group: Group, declaration: Declaration, node: Node, mode: str) -> Needs:
@@ -43,11 +43,16 @@ def _guardings(group: Group) -> tuple[Guarding, ...]:
             family,
             group.interface,
             group.destinations(family),
-            tuple(
-                dict.fromkeys(network for pool in group.pools for network in pool.deny if family_of(network) == family)
-            ),
+            _refused_sources(group, family),
             refuse_cluster=True,
             only_networks=not group.shared,
         )
         for family in group.families
     )
+
+
+def _refused_sources(group: Group, family: str) -> tuple[str, ...]:
+    """Return what the pools deny, and the node's own addresses of the pools: nobody else has those."""
+    own = (f"{address}/{full_length(family_of(address))}" for pool in group.pools for address in pool.addresses)
+    denied = (network for pool in group.pools for network in pool.deny)
+    return tuple(dict.fromkeys(source for source in (*denied, *own) if family_of(source) == family))

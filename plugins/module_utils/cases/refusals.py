@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import (
     effective_mode,
     is_link_local,
-    main_default_routes,
     why_vital,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import DISABLE_IPV6
@@ -23,7 +23,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, contains, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import AddressLookup
 
 RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
 RESERVED_PRIORITIES = 1000
@@ -45,7 +46,7 @@ def before_choosing(declaration: Declaration, node: Node) -> Iterator[InputError
         _interface,
         _vlan,
         _ipv6,
-        _covers_the_node,
+        _OwnAddresses(declaration, node).refusals,
         _dedicated,
     )
     yield from _replaced_kube_proxy(declaration, node)
@@ -248,15 +249,36 @@ def _ipv6(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputEr
         )
 
 
-def _covers_the_node(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputError]:
-    """A route to a network that covers these would cut the node off, or MetalLB would hand them out again."""
-    for network in pool.networks:
-        for address, what in _precious(pool, declaration, node):
-            if contains(network, address):
-                yield InputError(f"{pool.path}.networks", f"{network} covers {address}, {what}", RANGES_HELP)
-    for gateway in pool.gateways:
-        for own in sorted(node.foreign_addresses):
-            if own.address.partition("/")[0] == gateway:
+@dataclass(frozen=True)
+class _Precious:
+    """An address that no pool may cover.
+
+    :param what: what it is, in words.
+    :param interface: on which a pool may cover it all the same, as the pool's address for this node; ``""`` for none.
+    """
+
+    address: str
+    what: str
+    interface: str = ""
+
+
+class _OwnAddresses:
+    """What no pool may cover: a route to it would cut the node off, or MetalLB would hand it out again."""
+
+    def __init__(self, declaration: Declaration, node: Node) -> None:
+        self._own = {own.address.partition("/")[0]: own for own in sorted(node.foreign_addresses, reverse=True)}
+        self._precious = AddressLookup((item.address, item) for item in _precious(declaration, node))
+
+    def refusals(self, pool: Pool, _declaration: Declaration, _node: Node) -> Iterator[InputError]:
+        """Yield what the pool covers."""
+        for network in pool.networks:
+            for item in self._precious.inside(network):
+                if item.interface != pool.interface:
+                    covered = f"{network} covers {item.address}, {item.what}"
+                    yield InputError(f"{pool.path}.networks", covered, RANGES_HELP)
+        for gateway in pool.gateways:
+            own = self._own.get(gateway)
+            if own is not None:
                 yield InputError(
                     f"{pool.path}.gateways",
                     f"{gateway} is this node's own address on {own.interface}",
@@ -264,21 +286,19 @@ def _covers_the_node(pool: Pool, declaration: Declaration, node: Node) -> Iterat
                 )
 
 
-def _precious(pool: Pool, declaration: Declaration, node: Node) -> Iterator[tuple[str, str]]:
-    leaving = {route.interface for route in main_default_routes(node)}
+def _precious(declaration: Declaration, node: Node) -> Iterator[_Precious]:
+    vital = {route.interface for route in node.default_routes} | {node.ssh_interface}
     for own in sorted(node.foreign_addresses):
-        per_node = (
-            own.interface == pool.interface and own.interface not in leaving and own.interface != node.ssh_interface
-        )
-        if not per_node and not is_link_local(own.address):
-            yield own.address.partition("/")[0], f"this node's own address on {own.interface}"
+        if not is_link_local(own.address):
+            allowed = "" if own.interface in vital else own.interface
+            yield _Precious(own.address.partition("/")[0], f"this node's own address on {own.interface}", allowed)
     if node.ssh_peer:
-        yield node.ssh_peer, "the other end of the connection that this runs over"
+        yield _Precious(node.ssh_peer, "the other end of the connection that this runs over")
     for server in dict.fromkeys((*declaration.cluster.api_servers, *node.api_servers)):
-        yield server, "a Kubernetes API server"
-    for route in main_default_routes(node):
+        yield _Precious(server, "a Kubernetes API server")
+    for route in node.default_routes:
         if route.gateway and not ipaddress.ip_address(route.gateway).is_link_local:
-            yield route.gateway, f"the node's default gateway on {route.interface}"
+            yield _Precious(route.gateway, f"the node's default gateway on {route.interface}")
 
 
 def _dedicated(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:

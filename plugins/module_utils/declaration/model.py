@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 CASES = ("auto", "same_subnet", "onlink_route", "source_routing", "policy_routing")
 KUBE_PROXY_MODES = ("auto", "iptables", "nftables", "ipvs")
@@ -94,3 +96,11 @@ class Declaration:
     pools: tuple[Pool, ...] = ()
     cluster: Cluster = field(default_factory=Cluster)
     settings: Settings = field(default_factory=Settings)
+
+    @cached_property
+    def pools_by_interface(self) -> Mapping[str, tuple[Pool, ...]]:
+        """The pools of each interface, as declared."""
+        found: dict[str, list[Pool]] = {}
+        for pool in self.pools:
+            found.setdefault(pool.interface, []).append(pool)
+        return {name: tuple(pools) for name, pools in found.items()}

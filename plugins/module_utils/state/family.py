@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Iterable
-from typing import Any, Union
+from functools import lru_cache
+from typing import Union
 
 IPV4 = "ipv4"
 IPV6 = "ipv6"
@@ -39,13 +40,23 @@ def canonical_network(text: str, family: str = IPV4) -> str:
     return str(ipaddress.ip_network(text))
 
 
+@lru_cache(maxsize=1 << 16)
+def span(network: str) -> tuple[int, int]:
+    """Return the first and the last address of a network (or of a single address) as numbers.
+
+    :raises ValueError: not a network, or host bits are set.
+    """
+    parsed = ipaddress.ip_network(network)
+    return int(parsed.network_address), int(parsed.broadcast_address)
+
+
 def contains(network: str, other: str) -> bool:
     """Whether ``other`` (an address or network) lies wholly inside ``network``; different families never do."""
     if (":" in network) != (":" in other):
         return False
-    outer: Any = ipaddress.ip_network(network)
-    inner: Any = ipaddress.ip_network(other)
-    return bool(inner.subnet_of(outer))
+    first, last = span(network)
+    inner_first, inner_last = span(other)
+    return first <= inner_first and inner_last <= last
 
 
 def covering(networks: Iterable[str], other: str) -> str:

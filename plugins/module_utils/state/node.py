@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
+from functools import cached_property
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.address import Address
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import ChainSet
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.file import File
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import Link
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE, Route
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rule import Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.sysctl import Sysctl
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.unit import Unit
@@ -135,3 +136,25 @@ class Node:
     ssh_peer: str = ""
     ssh_interface: str = ""
     api_servers: tuple[str, ...] = ()
+
+    @cached_property
+    def default_routes(self) -> tuple[Route, ...]:
+        """Default routes of the main table that other owners made, best metric first."""
+        found = (route for route in self.foreign_routes if route.table == MAIN_TABLE and route.is_default)
+        return tuple(sorted(found, key=lambda route: (route.family, route.metric)))
+
+    @cached_property
+    def foreign_routes_by_link(self) -> Mapping[str, tuple[Route, ...]]:
+        """Routes of other owners by the name of their link, each link's in order."""
+        found: dict[str, list[Route]] = {}
+        for route in sorted(self.foreign_routes):
+            found.setdefault(route.interface, []).append(route)
+        return {name: tuple(routes) for name, routes in found.items()}
+
+    @cached_property
+    def foreign_addresses_by_link(self) -> Mapping[str, tuple[Address, ...]]:
+        """Addresses of other owners by the name of their link, each link's in order."""
+        found: dict[str, list[Address]] = {}
+        for address in sorted(self.foreign_addresses):
+            found.setdefault(address.interface, []).append(address)
+        return {name: tuple(addresses) for name, addresses in found.items()}

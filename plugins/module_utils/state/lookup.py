@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Many addresses or networks, asked often: each answer takes a few steps however many there are."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable
+from typing import Generic, TypeVar
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    FAMILIES,
+    family_of,
+    full_length,
+    span,
+)
+
+Item = TypeVar("Item")
+
+
+class AddressLookup(Generic[Item]):
+    """Items found by the network that their address lies in.
+
+    :param items: address without length, and what stands for it.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, Item]]) -> None:
+        self._items: dict[str, list[Item]] = {family: [] for family in FAMILIES}
+        self._numbers: dict[str, list[int]] = {family: [] for family in FAMILIES}
+        ordered = sorted(((span(address)[0], address, item) for address, item in items), key=lambda entry: entry[:2])
+        for number, address, item in ordered:
+            self._numbers[family_of(address)].append(number)
+            self._items[family_of(address)].append(item)
+
+    def inside(self, network: str) -> list[Item]:
+        """Return the items whose address lies inside the network, lowest address first."""
+        first, last = span(network)
+        numbers = self._numbers[family_of(network)]
+        return self._items[family_of(network)][bisect_left(numbers, first) : bisect_right(numbers, last)]
+
+
+class NetworkLookup(Generic[Item]):
+    """Items found by an address or network that lies inside theirs.
+
+    :param items: network, and what stands for it; of two with the same network the first one counts.
+    """
+
+    def __init__(self, items: Iterable[tuple[str, Item]]) -> None:
+        self._items: dict[tuple[str, int], dict[int, Item]] = {}
+        for network, item in items:
+            first, _last = span(network)
+            self._items.setdefault((family_of(network), _length(network)), {}).setdefault(first, item)
+        self._longest_first = sorted(self._items, reverse=True)
+
+    def longest(self, network: str) -> Item | None:
+        """Return the item of the smallest network that holds this one whole; None if there is none."""
+        family, length = family_of(network), _length(network)
+        first, _last = span(network)
+        for key in self._longest_first:
+            host_bits = full_length(family) - key[1]
+            if key[0] == family and key[1] <= length:
+                found = self._items[key].get(first >> host_bits << host_bits)
+                if found is not None:
+                    return found
+        return None
+
+
+def _length(network: str) -> int:
+    _address, slash, length = network.partition("/")
+    return int(length) if slash else full_length(family_of(network))
