@@ -169,9 +169,12 @@ class Sniffer:
         self.seen: list[Packet] = []
 
     def _open(self) -> socket.socket:
-        handle = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+        # A socket with a protocol hears every link at once; bound to one, it must not have heard others before.
+        every_link = socket.htons(ETHERNET_ALL) if self._link is None else 0
+        handle = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_link)
         handle.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
-        handle.bind((self._link or "", ETHERNET_ALL))
+        if self._link is not None:
+            handle.bind((self._link, ETHERNET_ALL))
         handle.setblocking(False)
         return handle
 
