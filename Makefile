@@ -47,7 +47,7 @@ lint: venv lint-style lint-types lint-changelog lint-ansible lint-docs lint-tarb
 lint-style: venv
 	@echo "== ruff"; ruff check --quiet --output-format concise .; ruff format --check --quiet .
 	@echo "== yamllint"; yamllint --strict .
-	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* tests/*/run 2>/dev/null)
+	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* tests/*/run molecule/run molecule/containers/* 2>/dev/null)
 
 .PHONY: lint-types
 lint-types: venv
@@ -112,8 +112,8 @@ vm: deps venv ## The kernel tests and VLAN, IPVS, reboot on a stock Debian kerne
 	$(call run,tests/vm/run,tests/vm/run)
 
 .PHONY: molecule
-molecule: deps venv ## Each role in systemd containers, verified with testinfra
-	$(call run,molecule,molecule test --all)
+molecule: deps venv ## Roles in systemd containers: two scenarios, ALL=1 for all, or SCENARIO=node DEBIAN=13,11 (root)
+	@molecule/run
 
 ##### Documentation and releases
 

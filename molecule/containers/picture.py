@@ -11,11 +11,14 @@ from pathlib import Path
 
 from tests.lab import Host
 
-# Left out is what changes by itself: logs, caches, what Ansible and Python write where they run.
+# Left out is what changes by itself: logs, caches, what Ansible and Python write where they run; and the two folders of
+# iproute2's own that the role makes where a distribution has none of them, and leaves there, empty.
 _COMMANDS = {
     "files": r"""
         find / -xdev \( -path /tmp -o -path /var/tmp -o -path /var/log -o -path /var/cache -o -path /root/.ansible \
-          -o -name __pycache__ \) -prune -o -type d -printf '%p/ %m\n' -o -printf '%p %m %u %s %l\n' | LC_ALL=C sort""",
+          -o -name __pycache__ \) -prune \
+          -o -type d \( -path /etc/iproute2 -o -path /etc/iproute2/rt_protos.d -o -printf '%p/ %m\n' \) \
+          -o -printf '%p %m %u %s %l\n' | LC_ALL=C sort""",
     "volatile files": "find /run -name '*homeward*' -o -name '*metallb*'",
     "units": "systemctl list-units --all --no-legend --plain --full '*homeward*' '*metallb*'",
     "failed units": "systemctl list-units --failed --no-legend --plain",
@@ -35,7 +38,21 @@ def keep(node: Host, folder: Path) -> None:
 
 def difference(node: Host, folder: Path) -> str:
     """Return what is different from the start, as a diff; empty if nothing is."""
-    before, after = json.loads((folder / f"{node.name}.start.json").read_text()), take(node)
+    return _difference(_kept(node, folder), take(node))
+
+
+def network_difference(node: Host, folder: Path) -> str:
+    """Return what of the network is different from the start: links, addresses, routes, rules, chains, settings."""
+    now = dict(node.snapshot().parts)
+    return _difference({name: text for name, text in _kept(node, folder).items() if name in now}, now)
+
+
+def _kept(node: Host, folder: Path) -> dict[str, str]:
+    texts: dict[str, str] = json.loads((folder / f"{node.name}.start.json").read_text())
+    return texts
+
+
+def _difference(before: dict[str, str], after: dict[str, str]) -> str:
     lines: list[str] = []
     for name, text in before.items():
         lines += difflib.unified_diff(text.splitlines(), after[name].splitlines(), name, f"{name} now", "", "", 0)

@@ -35,4 +35,4 @@ def test_protocol_has_a_name(host: InfraHost) -> None:
 
 
 def test_pyroute2_is_brought_where_there_is_none(node: Host, host: InfraHost) -> None:
-    assert host.file(f"{LIBRARY}/pyroute2").exists == (release(node) < 12)
+    assert host.file(f"{LIBRARY}/python/pyroute2").exists == (release(node) < 12)

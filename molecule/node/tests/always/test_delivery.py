@@ -1,0 +1,23 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everybody reaches the pool, and the node tells so: after Ansible has been there, and after a restart without it."""
+
+from __future__ import annotations
+
+from containers.expect import PATIENCE, assert_reached, status
+from containers.lab import ContainerLab
+
+from tests.lab import Host
+from tests.lab.delivery import all_cells
+
+
+def test_everybody_reaches_everything(lab: ContainerLab) -> None:
+    assert_reached(lab.deliver(all_cells(lab), timeout=PATIENCE))
+
+
+def test_status_tells_the_case(node: Host) -> None:
+    facts = status(node)
+    assert [(case["pool"], case["case"]) for case in facts["cases"]] == [("external", "policy_routing")]
+    assert "external on eth0.100: policy_routing" in node.output(["metallb-routing", "status"])
+    assert facts["guard"]["running"] is True
