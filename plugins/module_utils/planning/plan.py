@@ -152,6 +152,7 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
     satisfied += sorted(rule for rule in desired.rules if rule in node.foreign_rules)
     satisfied += sorted(address for address in desired.addresses if address in node.foreign_addresses)
     _refuse_addresses_elsewhere(desired.addresses, node)
+    _refuse_foreign_links(desired.links, node)
     if not satisfied:
         return desired, ()
     theirs = frozenset(satisfied)
@@ -166,6 +167,16 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
         desired.units,
     )
     return left, tuple(str(item) for item in satisfied)
+
+
+def _refuse_foreign_links(links: Iterable[Link], node: Node) -> None:
+    for link in sorted(links):
+        other = node.interfaces.get(link.name)
+        if other is not None and not other.ours:
+            raise NodeError(
+                f"The link {link} cannot be made: there is a link {link.name} already that is not ours."
+                " Remove that one, or give this one another name."
+            )
 
 
 def _refuse_addresses_elsewhere(addresses: Iterable[Address], node: Node) -> None:
