@@ -12,6 +12,7 @@ import json
 import socket
 import sys
 from functools import partial
+from itertools import product
 
 from .namespaces import in_namespace
 from .responder import Responder
@@ -33,17 +34,17 @@ def announced_by(lab: Lab, node: str, announcers: dict[str, str]) -> list[str]:
     ]
 
 
-async def follow_announcements(lab: Lab, responders: dict[str, Responder]) -> None:
-    """Let every responder answer for what the file says, whenever it changes."""
+async def follow_announcements(lab: Lab, responders: dict[tuple[str, str], Responder]) -> None:
+    """Let every responder (by node and link) answer for what the file says, whenever it changes."""
     last = None
     while True:
         text = (lab.state / ANNOUNCEMENTS).read_text()
         if text != last:
             announcers = json.loads(text)
             # first those who lose an address, so that no two ever answer for it
-            for node, responder in responders.items():
+            for (node, _link), responder in responders.items():
                 responder.addresses &= frozenset(_packed(announced_by(lab, node, announcers)))
-            for node, responder in responders.items():
+            for (node, _link), responder in responders.items():
                 responder.announce(announced_by(lab, node, announcers))
             (lab.state / ANNOUNCED).write_text(text)
             if last is None:
@@ -65,11 +66,11 @@ async def main(prefix: str) -> None:
         kept.append(await serve(listener, stream, datagram))
         kept.append(datagram)
     responders = {}
-    for node in NODES:
-        responder = in_namespace(lab.namespace(node), lambda: Responder(lab.options.pool_interface))
+    for node, link in product(NODES, lab.options.pool_interfaces):
+        responder = in_namespace(lab.namespace(node), partial(Responder, link))
         for handle in responder.sockets:
             loop.add_reader(handle, responder.answer_all, handle)
-        responders[node] = responder
+        responders[node, link] = responder
     await follow_announcements(lab, responders)
 
 

@@ -10,7 +10,7 @@ from . import kube_proxy_ipvs
 from .host import Host
 from .namespaces import LabError
 from .options import LabOptions
-from .services import POOL, SAME_SUBNET_POOL, Service, to_same_subnet
+from .services import POOL, SAME_SUBNET_POOL, SECOND_POOL, Service, to_same_subnet, to_second
 
 FIXTURE_FOLDER = Path(__file__).resolve().parent / "kube_proxy"
 _CHAIN_HASH = re.compile(r"\b(KUBE-(?:SVC|SVL|EXT|SEP|FW)-)([A-Z0-9]{16})\b")
@@ -27,10 +27,13 @@ def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> No
         kube_proxy_ipvs.load(node, options, services)
     elif options.kube_proxy == "iptables":
         for family, kind in (("", "iptables-save"), ("6", "ip6tables-save")):
-            text = _moved(with_udp(fixture(node.name, kind)), options)
+            text = _moved(_with_second(with_udp(fixture(node.name, kind)), options), options)
             node.run([f"ip{family}tables-{options.variant}-restore", "-w"], stdin=text)
     elif options.kube_proxy == "nftables":
-        node.run(["nft", "-f", "-"], stdin=_moved(nft_with_udp(fixture(node.name, "nft")), options))
+        node.run(
+            ["nft", "-f", "-"],
+            stdin=_moved(_nft_with_second(nft_with_udp(fixture(node.name, "nft")), options), options),
+        )
 
 
 def with_udp(saved: str) -> str:
@@ -73,6 +76,32 @@ def nft_with_udp(ruleset: str) -> str:
     return re.sub(r"elements = \{ ([^}]*?) \}", twice, ruleset, flags=re.S)
 
 
+_POOL_ADDRESS = re.compile(r"(?<![\d.])1\.2\.3\.\d+|fd00:1:2:3::[0-9a-f]+")
+
+
+def _with_second(saved: str, options: LabOptions) -> str:
+    """Repeat every rule for a pool address with that of the second pool, as for a service with two addresses."""
+    if not options.second_pool:
+        return saved
+    lines = []
+    for line in saved.splitlines():
+        lines += [line, to_second(line)] if _POOL_ADDRESS.search(line) else [line]
+    return "\n".join(lines) + "\n"
+
+
+def _nft_with_second(ruleset: str, options: LabOptions) -> str:
+    """Repeat every element for a pool address, too."""
+    if not options.second_pool:
+        return ruleset
+
+    def twice(match: re.Match[str]) -> str:
+        elements = [element.strip() for element in match.group(1).split(",\n")]
+        twins = [to_second(element) for element in elements if _POOL_ADDRESS.search(element)]
+        return "elements = { " + ",\n\t\t\t     ".join(elements + twins) + " }"
+
+    return re.sub(r"elements = \{ ([^}]*?) \}", twice, ruleset, flags=re.S)
+
+
 def _moved(text: str, options: LabOptions) -> str:
     """The same rules for the pool addresses of a same-subnet lab."""
     if not options.same_subnet:
@@ -81,6 +110,8 @@ def _moved(text: str, options: LabOptions) -> str:
     return re.sub(r"\bfd00:1:2:3::[0-9a-f]+\b", lambda match: to_same_subnet(match.group()), text)
 
 
-def pool_networks(options: LabOptions) -> dict[int, str]:
-    """The pool's network per family in a lab with these options."""
-    return SAME_SUBNET_POOL if options.same_subnet else POOL
+def pool_networks(options: LabOptions) -> list[str]:
+    """The pools' networks in a lab with these options."""
+    if options.same_subnet:
+        return list(SAME_SUBNET_POOL.values())
+    return [*POOL.values(), *(SECOND_POOL.values() if options.second_pool else ())]

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 KUBE_PROXY_MODES = ("iptables", "nftables", "ipvs", "none")
 VARIANTS = ("nft", "legacy")
 VLAN_KINDS = ("veth", "real")
+SECOND_INTERFACE = "eth0.200"
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class LabOptions:
     same_subnet: the pool is part of the nodes' own subnet; there is no pool segment.
     shared_link: the pool's router and on-link client are on the nodes' own LAN; the pool comes in on eth0.
     strict_pool_router: the pool router filters by reverse path, also the senders of ARP requests.
+    second_pool: a second pool, 1.2.4.0/24, comes in on eth0.200 from a router of its own; every service has an address of
+        it too, as the service `second-NAME`.
     address_socket: node1 has 1.2.3.40 on lo and a socket of its own on it (service `socket1`).
     """
 
@@ -38,6 +41,7 @@ class LabOptions:
     same_subnet: bool = False
     shared_link: bool = False
     strict_pool_router: bool = False
+    second_pool: bool = False
     address_socket: bool = False
 
     def __post_init__(self) -> None:
@@ -54,11 +58,18 @@ class LabOptions:
 
         if self.same_subnet and self.shared_link:
             raise ValueError("same_subnet and shared_link: the pool is either part of the LAN's network or beside it")
+        if self.second_pool and (self.pool_interface == "eth0" or self.vlan == "real" or self.kube_proxy == "ipvs"):
+            raise ValueError("second_pool: there is one only beside a veth eth0.100, and not with ipvs")
 
     @property
     def pool_interface(self) -> str:
         """The node's link on which the pool's addresses are announced."""
         return "eth0" if self.same_subnet or self.shared_link else "eth0.100"
+
+    @property
+    def pool_interfaces(self) -> tuple[str, ...]:
+        """The node's links on which addresses are announced."""
+        return (self.pool_interface, SECOND_INTERFACE) if self.second_pool else (self.pool_interface,)
 
     def to_json(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -14,6 +14,8 @@ POD_PORT = 8080
 HOST_PORT = 8081
 PODS = {4: "10.112.0.0/12", 6: "fd00:112::/32"}
 POOL = {4: "1.2.3.0/24", 6: "fd00:1:2:3::/64"}
+SECOND_POOL = {4: "1.2.4.0/24", 6: "fd00:1:2:4::/64"}
+SECOND = "second-"
 SAME_SUBNET_POOL = {4: "192.168.1.192/26", 6: "fd00:192:168:1::200/119"}
 
 
@@ -71,9 +73,26 @@ def to_same_subnet(address: str) -> str:
     return f"192.168.1.{200 + int(address.rpartition('.')[2])}"
 
 
-def services_of(same_subnet: bool = False, address_socket: bool = False) -> dict[str, Service]:
+def to_second(address: str) -> str:
+    """The address of the second pool that the service with this address has too."""
+    return address.replace("1.2.3.", "1.2.4.").replace("fd00:1:2:3:", "fd00:1:2:4:")
+
+
+def services_of(
+    same_subnet: bool = False, address_socket: bool = False, second_pool: bool = False
+) -> dict[str, Service]:
     """The services of a lab, by name."""
     services: tuple[Service, ...] = (*KUBE_SERVICES, ADDRESS_SOCKET) if address_socket else KUBE_SERVICES
+    if second_pool:
+        services += tuple(
+            replace(
+                service,
+                name=f"{SECOND}{service.name}",
+                address=to_second(service.address),
+                address6=service.address6 and to_second(service.address6),
+            )
+            for service in KUBE_SERVICES
+        )
     if same_subnet:
         services = tuple(
             replace(

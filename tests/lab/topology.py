@@ -3,6 +3,7 @@
 internet  203.0.113.0/24   router .1   poolrouter .2   outside .50
 lan       192.168.1.0/24   router .1   node1 .11   node2 .12   lan .50
 pool      1.2.3.0/24       poolrouter .1   onlink .50   node1, node2: eth0.100 without an address
+second    1.2.4.0/24       router2 .1 (internet .3)   node1, node2: eth0.200; only with second_pool
 pods      10.112.N.10 (server) and .20 (client) behind node N, each in its own namespace behind a veth
 """
 
@@ -10,8 +11,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .options import LabOptions
-from .services import ADDRESS_SOCKET, PODS, POOL
+from .options import SECOND_INTERFACE, LabOptions
+from .services import ADDRESS_SOCKET, PODS, POOL, SECOND_POOL
 
 NODES = ("node1", "node2")
 CLIENTS = ("outside", "onlink", "lan", "node1", "node2", "pod1", "pod2")
@@ -51,6 +52,7 @@ def _link(name: str, segment: str, number: int) -> Link:
         "lan": (1, "192.168.1.", "fd00:192:168:1::"),
         "pool": (2, "1.2.3.", "fd00:1:2:3::"),
         "internet": (3, "203.0.113.", "fd00:203:0:113::"),
+        "second": (4, "1.2.4.", "fd00:1:2:4::"),
     }[segment]
     return Link(name, segment, mac(index, number), (f"{prefix4}{number}/24", f"{prefix6}{number}/64"))
 
@@ -61,6 +63,8 @@ def _node(number: int, options: LabOptions) -> HostPlan:
     if options.pool_link and options.vlan == "veth" and options.pool_interface != "eth0":
         own = (f"1.2.3.25{number}/32", f"fd00:1:2:3::25{number}/128") if options.vlan_address else ()
         links.append(Link("eth0.100", "pool", mac(2, 10 + number), own))
+    if options.second_pool:
+        links.append(Link(SECOND_INTERFACE, "second", mac(4, 10 + number), ()))
     commands = [
         "route add default via 192.168.1.1",
         "route add default via fd00:192:168:1::1",
@@ -111,6 +115,13 @@ def hosts(options: LabOptions) -> list[HostPlan]:
     to_pool = tuple(
         f"route add {POOL[family]} via {gateway}" for family, gateway in ((4, "203.0.113.2"), (6, "fd00:203:0:113::2"))
     )
+    if options.second_pool:
+        to_pool += tuple(
+            f"route add {SECOND_POOL[family]} via {gateway}"
+            for family, gateway in ((4, "203.0.113.3"), (6, "fd00:203:0:113::3"))
+        )
+        second = (_link("second", "second", 1), _link("internet", "internet", 3))
+        plans.append(HostPlan("router2", second, to_default, router=True))
     via_pool_router = ("route add default via 1.2.3.1", "route add default via fd00:1:2:3::1")
     plans += [
         HostPlan("router", (_link("lan", "lan", 1), _link("internet", "internet", 1)), to_pool, router=True),
@@ -127,7 +138,7 @@ def clients_of(options: LabOptions) -> tuple[str, ...]:
 
 def node_macs() -> frozenset[str]:
     """The MACs with which nodes send on the outer segments."""
-    return frozenset(mac(segment, 10 + number) for segment in (1, 2) for number in (1, 2))
+    return frozenset(mac(segment, 10 + number) for segment in (1, 2, 4) for number in (1, 2))
 
 
 def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
@@ -168,10 +179,9 @@ def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
 def firewall(plan: HostPlan, options: LabOptions) -> str | None:
     """The host's own nft rules: the stateful default router, and the masquerading that a CNI does on a node."""
     if plan.name == "router":
-        spoofed = (
-            ""
-            if options.same_subnet
-            else (f'iifname "lan" ip saddr {POOL[4]} drop\n iifname "lan" ip6 saddr {POOL[6]} drop\n')
+        pools = () if options.same_subnet else (POOL, SECOND_POOL)
+        spoofed = "".join(
+            f'iifname "lan" ip saddr {pool[4]} drop\n iifname "lan" ip6 saddr {pool[6]} drop\n' for pool in pools
         )
         return (
             "table inet lab-router {\n chain forward {\n type filter hook forward priority 0; policy accept;\n"
@@ -227,7 +237,7 @@ def bridges() -> list[str]:
     Before, because the kernel is slow (up to a second) to call a veth running whose two ends have the same index.
     """
     lines = ["link set lo up"]
-    for segment in ("lan", "pool", "internet"):
+    for segment in ("lan", "pool", "internet", "second"):
         lines += [f"link add br-{segment} type bridge mcast_snooping 0 stp_state 0", f"link set br-{segment} up"]
     return lines
 

@@ -3,6 +3,7 @@ client's port, which no other flow of the lab has.
 
     default   a packet from a pool address came into the default router from the nodes' LAN
     pool      it came into the pool router from the pool's segment
+    second    it came into the second pool's router from that pool's segment
     direct    the client's own link had it from a node's MAC; also every reply that crossed none of these (nodes, pods)
 """
 
@@ -20,17 +21,17 @@ from .topology import node_macs
 if TYPE_CHECKING:
     from .world import Lab
 
-WAYS = ("default", "pool", "direct")
+WAYS = ("default", "pool", "second", "direct")
 
 
 class Witnesses:
     """Watches from its making on; ways(port) tells by which ways replies to this client port went."""
 
     def __init__(self, lab: Lab) -> None:
-        self._networks = tuple(ipaddress.ip_network(network) for network in pool_networks(lab.options).values())
+        self._networks = tuple(ipaddress.ip_network(network) for network in pool_networks(lab.options))
         self._macs = node_macs()
         self._is_pool: dict[str, bool] = {}
-        places = {"default": ("router", "lan"), "pool": ("poolrouter", "pool")}
+        places = {"default": ("router", "lan"), "pool": ("poolrouter", "pool"), "second": ("router2", "second")}
         names = {plan.name for plan in lab.plans}
         self._sniffers = [
             (way, Sniffer(lab.host(host), link, self._is_reply))

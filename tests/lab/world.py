@@ -31,7 +31,9 @@ class Lab(Site):
     def __init__(self, options: LabOptions | None = None) -> None:
         self.options = options or LabOptions()
         super().__init__(self.options.prefix, {name: f"192.168.1.1{name[-1]}" for name in topology.NODES})
-        self.services: dict[str, Service] = services_of(self.options.same_subnet, self.options.address_socket)
+        self.services: dict[str, Service] = services_of(
+            self.options.same_subnet, self.options.address_socket, self.options.second_pool
+        )
         self.plans = topology.hosts(self.options)
         self.clients = topology.clients_of(self.options)
 
