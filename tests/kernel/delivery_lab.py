@@ -17,6 +17,7 @@ from tests.kernel.engine import Answer, in_child, run_module
 from tests.lab import Cell, Delivery, Host, Lab, LabOptions
 from tests.lab.delivery import all_cells
 from tests.lab.namespaces import CLONE_NEWNET
+from tests.lab.services import SECOND
 from tests.playbooks import CLUSTER, POOL
 
 NODE_ADDRESSES = ("192.168.1.11", "192.168.1.12", "fd00:192:168:1::11", "fd00:192:168:1::12")
@@ -87,8 +88,10 @@ def try_all(lab: Lab, lost: Callable[[Cell], bool] = lambda _cell: False) -> lis
     return [*deliveries, *lab.deliver([cell for cell in cells if lost(cell)], timeout=LOST)]
 
 
-def right_way(client: str) -> tuple[str, ...]:
+def right_way(client: str, service: str = "") -> tuple[str, ...]:
     """Return the only way that replies to this client may go."""
+    if service.startswith(SECOND):
+        return ("second",) if client in (*BEHIND_ROUTERS, "onlink") else ("direct",)
     return ("pool",) if client in BEHIND_ROUTERS else ("direct",)
 
 
@@ -101,7 +104,7 @@ def wrong(deliveries: Sequence[Delivery], unreached: Sequence[str] = ()) -> list
         one
         for one in deliveries
         if (one.reached, one.ways)
-        != ((False, ()) if one.cell.client in unreached else (True, right_way(one.cell.client)))
+        != ((False, ()) if one.cell.client in unreached else (True, right_way(one.cell.client, one.cell.service)))
     ]
 
 
