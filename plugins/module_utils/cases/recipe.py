@@ -44,7 +44,7 @@ def mark_rules(group: Group, declaration: Declaration) -> frozenset[Rule]:
     for family in group.families:
         rules.add(Rule(family, base + UNMARKED, action="goto", goto=base + END, fwmark=0, fwmask=mask))
         rules.add(Rule(family, base + END, action="nop"))
-        for mark in {group.mark, group.request_mark or group.mark}:
+        for mark in dict.fromkeys((group.mark, group.request_mark or group.mark)):
             rules.add(Rule(family, base + REPLIES, table=group.table, fwmark=mark, fwmask=mask))
         rules |= (
             _shared_rules(group, family, declaration) if group.shared else _dedicated_rules(group, family, declaration)

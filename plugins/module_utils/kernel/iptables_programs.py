@@ -75,7 +75,7 @@ def run(command: Sequence[str], text: str = "") -> Completed[str]:
     :raises NodeError: it cannot be started, or does not end.
     """
     try:
-        return subprocess.run(
+        return subprocess.run(  # pylint: disable=ansible-bad-function
             command,
             input=text,
             capture_output=True,
