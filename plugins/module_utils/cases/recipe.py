@@ -13,6 +13,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.mod
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState, Route, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    IPV4,
     everything,
     family_of,
     full_length,
@@ -101,4 +102,17 @@ def markings(group: Group) -> tuple[Marking, ...]:
 
 def mark_recipe(group: Group, declaration: Declaration) -> NodeState:
     """Return routes and rules of the group; the chains are made of all groups' markings together."""
-    return NodeState(routes=table_routes(group), rules=mark_rules(group, declaration))
+    return NodeState(routes=table_routes(group) | _routes_to_askers(group), rules=mark_rules(group, declaration))
+
+
+def _routes_to_askers(group: Group) -> frozenset[Route]:
+    """Return the main table's route to the gateway, where nodes have addresses of their own on the link.
+
+    The kernel checks the source of an ARP request as it checks any other, but a request carries no mark. Without this
+    route the gateway would be left without an answer when it asks for such an address.
+    """
+    gateway = group.gateway(IPV4)
+    has_own = any(family_of(address) == IPV4 for pool in group.pools for address in pool.addresses)
+    if not gateway or not has_own or group.shared:
+        return frozenset()
+    return frozenset({Route(IPV4, MAIN_TABLE, f"{gateway}/{full_length(IPV4)}", interface=group.interface)})
