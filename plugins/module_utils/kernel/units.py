@@ -50,6 +50,8 @@ def _version() -> str:
 def write(steps: Sequence[Step]) -> None:
     """Carry out steps of the kind ``unit``.
 
+    A unit that fails to start for the first time is disabled again, and none that is removed stays known as failed.
+
     :raises StepsFailed: systemctl refused; its words are the reason.
     """
     done: list[Step] = []
@@ -60,7 +62,11 @@ def write(steps: Sequence[Step]) -> None:
         for words in _commands(step, subject):
             reason = _systemctl(*words)
             if reason:
+                if step.before is None:
+                    _take_back(subject.name)
                 raise StepsFailed(tuple(done), step, reason)
+        if step.after is None:
+            _systemctl("reset-failed", subject.name)
         done.append(step)
 
 
@@ -71,6 +77,12 @@ def _commands(step: Step, unit: Unit) -> Iterable[tuple[str, ...]]:
     yield ("daemon-reload",)
     yield ("enable" if unit.enabled else "disable", unit.name)
     yield ("restart" if unit.running else "stop", unit.name)
+
+
+def _take_back(name: str) -> None:
+    """Undo what was done for a unit that did not start: systemd would go on trying after its files are gone."""
+    _systemctl("disable", "--now", name)
+    _systemctl("reset-failed", name)
 
 
 def _systemctl(*words: str) -> str:
