@@ -107,7 +107,9 @@ def rules(services: list[Service], family: int) -> str:
         "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
         "COMMIT",
     ]
-    mangle = ["*mangle", ":KUBE-IPTABLES-HINT - [0:0]", ":KUBE-PROXY-CANARY - [0:0]", "COMMIT"]
+    # The built-in chains are named, as in what a real one saved: they stay once anybody has used them
+    built_in = [f":{chain} ACCEPT [0:0]" for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")]
+    mangle = ["*mangle", *built_in, ":KUBE-IPTABLES-HINT - [0:0]", ":KUBE-PROXY-CANARY - [0:0]", "COMMIT"]
     forward = [
         "*filter",
         ":KUBE-FORWARD - [0:0]",
