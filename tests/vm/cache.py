@@ -66,8 +66,10 @@ def run(command: Sequence[str | Path], folder: Path | None = None, given: str | 
 
     :raises BuildError: with the command and what it said.
     """
-    done = subprocess.run([str(word) for word in command], cwd=folder, input=given, capture_output=True, text=True)
+    words = [str(word) for word in command]
+    done = subprocess.run(words, cwd=folder, input=given, capture_output=True, text=True, check=False)
     if done.returncode:
-        shown = " ".join(str(word) for word in command)
-        raise BuildError(f"{shown}: exit {done.returncode}: {done.stderr.strip()[-2000:] or done.stdout.strip()[-2000:]}")
+        raise BuildError(
+            f"{' '.join(words)}: exit {done.returncode}: {done.stderr.strip()[-2000:] or done.stdout.strip()[-2000:]}"
+        )
     return done.stdout

@@ -37,7 +37,9 @@ def make_initramfs(kernel: Kernel, init: str, names: Sequence[str], folders: Seq
         tree = path.with_suffix(".tree")
         shutil.rmtree(tree, ignore_errors=True)
         try:
-            _fill(tree, kernel, init, [*_named(kernel, names), *_in_folders(kernel, folders)])
+            _fill(tree, init)
+            copy_modules(kernel, tree / "lib" / "modules" / kernel.version, names, folders)
+            run(["depmod", "-b", tree, kernel.version])
             listing = "\n".join(str(item.relative_to(tree)) for item in sorted(tree.rglob("*"))) + "\n"
             path.write_bytes(b"")
             run(["cpio", "--create", "--format=newc", "--quiet", "--owner=0:0", "-F", path], tree, listing)
@@ -47,7 +49,7 @@ def make_initramfs(kernel: Kernel, init: str, names: Sequence[str], folders: Seq
     return kept(f"initramfs-{name}.cpio", make)
 
 
-def _fill(tree: Path, kernel: Kernel, init: str, modules: list[str]) -> None:
+def _fill(tree: Path, init: str) -> None:
     for folder in ("bin", "sbin", "dev", "proc", "sys", "run", "tmp", "new"):
         (tree / folder).mkdir(parents=True)
     shutil.copy(BUSYBOX, tree / "bin" / "busybox")
@@ -58,13 +60,16 @@ def _fill(tree: Path, kernel: Kernel, init: str, modules: list[str]) -> None:
     (tree / "sbin" / "modprobe").symlink_to("../bin/busybox")
     (tree / "init").write_text(init)
     (tree / "init").chmod(0o755)
-    target = tree / "lib" / "modules" / kernel.version
+
+
+def copy_modules(kernel: Kernel, target: Path, names: Sequence[str], folders: Sequence[str] = ()) -> None:
+    """Copy modules, all that they need, and the lists of what is built in; ``depmod`` has to follow."""
+    modules = [*_named(kernel, names), *_in_folders(kernel, folders)]
     for module in with_dependencies(kernel, modules):
         (target / module).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(kernel.modules / module, target / module)
     for listing in ("modules.builtin", "modules.builtin.modinfo", "modules.order"):
         shutil.copy(kernel.modules / listing, target / listing)
-    run(["depmod", "-b", tree, kernel.version])
 
 
 def dependencies(kernel: Kernel) -> dict[str, list[str]]:

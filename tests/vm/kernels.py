@@ -46,7 +46,9 @@ def newest(name: str) -> tuple[str, str]:
     """Return the package with the kernel itself, on which the one of this name depends, and its version."""
     found = re.findall(r"^\s*Depends: (linux-image-[0-9][^\s]*)", run(["apt-cache", "depends", name]), re.MULTILINE)
     if not found:
-        raise BuildError(f"{name} depends on no kernel: only Debian's packages are known here (apt-cache depends {name})")
+        raise BuildError(
+            f"{name} depends on no kernel: only Debian's packages are known here (apt-cache depends {name})"
+        )
     policy = run(["apt-cache", "policy", found[0]])
     candidate = re.search(r"Candidate: (\S+)", policy)
     if candidate is None or candidate.group(1) == "(none)":

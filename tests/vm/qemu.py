@@ -10,7 +10,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -62,11 +62,9 @@ def _boots(kernel: Kernel, candidate: Accelerator) -> bool:
     with tempfile.TemporaryDirectory(prefix="homeward-") as folder:
         console = Path(folder) / "console"
         words = ["-kernel", str(kernel.image), "-append", "console=ttyS0 panic=-1", "-serial", f"file:{console}"]
-        with running([*candidate.arguments, "-m", "256", "-no-reboot", "-display", "none", *words]) as process:
-            try:
-                process.wait(_PROBE_SECONDS)  # without a root file system it panics, and so ends, at once
-            except subprocess.TimeoutExpired:
-                pass
+        arguments = [*candidate.arguments, "-m", "256", "-no-reboot", "-display", "none", *words]
+        with running(arguments) as process, suppress(subprocess.TimeoutExpired):
+            process.wait(_PROBE_SECONDS)  # without a root file system it panics, and so ends, at once
         return console.exists() and "Linux version" in console.read_text(errors="replace")
 
 

@@ -113,7 +113,9 @@ def _boot(arguments: list[str], exchange: Path, limit: float, boot_limit: float)
     seconds = time.monotonic() - began
     if started is None:
         print("\n".join(told[-40:]), file=sys.stderr)
-        return Outcome(None, seconds, seconds, f"the machine did not come up in {seconds:.0f} s; its last words are above")
+        return Outcome(
+            None, seconds, seconds, f"the machine did not come up in {seconds:.0f} s; its last words are above"
+        )
     status = exchange / "status"
     if not status.exists():
         problem = f"the machine ended before the command did, after {seconds:.0f} s (limit {limit:.0f} s)"

@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Modules run on the nodes of a lab, and what other tools than ours see there."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.kernel.engine import Answer, in_child, run_module
+from tests.lab import Cell, Delivery, Host, Lab
+from tests.lab.delivery import table
+from tests.playbooks import CLUSTER, POOL
+
+VLAN = {"parent": "eth0", "id": 100}
+#: Seconds without any progress after which a flow counts as lost: the processor here is an emulated one.
+LOST_AFTER = 60.0
+#: The same where most flows are lost, as they should be: they cost this time, and those that get through take a tenth.
+SOON_LOST_AFTER = 10.0
+
+
+_NAMESPACES = {"net": 0x40000000, "mnt": 0x00020000}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """One delivery matrix, for the closing lines."""
+
+    title: str
+    tried: int
+    reached: int
+    table: str
+
+
+#: All that were tried in this run, in order.
+matrices: list[Matrix] = []
+
+
+def declared(state: str = "present", mode: str = "auto", **pool: Any) -> dict[str, Any]:
+    """Return the parameters of pool_routing for the lab's pool on a VLAN link that is to be made, changed as given."""
+    cluster = {**CLUSTER, "kube_proxy_mode": mode, "node_addresses": ["192.168.1.11", "192.168.1.12"]}
+    return {"state": state, "pools": [{**POOL, "vlan": VLAN, **pool}], "cluster": cluster, "persist": False}
+
+
+def run(node: Host, module: str, parameters: Mapping[str, Any], *, check: bool = False) -> Answer:
+    """Run a module on the node, in a process of its own, and return its answer as Ansible gets it."""
+    assert node.holder is not None, "modules run on nodes"
+    holder = node.holder
+    words = {**parameters, "_ansible_check_mode": check, "_ansible_diff": True}
+    return in_child(lambda: _enter(holder), run_module, module, words)
+
+
+def _enter(holder: int) -> None:
+    for kind, flag in _NAMESPACES.items():
+        with Path(f"/proc/{holder}/ns/{kind}").open("rb") as handle:
+            if _libc.setns(handle.fileno(), flag):
+                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), f"/proc/{holder}/ns/{kind}")
+
+
+def apply(node: Host, parameters: Mapping[str, Any], *, check: bool = False) -> Answer:
+    """Run pool_routing, which must not fail."""
+    answer = run(node, "pool_routing", parameters, check=check)
+    assert not answer.get("failed"), answer["msg"]
+    return answer
+
+
+def refusal(node: Host, parameters: Mapping[str, Any]) -> str:
+    """Run pool_routing, which must fail and leave the node byte-identical; return its message."""
+    before = node.snapshot()
+    answer = run(node, "pool_routing", parameters)
+    assert answer.get("failed"), answer
+    assert "Traceback" not in answer["msg"], answer["msg"]
+    assert before.difference(node.snapshot()) == ""
+    return str(answer["msg"])
+
+
+def apply_everywhere(lab: Lab, parameters: Mapping[str, Any]) -> list[Answer]:
+    """Run pool_routing on all nodes; one after the other, because each run is a fork of this process."""
+    return [apply(node, parameters) for node in lab.nodes]
+
+
+def link(node: Host, name: str) -> dict[str, Any]:
+    """Return what ``ip`` says about a link; nothing where there is none."""
+    found = json.loads(node.output("ip -details -json link show") or "[]")
+    return next((one for one in found if one["ifname"] == name), {})
+
+
+def vlan_of(node: Host, name: str) -> tuple[str, int, str]:
+    """Return parent, id and protocol of a VLAN link."""
+    seen = link(node, name)
+    information = seen["linkinfo"]
+    assert information["info_kind"] == "vlan", seen
+    return seen["link"], information["info_data"]["id"], information["info_data"]["protocol"]
+
+
+def deliver(lab: Lab, cells: Iterable[Cell], title: str, timeout: float = LOST_AFTER) -> list[Delivery]:
+    """Try the cells, and keep what came of them for the closing lines."""
+    deliveries = lab.deliver(cells, timeout)
+    reached = sum(delivery.reached for delivery in deliveries)
+    matrices.append(Matrix(title, len(deliveries), reached, table(deliveries)))
+    return deliveries
+
+
+def assert_the_right_way(deliveries: Iterable[Delivery]) -> None:
+    """Assert that every cell was reached, and that no reply took another way than home."""
+    for delivery in deliveries:
+        way = "pool" if delivery.cell.client in ("outside", "lan") else "direct"
+        assert (delivery.reached, delivery.ways) == (True, (way,)), delivery
+
+
+def has_endpoint(lab: Lab, cell: Cell) -> bool:
+    """Whether IPVS on the client's node has an endpoint for the service: a Local one counts its own node's only."""
+    service = lab.services[cell.service]
+    return not service.local or cell.client[:-1] not in ("node", "pod") or bool(service.local_endpoints(cell.client))

@@ -1,0 +1,188 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The VLAN link that a pool declares, on a trunk that carries real 802.1Q frames."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.lab import Host, Lab, LabOptions
+from tests.lab.delivery import all_cells
+
+from . import nodes
+from .nodes import VLAN, apply, declared, link, refusal, vlan_of
+
+pytestmark = pytest.mark.usefixtures("vlan")
+ALIAS = "homeward.metallb_routing"
+
+
+@pytest.fixture(scope="module")
+def lab(vlan: None) -> Iterator[Lab]:  # noqa: ARG001 - asks for the feature before the lab does
+    """Nodes whose eth0 is a trunk and who filter strictly."""
+    with Lab(LabOptions(prefix="homeward-vlan", vlan="real", rp_filter=1)) as running:
+        yield running
+
+
+@pytest.fixture
+def node(lab: Lab) -> Iterator[Host]:
+    """A node as it was before us, with a second parent; after the test it must be so again."""
+    host = lab.host("node1")
+    before = host.snapshot()
+    host.run("ip link add name trunk2 type dummy; ip link set trunk2 up")
+    try:
+        yield host
+        apply(host, declared("absent"))
+    finally:
+        host.run("ip link del trunk2")
+        for name in ("eth0.100", "stranger"):
+            host.run(["ip", "link", "del", name], check=False)
+    assert before.difference(host.snapshot()) == ""
+
+
+def mtu_of(node: Host, name: str = "eth0.100") -> int:
+    return int(link(node, name)["mtu"])
+
+
+# --- the link itself
+
+
+def test_link_is_made_as_declared_and_goes_again(node: Host) -> None:
+    before = node.snapshot()
+    answer = apply(node, declared())
+    made = link(node, "eth0.100")
+    assert vlan_of(node, "eth0.100") == ("eth0", 100, "802.1Q")
+    assert (made["ifalias"], made["mtu"], "UP" in made["flags"]) == (ALIAS, 1500, True)
+    assert node.sysctl("net/ipv4/conf/eth0.100/src_valid_mark") == "1"
+    assert answer["changed"]
+    assert not apply(node, declared())["changed"]
+    assert apply(node, declared("absent"))["changed"]
+    assert before.difference(node.snapshot()) == "", "remove leaves something"
+
+
+def test_check_mode_makes_no_link_and_says_what_would(node: Host) -> None:
+    before = node.snapshot()
+    foretold = apply(node, declared(), check=True)
+    assert before.difference(node.snapshot()) == ""
+    done = apply(node, declared())
+    assert (foretold["commands"], foretold["diff"]) == (done["commands"], done["diff"])
+    assert any(line.startswith("ip link add link eth0 name eth0.100 type vlan id 100") for line in done["commands"])
+
+
+def test_the_commands_make_the_same_link(lab: Lab, node: Host) -> None:
+    commands = apply(node, declared())["commands"]
+    other = lab.host("node2")
+    before = other.snapshot()
+    try:
+        other.run("\n".join(commands))
+        for show in ("ip rule", "ip -6 rule", "ip route show table 7701", "ip -6 route show table 7701"):
+            assert other.output(show) == node.output(show), show
+        assert [link(host, "eth0.100")["ifalias"] for host in (node, other)] == [ALIAS] * 2
+        assert vlan_of(other, "eth0.100") == vlan_of(node, "eth0.100")
+        again = apply(other, declared())
+        assert not again["changed"], again["commands"]
+    finally:
+        apply(other, declared("absent"))
+    assert before.difference(other.snapshot()) == ""
+
+
+# --- changes of the declaration
+
+
+def test_changes_of_mtu_keep_the_link(node: Host) -> None:
+    apply(node, declared())
+    index = link(node, "eth0.100")["ifindex"]
+    assert apply(node, declared(vlan={**VLAN, "mtu": 1400}))["changed"]
+    assert (mtu_of(node), link(node, "eth0.100")["ifindex"]) == (1400, index)
+    assert not apply(node, declared(vlan={**VLAN, "mtu": 1400}))["changed"]
+    assert not apply(node, declared())["changed"], "without an MTU declared, the one that is there is right"
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [({"id": 200}, ("eth0", 200, "802.1Q")), ({"parent": "trunk2"}, ("trunk2", 100, "802.1Q"))],
+    ids=["id", "parent"],
+)
+def test_changes_of_id_and_parent_make_it_anew(
+    node: Host, changed: dict[str, Any], expected: tuple[str, int, str]
+) -> None:
+    apply(node, declared())
+    wanted = declared(vlan={**VLAN, **changed})
+    foretold = apply(node, wanted, check=True)
+    done = apply(node, wanted)
+    assert foretold["commands"] == done["commands"]
+    assert vlan_of(node, "eth0.100") == expected
+    assert node.sysctl("net/ipv4/conf/eth0.100/src_valid_mark") == "1", "it goes with the old link"
+    for family, default in (("-4", "1.2.3.1"), ("-6", "fd00:1:2:3::1")):
+        assert f"via {default} dev eth0.100" in node.output(f"ip {family} route show table 7701")
+    assert not apply(node, wanted)["changed"]
+
+
+# --- what is refused before anything is written
+
+
+@pytest.mark.parametrize(
+    ("prepare", "pool", "words"),
+    [
+        ("ip link set trunk2 down", {"vlan": {"parent": "trunk2", "id": 100}}, ("vlan.parent", "trunk2 is down")),
+        ("true", {"vlan": {"parent": "nothing0", "id": 100}}, ("vlan.parent", "no interface nothing0")),
+        ("true", {"vlan": {**VLAN, "mtu": 1501}}, ("vlan.mtu", "1501 is more than eth0 carries")),
+        (
+            "ip link add link eth0 name stranger type vlan id 100",
+            {},
+            ("pools[0].vlan", "VLAN 100 on eth0 exists already, as stranger"),
+        ),
+        (
+            "ip link add link eth0 name eth0.100 type vlan id 300; ip link set eth0.100 up",
+            {},
+            ("pools[0].vlan", "made by someone else, as VLAN 300 on eth0"),
+        ),
+    ],
+    ids=["parent-down", "parent-missing", "mtu-above-parent", "twin", "foreign-of-another-id"],
+)
+def test_refused(node: Host, prepare: str, pool: dict[str, Any], words: tuple[str, ...]) -> None:
+    node.run(prepare)
+    message = refusal(node, declared(**pool))
+    for word in words:
+        assert word in message
+
+
+# --- links of others
+
+
+def test_a_foreign_link_stays_its_owners(node: Host) -> None:
+    node.run("ip link add link eth0 name eth0.100 type vlan id 100; ip link set eth0.100 up")
+    before = link(node, "eth0.100")
+    assert apply(node, declared())["changed"]
+    assert link(node, "eth0.100") == before, "no alias, nothing else"
+    apply(node, declared("absent"))
+    assert link(node, "eth0.100") == before
+
+
+# --- packets
+
+
+def test_everything_arrives_after_apply(lab: Lab) -> None:
+    """All clients, all services, TCP and UDP, both families. tests/vm/node has the playbook do it."""
+    before = [host.snapshot() for host in lab.nodes]
+    nodes.apply_everywhere(lab, declared())
+    deliveries = nodes.deliver(lab, all_cells(lab), "policy_routing, VLAN made by apply, kube-proxy iptables")
+    nodes.assert_the_right_way(deliveries)
+    nodes.apply_everywhere(lab, declared("absent"))
+    assert [then.difference(host.snapshot()) for then, host in zip(before, lab.nodes, strict=True)] == ["", ""]
+
+
+def test_nothing_arrives_from_outside_without_apply(lab: Lab) -> None:
+    """The control: the link alone, made by hand, brings no outside client anything."""
+    for host in lab.nodes:
+        host.run("ip link add link eth0 name eth0.100 type vlan id 100; ip link set eth0.100 up")
+    try:
+        cells = all_cells(lab, clients=["outside", "onlink", "lan"], protocols=["tcp"], families=[4])
+        deliveries = nodes.deliver(lab, cells, "the link alone", nodes.SOON_LOST_AFTER)
+    finally:
+        for host in lab.nodes:
+            host.run("ip link del eth0.100")
+    assert not any(delivery.reached for delivery in deliveries)
