@@ -36,7 +36,7 @@ class Patience:
     def note(self, thing: Hashable, now: float) -> float:
         """Remember that the thing was put back, and return for how many seconds it must then be left: 0 for most."""
         account = self._accounts.setdefault(thing, _Account(counted=now))
-        account.left = min(BURST, account.left + (now - account.counted) / REFILL)
+        account.left = min(BURST, account.left + max(0.0, now - account.counted) / REFILL)
         account.counted = now
         if account.left >= BURST - 1:
             account.delay = 0.0
@@ -44,8 +44,17 @@ class Patience:
         if account.left >= 0:
             return 0.0
         account.left = 0.0
+        return self._hold(account, now)
+
+    def refused(self, thing: Hashable, now: float) -> float:
+        """Remember that the thing could not be put back, and return after how many seconds to try again."""
+        return self._hold(self._accounts.setdefault(thing, _Account(counted=now)), now)
+
+    def _hold(self, account: _Account, now: float) -> float:
         account.delay = min(LONGEST_DELAY, account.delay * 2 or FIRST_DELAY)
         account.again = now + account.delay
+        # Time in which the thing is left alone is no peace: counted, it would pay for the next burst.
+        account.counted = account.again
         return account.delay
 
     def next_try(self, now: float) -> float:
