@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -26,6 +27,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Rule,
     Sysctl,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import VARIANTS
 
 FORMAT = 1
 MODE = 0o600
@@ -101,7 +103,7 @@ def loads(text: str, path: str = STATE_FILE) -> Saved:
         version = content["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise NodeError(f"{path} is damaged or not whole ({error}). {_AGAIN}") from error
-    if version != FORMAT:
+    if type(version) is not int or version != FORMAT:  # True == 1
         raise NodeError(f"{path} has format {version}, and this version of the collection knows {FORMAT}. {_AGAIN}")
     try:
         return _saved(content)
@@ -110,31 +112,61 @@ def loads(text: str, path: str = STATE_FILE) -> Saved:
 
 
 def _saved(content: Mapping[str, Any]) -> Saved:
-    objects = {name: frozenset(_object(kind, item) for item in content[name]) for name, kind in KINDS.items()}
-    variant = content["variant"]
+    objects = {name: frozenset(_object(kind, item) for item in _list(content, name)) for name, kind in KINDS.items()}
+    variant = _text(content, "variant")
+    if variant not in VARIANTS:
+        raise ValueError(f"variant {variant} is none of {', '.join(VARIANTS)}")
     chains: dict[str, set[Chain]] = {}
     for chain in objects.pop("chains"):
         chains.setdefault(chain.family, set()).add(chain)
     sets = frozenset(ChainSet(variant, family, frozenset(members)) for family, members in chains.items())
     return Saved(
         state=NodeState(chains=sets, **objects),
-        ownership=Ownership(**content["ownership"]),
+        ownership=_object(Ownership, content["ownership"]),
         variant=variant,
-        cases=tuple(content["cases"]),
-        pyroute2_path=content["pyroute2_path"],
-        metrics_directory=content["metrics_directory"],
+        cases=tuple(_case(item) for item in _list(content, "cases")),
+        pyroute2_path=_text(content, "pyroute2_path"),
+        metrics_directory=_text(content, "metrics_directory"),
     )
 
 
-def _object(kind: Any, item: Mapping[str, Any]) -> Any:
+def _text(content: Mapping[str, Any], name: str) -> str:
+    value = content[name]
+    if not isinstance(value, str):
+        raise TypeError(f"{name} is not of type str")
+    return value
+
+
+def _list(content: Mapping[str, Any], name: str) -> list[Any]:
+    value = content[name]
+    if not isinstance(value, list):
+        raise TypeError(f"{name} is not of type list")  # an empty object would say that nothing is wanted
+    return value
+
+
+def _case(item: Any) -> Mapping[str, Any]:
+    if not isinstance(item, dict) or not {"pool", "interface", "case", "reason"} <= item.keys():
+        raise TypeError(f"{item!r} of cases does not tell pool, interface, case and reason")
+    return item
+
+
+def _object(kind: Any, item: Any) -> Any:
+    if not isinstance(item, dict):
+        raise TypeError(f"{item!r} does not name its fields")
     values = dict(item)
     for part in fields(kind):
         expected = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": list}[str(part.type)]
-        if part.name in values and type(values[part.name]) is not expected:
+        if part.name in values and type(values[part.name]) is not expected:  # pylint: disable=unidiomatic-typecheck
             raise ValueError(f"{part.name} of {item} is not of type {expected.__name__}")
-    if "rules" in values:
-        values["rules"] = tuple(values["rules"])
+        if part.name in values and expected is list:
+            values[part.name] = tuple(map(_only_text, values[part.name]))
     return kind(**values)
+
+
+def _only_text(item: Any) -> str:
+    if not isinstance(item, str):
+        raise TypeError(f"{item!r} in a list is not of type str")
+    return item
 
 
 def load(path: str = STATE_FILE) -> Saved:
@@ -143,13 +175,22 @@ def load(path: str = STATE_FILE) -> Saved:
     :raises NodeError: it is not there, has another owner or mode, is damaged, or is of another version.
     """
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        with os.fdopen(descriptor, encoding="utf-8") as file:
-            status = os.fstat(descriptor)
-            _refuse_tampering(path, status)
+        # Not blocking: opening a pipe would wait for somebody to write to it.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise NodeError(
+                f"{path} is a symbolic link, which anybody may have made. Move it away. {_AGAIN}"
+            ) from error
+        raise NodeError(f"{path} cannot be read: {error.strerror}. {_AGAIN}") from error
+    try:
+        _refuse_tampering(path, os.fstat(descriptor))
+        with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
         raise NodeError(f"{path} cannot be read: {error}. {_AGAIN}") from error
+    finally:
+        os.close(descriptor)
     return loads(text, path)
 
 
