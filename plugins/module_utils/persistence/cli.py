@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The command metallb-routing on a node: status, restore, guard."""
 
+# pylint: disable=ansible-bad-function  # a command speaks to its user
+
 from __future__ import annotations
 
 import argparse
@@ -11,8 +13,7 @@ import sys
 from collections.abc import Sequence
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import HomewardError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import guard, status
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import guard, healer, status
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -24,14 +25,17 @@ def main(words: Sequence[str] | None = None) -> int:
     commands.add_parser("restore", help="make the node as declared, once")
     served = commands.add_parser("guard", help="keep the node as declared (the systemd service runs this)")
     served.add_argument("--version", default="", help="told back to whoever asks what is running")
+    served.add_argument(
+        "--sweep", type=float, default=guard.SWEEP, help="seconds between two looks at everything (%(default)s)"
+    )
     arguments = parser.parse_args(words)
     try:
         if arguments.command == "status":
             return _status(as_json=arguments.json)
         if arguments.command == "restore":
             return _restore()
-        guard.Guard(arguments.version).run()
-    except (HomewardError, StepsFailed) as error:
+        guard.Guard(arguments.version, arguments.sweep).run()
+    except HomewardError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
@@ -50,12 +54,10 @@ def _status(*, as_json: bool) -> int:
 
 
 def _restore() -> int:
-    plan = guard.restore()
-    for step in plan.steps:
+    done, waiting = healer.restore()
+    for step in done:
         print(step)
-    for sentence in plan.satisfied:
+    for sentence in waiting:
         print(sentence)
-    print(
-        "The node is as declared." if not plan.satisfied else "The node is as declared as far as it can be at present."
-    )
+    print("The node is as declared as far as it can be at present." if waiting else "The node is as declared.")
     return 0

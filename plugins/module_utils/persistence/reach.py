@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Link, Node, NodeState
@@ -22,20 +23,23 @@ class Reach:
 
 
 def within_reach(wanted: NodeState, node: Node) -> Reach:
-    """Return what can be made now; rules and chains name interfaces that need not be there yet, so they always can."""
-    links = {link for link in wanted.links if not _why_not(link, node)}
-    waiting = [f"link {link.name} waits: {_why_not(link, node)}" for link in sorted(wanted.links - links)]
-    made = {link.name for link in links}
-    usable = made | {
-        item.name for item in node.interfaces.values() if item.up and item.name not in _names(wanted.links)
-    }
+    """Return what can be made now; rules and chains name interfaces that need not be there yet, so they always can.
+
+    A link of ours that is there stays even while its parent is down: deleting it would take what others put on it. The
+    same link made by somebody else stays theirs, and carries our routes.
+    """
+    obstacles = {link: why for link, why in ((link, _why_not(link, node)) for link in wanted.links) if why}
+    made = {link.name for link in wanted.links - obstacles.keys()}
+    unusable = {link.name for link in obstacles if not _is_same(link, node)}
+    usable = made | {item.name for item in node.interfaces.values() if item.up and item.name not in unusable}
     present = made | set(node.interfaces)
-    needed = {route.interface for route in wanted.routes if route.interface}
-    for name in sorted(needed - usable - _names(wanted.links)):
+    waiting = [f"link {link.name} waits: {why}" for link, why in sorted(obstacles.items())]
+    names = {link.name for link in wanted.links}
+    for name in sorted({route.interface for route in wanted.routes} - usable - names - {""}):
         waiting.append(f"routes over {name} wait: {'it is down' if name in present else 'it is not there'}")
     state = replace(
         wanted,
-        links=frozenset(links),
+        links=(wanted.links - obstacles.keys()) | _kept_as_they_are(obstacles, node),
         addresses=frozenset(item for item in wanted.addresses if item.interface in present),
         sysctls=frozenset(item for item in wanted.sysctls if not item.interface or item.interface in present),
         routes=frozenset(item for item in wanted.routes if not item.interface or item.interface in usable),
@@ -43,8 +47,15 @@ def within_reach(wanted: NodeState, node: Node) -> Reach:
     return Reach(state, tuple(waiting))
 
 
-def _names(links: frozenset[Link]) -> set[str]:
-    return {link.name for link in links}
+def _is_same(link: Link, node: Node) -> bool:
+    """Whether the link that is there under the name, whoever made it, is one like ours."""
+    there = node.interfaces.get(link.name)
+    return there is not None and link.same_device(Link(there.name, there.kind, there.parent, there.vlan_id))
+
+
+def _kept_as_they_are(links: Collection[Link], node: Node) -> frozenset[Link]:
+    present = {link.name: link for link in node.owned.links}
+    return frozenset(present[link.name] for link in links if link.name in present)
 
 
 def _why_not(link: Link, node: Node) -> str:

@@ -3,6 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the guard has seen and done, for people, programs and node_exporter."""
 
+# pylint: disable=ansible-bad-function  # a service speaks to the journal
+
 from __future__ import annotations
 
 import json
@@ -28,10 +30,11 @@ class Report:
     """The guard's memory since it was started.
 
     :param healed: number of objects put back, by kind.
-    :param drift: objects that differ from what is declared, as of the last look.
+    :param drift: objects that differ from what is declared and could be had, as of the last look.
     :param waiting: why something cannot be had at present.
     :param left_alone: what keeps being undone, and by whom.
     :param recent: the last healed losses: when (seconds since 1970), what, who, and after how many milliseconds.
+    :param trouble: what keeps the guard from its work, ``""`` where nothing does.
     :param checked: when everything was last looked at, seconds since 1970.
     """
 

@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import HomewardError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.events import CHAINS, NETLINK
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.units import active
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE, UNIT_NAME
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.reach import within_reach
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import healer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.report import read_report
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import KINDS, load
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import KINDS
 
 SHOWN = 10  # healed losses that are told one by one
 
@@ -27,19 +24,13 @@ def gather() -> dict[str, Any]:
 
     :raises HomewardError: the state file or the node cannot be read.
     """
-    saved = load(STATE_FILE)
-    scope = Scope(
-        saved.ownership, saved.variant, tuple(item.name for item in saved.state.sysctls), kinds=NETLINK | CHAINS
-    )
-    node = read_node(scope, saved.pyroute2_path)
-    reach = within_reach(saved.state, node)
-    missing = [str(step) for step in make_plan(reach.state, node).steps]
+    saved, repair = healer.find()
     return {
         "declared": {kind: _count(saved.state, kind) for kind in KINDS},
         "cases": list(saved.cases),
-        "right": not missing and not reach.waiting,
-        "missing": missing,
-        "waiting": list(reach.waiting),
+        "right": not repair.steps and not repair.waiting,
+        "missing": [str(step) for step in repair.steps],
+        "waiting": list(repair.waiting),
         "guard": _guard(),
     }
 
@@ -47,8 +38,15 @@ def gather() -> dict[str, Any]:
 def _guard() -> dict[str, Any]:
     """Return what the guard last reported, and whether it runs: as a service, or because somebody started it by hand."""
     report = read_report()
-    alive = bool(report) and Path(f"/proc/{report.get('pid')}").exists()
-    return {**report, "running": alive or UNIT_NAME in active()}
+    return {**report, "running": _is_guard(report.get("pid")) or UNIT_NAME in active()}
+
+
+def _is_guard(pid: Any) -> bool:
+    """Whether the process is the guard: a number is given anew when its process has ended."""
+    try:
+        return b"\0guard\0" in Path(f"/proc/{int(pid)}/cmdline").read_bytes()
+    except (OSError, ValueError, TypeError):
+        return False
 
 
 def _count(state: Any, kind: str) -> int:

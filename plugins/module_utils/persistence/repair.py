@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What to do so that a node has again what is declared; whatever stands in the way of one thing keeps no other back. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.reach import within_reach
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Node, NodeState, Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+
+_DEFAULT_TABLE = 253
+_SHARED_TABLES = frozenset({MAIN_TABLE, _DEFAULT_TABLE})
+
+
+@dataclass(frozen=True)
+class Repair:
+    """What can be put back now, and what cannot.
+
+    :param steps: in order.
+    :param waiting: one sentence per thing that cannot be had at present.
+    """
+
+    steps: tuple[Step, ...] = ()
+    waiting: tuple[str, ...] = ()
+
+
+def plan_repair(wanted: NodeState, node: Node) -> Repair:
+    """Return the steps to what is wanted, as far as the node can have it.
+
+    Where ``apply`` would refuse to begin, because something of another owner has the place of ours, a node that has run
+    for a month is different: ours was there. A route that replaced ours in a table of ours is replaced in turn; in the
+    main table, and with addresses, the other one stays and ours waits.
+    """
+    reach = within_reach(wanted, node)
+    routes = dict(_contested_routes(reach.state, node))
+    addresses = dict(_contested_addresses(reach.state, node))
+    state = replace(
+        reach.state, routes=reach.state.routes - routes.keys(), addresses=reach.state.addresses - addresses.keys()
+    )
+    plan = make_plan(state, _with_taken_places(state, node))
+    waiting = [f"route {route} waits: {why}" for route, why in sorted(routes.items())]
+    waiting += [f"address {address} waits: {why}" for address, why in sorted(addresses.items())]
+    return Repair(plan.steps, (*reach.waiting, *waiting))
+
+
+def _contested_routes(wanted: NodeState, node: Node) -> Iterator[tuple[Route, str]]:
+    """Yield routes whose place in a table that we share is another owner's, and by whose."""
+    foreign = {route.key: route for route in node.foreign_routes if route.table in _SHARED_TABLES}
+    for route in wanted.routes - node.owned.routes:
+        other = foreign.get(route.key)
+        if other is not None and other != route:
+            yield route, f'"{other}" is there already and is not ours'
+
+
+def _contested_addresses(wanted: NodeState, node: Node) -> Iterator[tuple[Address, str]]:
+    foreign = {item.address.partition("/")[0]: item for item in node.foreign_addresses}
+    for address in wanted.addresses:
+        other = foreign.get(address.address.partition("/")[0])
+        if other is not None and other != address:
+            yield address, f"{other.address} on {other.interface} is there already and is not ours"
+
+
+def _with_taken_places(wanted: NodeState, node: Node) -> Node:
+    """Return the node as though routes in the places of ours were ours, changed: the plan then changes them back."""
+    places = {route.key: route for route in wanted.routes}
+    there = {route.key for route in node.owned.routes}
+    taken = frozenset(route for route in node.foreign_routes if route != places.get(route.key, route))
+    ours_again = frozenset(route for route in taken if route.key not in there)
+    owned = replace(node.owned, routes=node.owned.routes | ours_again)
+    return replace(node, owned=owned, foreign_routes=node.foreign_routes - taken)

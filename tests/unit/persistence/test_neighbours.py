@@ -1,0 +1,80 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What keeps systemd-networkd and NetworkManager away from what is ours, in their own formats, and who else is named."""
+
+from __future__ import annotations
+
+import configparser
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import neighbours
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Link
+
+LINKS = (Link("eth0.200", "vlan", "eth0", 200), Link("eth0.100", "vlan", "eth0", 100))
+NETWORKD, NETWORK_MANAGER = "systemd-networkd.service", "NetworkManager.service"
+
+
+def sections(file: File) -> dict[str, dict[str, str]]:
+    """Return what a file of the ini kind says."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign] - its keys have capitals
+    parser.read_string(file.content)
+    return {name: dict(parser[name]) for name in parser.sections()}
+
+
+def files(*services: str, links: tuple[Link, ...] = LINKS) -> dict[str, File]:
+    return {file.path: file for file in neighbours.files_for(services, links)}
+
+
+def test_nobody_there_needs_no_file() -> None:
+    assert files("ssh.service", "kubelet.service") == {}
+
+
+def test_networkd_leaves_foreign_routes_and_rules_and_our_links() -> None:
+    found = files(NETWORKD)
+    assert sections(found["/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"]) == {
+        "Network": {"ManageForeignRoutes": "no", "ManageForeignRoutingPolicyRules": "no"}
+    }
+    assert sections(found["/etc/systemd/network/05-homeward-metallb-routing.network"]) == {
+        "Match": {"Name": "eth0.100 eth0.200"},
+        "Link": {"Unmanaged": "yes"},
+    }
+    assert len(found) == 2
+
+
+def test_networkd_is_told_even_where_no_link_is_ours() -> None:
+    assert list(files(NETWORKD, links=())) == ["/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"]
+
+
+def test_networkmanager_leaves_our_links() -> None:
+    (file,) = files(NETWORK_MANAGER).values()
+    assert file.path == "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.conf"
+    ((name, section),) = sections(file).items()
+    assert name.startswith("device-"), (
+        "NetworkManager.conf(5): a section of this prefix adds, it replaces nobody's keys"
+    )
+    assert section == {"match-device": "interface-name:eth0.100,interface-name:eth0.200", "managed": "0"}
+    assert files(NETWORK_MANAGER, links=()) == {}
+
+
+def test_every_file_says_whose_it_is_and_is_known_for_removal() -> None:
+    found = files(NETWORKD, NETWORK_MANAGER)
+    assert set(found) == set(neighbours.FILES)
+    for file in found.values():
+        assert file.content.startswith("# Made by homeward.metallb_routing;")
+        assert file.mode == 0o644
+
+
+@pytest.mark.parametrize(
+    ("service", "words"), [("firewalld", "firewalld"), ("ufw", "ufw"), ("nftables", "nftables.service")]
+)
+def test_who_flushes_is_named_with_what_becomes_of_it(service: str, words: str) -> None:
+    (warning,) = neighbours.warnings_for({f"{service}.service", "ssh.service"})
+    assert words in warning
+    assert warning.endswith("the guard puts them back.")
+
+
+def test_nobody_is_warned_of_others() -> None:
+    assert neighbours.warnings_for({NETWORKD, NETWORK_MANAGER, "docker.service"}) == ()

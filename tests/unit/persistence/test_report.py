@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the guard reports: the metrics in Prometheus' text format, its memory, and a file that is always whole."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import report, status
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.report import KEPT, Report
+from tests.prometheus import Metric, parse
+
+KINDS = ("link", "address", "sysctl", "route", "chains", "rule")
+
+
+@given(
+    st.dictionaries(st.sampled_from(KINDS), st.integers(1, 10**9)),
+    st.integers(0, 1000),
+    st.lists(st.text(), max_size=3),
+    st.floats(0, 4e9),
+)
+def test_the_metrics_say_what_the_guard_knows(
+    healed: dict[str, int], drift: int, sentences: list[str], checked: float
+) -> None:
+    known = Report(
+        healed=healed, drift=drift, waiting=sentences, left_alone=sentences[1:], checked=checked, state_hash="ab12"
+    )
+    found = parse(known.metrics())
+    prefix = "homeward_metallb_routing"
+    assert found == {
+        f"{prefix}_healed_total": Metric(
+            "counter", {(("kind", kind),): float(count) for kind, count in healed.items()}
+        ),
+        f"{prefix}_drift": Metric("gauge", {(): float(drift)}),
+        f"{prefix}_waiting": Metric("gauge", {(): float(len(sentences))}),
+        f"{prefix}_left_alone": Metric("gauge", {(): float(len(sentences[1:]))}),
+        f"{prefix}_last_check_timestamp_seconds": Metric("gauge", {(): round(checked, 3)}),
+        f"{prefix}_state_info": Metric("gauge", {(("hash", "ab12"),): 1.0}),
+    }
+
+
+def test_only_the_last_losses_are_remembered_one_by_one_and_all_are_counted() -> None:
+    known = Report()
+    for number in range(KEPT + 5):
+        known.note(float(number), "rule", f"rule {number}", "somebody", 1.26)
+    assert known.healed == {"rule": KEPT + 5}
+    assert [entry["what"] for entry in known.recent] == [f"rule {number}" for number in range(5, KEPT + 5)]
+    assert known.recent[0] == {"when": 5.0, "kind": "rule", "what": "rule 5", "who": "somebody", "milliseconds": 1.3}
+
+
+@pytest.fixture
+def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The files of the report in a folder that is not there yet."""
+    folder = tmp_path / "run"
+    monkeypatch.setattr(report, "REPORT_FILE", str(folder / "guard.json"))
+    monkeypatch.setattr(report, "VOLATILE", str(folder))
+    return folder
+
+
+def test_the_files_are_readable_by_everybody_and_nothing_else_is_left(places: Path, tmp_path: Path) -> None:
+    collector = tmp_path / "collector"
+    known = Report(drift=3)
+    for folder, metrics in ((places, ""), (collector, str(collector))):
+        known.write(metrics)
+        text = (folder / "homeward_metallb_routing.prom").read_text()
+        assert parse(text)["homeward_metallb_routing_drift"].values == {(): 3.0}
+    assert sorted(path.name for path in places.iterdir()) == ["guard.json", "homeward_metallb_routing.prom"]
+    assert {path.stat().st_mode & 0o777 for path in places.iterdir()} == {0o644}
+    assert report.read_report()["drift"] == 3
+
+
+def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(
+    places: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("")
+    Report().write(str(tmp_path / "file" / "collector"))
+    assert "cannot be written" in capsys.readouterr().out
+    assert report.read_report() != {}
+    assert places.is_dir()
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "7", "\udcff"])
+def test_a_damaged_report_is_no_report(places: Path, text: str) -> None:
+    places.mkdir()
+    (places / "guard.json").write_text(text, errors="surrogateescape")
+    assert report.read_report() == {}
+
+
+def test_status_says_everything_in_words() -> None:
+    known = Report(started=1.0, waiting=["link eth0.100 waits: its parent eth0 is down"], trouble="no iptables")
+    known.note(2.0, "rule", "add rule 2800", "nm (pid 7)", 12.0)
+    known.left_alone = ["rule 2700 keeps being undone by felix (pid 9)"]
+    facts = {
+        "declared": {"links": 1, "rules": 0},
+        "cases": [{"pool": "external", "interface": "eth0.100", "case": "policy_routing", "reason": "so"}],
+        "right": False,
+        "missing": ["add rule 2700"],
+        "waiting": known.waiting,
+        "guard": {**json.loads(json.dumps(known.__dict__)), "running": True},
+    }
+    text = status.in_words(facts)
+    for words in (
+        "Declared: 1 links.",
+        "external on eth0.100: policy_routing (so)",
+        "Missing: would add rule 2700",
+        "Waiting: link eth0.100 waits: its parent eth0 is down",
+        "put back 1 object.",
+        "add rule 2800 (after 12 ms, changed by nm (pid 7))",
+        "Left alone for a while: rule 2700 keeps being undone by felix (pid 9)",
+        "Trouble: no iptables",
+    ):
+        assert words in text
+    assert "is as declared" not in text
+    assert "The guard is not running" in status.in_words({**facts, "guard": {"running": False}})
+    assert "has not looked yet" in status.in_words({**facts, "guard": {"running": True}})
