@@ -54,7 +54,9 @@ def unit_text(version: str) -> str:
     """Return the service: after whatever makes links, before whatever starts pods.
 
     MetalLB's speaker gives up on an interface that is missing when it looks, so our links must be there before the
-    kubelet. The service says that it is ready within 15 seconds whatever happens, so no boot hangs on it.
+    kubelet. The service says that it is ready within 15 seconds whatever happens, so no boot hangs on it. However often it
+    is killed it comes back, unless it says itself (2) that only a new state file can help; a stop lets the program end that
+    is writing rules just then.
     """
     return f"""\
 {neighbours.HEADER}[Unit]
@@ -62,12 +64,16 @@ Description=Keeps the routing of MetalLB pools as declared
 After={MAKES_LINKS}
 Before={NEEDS_LINKS_FIRST}
 ConditionPathExists={STATE_FILE}
+StartLimitIntervalSec=0
 
 [Service]
 Type=notify
 ExecStart={sys.executable} {COMMAND} guard --version {version}
+ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=1
+RestartPreventExitStatus=2
+KillMode=mixed
 TimeoutStartSec=60
 OOMScoreAdjust=-900
 RuntimeDirectory=homeward-metallb-routing
