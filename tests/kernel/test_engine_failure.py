@@ -1,0 +1,288 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A step fails, whichever it is and for real causes: the node is as it was, and the error names the step."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import subprocess
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables, writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from tests.kernel.engine import Answer, EngineNode, Picture, assert_same, difference, unordered
+from tests.kernel.engine_pools import (
+    ABSENT,
+    EXTERNAL,
+    SECOND,
+    SHARED,
+    STORAGE,
+    Parameters,
+    declared,
+)
+
+POOLS = "pool_routing"
+FIRST = declared(EXTERNAL, STORAGE)
+CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"], "deny": ["9.0.0.0/8"]}, SECOND, SHARED)
+REASON = "somebody pulled the plug"
+CAP_NET_ADMIN = 12
+IPTABLES = {"iptables": "ipv4", "ip6tables": "ipv6"}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+@pytest.fixture
+def node() -> Iterator[EngineNode]:
+    with EngineNode() as made:
+        yield made
+
+
+def names_step(answer: Answer, *words: str) -> None:
+    """Assert that a run failed, tells the step by number and words, and that the node is as before."""
+    assert answer.get("failed"), answer
+    assert re.search(r'^step \d+ of \d+, "(add|change|delete) [a-z]+ ', answer["msg"]), answer["msg"]
+    assert answer["msg"].endswith("The node is as before."), answer["msg"]
+    for word in words:
+        assert word in answer["msg"], answer["msg"]
+
+
+def fails(node: EngineNode, parameters: Parameters, *words: str, module: str = POOLS, **options: Any) -> None:
+    """Run a module that fails at a step, and compare the node."""
+    before = node.picture()
+    answer = node.module(module, parameters, **options)
+    names_step(answer, *words)
+    assert_same(before, node.picture())
+
+
+def assert_restored(node: EngineNode, before: Picture) -> None:
+    """Assert that all is as before, but for the order in which chains are listed: some were made anew."""
+    after = node.picture()
+    assert_same(unordered(before), unordered(after))
+    assert_same(before, after, "files", "sysctls", "routes4", "routes6", "rules4", "rules6", "links")
+
+
+# --- every step in turn
+
+
+def trap(number: int) -> Callable[[], None]:
+    """Return what makes the writers fail at the step of this number, after all before it were really done, once."""
+
+    def arm() -> None:
+        write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
+        left = [number]
+
+        def trapped(kind: str, steps: Sequence[Step], *others: Any) -> None:
+            if not 0 <= left[0] < len(steps):
+                left[0] -= len(steps)
+                write(kind, steps, *others)
+                return
+            position, left[0] = left[0], -1
+            if position:
+                write(kind, steps[:position], *others)
+            raise StepsFailed(tuple(steps[:position]), steps[position], REASON)
+
+        writer._write = trapped  # type: ignore[assignment] # noqa: SLF001
+
+    return arm
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+@pytest.mark.parametrize(
+    ("start", "end"), [(ABSENT, FIRST), (FIRST, CHANGED), (CHANGED, ABSENT)], ids=["come", "change", "go"]
+)
+def test_every_step_in_turn(node: EngineNode, start: Parameters, end: Parameters, variant: str) -> None:
+    node.change(POOLS, {**start, "iptables_variant": variant})
+    end = {**end, "iptables_variant": variant}
+    before = node.picture()
+    tried = 0
+    while True:
+        answer = node.module(POOLS, end, before=trap(tried))
+        if not answer.get("failed"):
+            break
+        found = re.match(rf'step (\d+) of (\d+), "[^"]+", failed: {REASON}\. The node is as before\.', answer["msg"])
+        assert found, answer["msg"]
+        assert int(found[1]) == tried + 1
+        tried += 1
+        assert_restored(node, before)
+    assert tried >= 15, "a plan with steps of every kind"
+    assert tried == int(found[2]), "no step was passed over"
+    assert difference(before, node.picture())
+
+
+# --- real causes
+
+
+def test_a_gateway_that_the_kernel_refuses(node: EngineNode) -> None:
+    routes = [
+        {"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"},
+        {"destination": "fd56::/64", "interface": "eth1", "table": "100"},
+        {"destination": "default", "gateway": "7.7.7.7", "interface": "eth1", "table": "100"},
+        {"destination": "5.6.8.0/24", "interface": "eth1", "table": "100"},
+    ]
+    fails(node, {"routes": routes}, "default via 7.7.7.7 dev eth1", "ENETUNREACH", module="ip_routes")
+
+
+def test_a_link_that_vanishes_midway(node: EngineNode) -> None:
+    """Somebody deletes the link behind our back after we read the node: all else is as before, and so is the message."""
+    before = node.picture()
+    node.change(POOLS, FIRST)
+    node.change(POOLS, ABSENT)
+    assert_same(before, node.picture())
+
+    def delete_link_before_routes() -> None:
+        write = writer._write  # noqa: SLF001
+
+        def deleting(kind: str, steps: Sequence[Step], *others: Any) -> None:
+            if kind == "route" and Path("/proc/sys/net/ipv4/conf/eth0.100").exists():
+                subprocess.run(["ip", "link", "delete", "eth0.100"], check=True)
+            write(kind, steps, *others)
+
+        writer._write = deleting  # type: ignore[assignment] # noqa: SLF001
+
+    answer = node.module(POOLS, FIRST, before=delete_link_before_routes)
+    assert answer.get("failed"), answer
+    assert "eth0.100" in answer["msg"]
+    assert "ENODEV" in answer["msg"]
+    left = difference(before, node.picture()).splitlines()
+    assert all(line.startswith(("@@", "---", "+++")) or not line.strip() or "eth0.100" in line for line in left), left
+    assert not [line for line in left if line.startswith("+") and not line.startswith("+++")], left
+
+
+@contextmanager
+def held_lock(node: EngineNode) -> Iterator[int]:
+    """Hold the lock of legacy iptables, as kube-proxy does while it writes."""
+    command = node.host.command(["flock", "/run/xtables.lock", "sh", "-c", "echo held; exec cat"])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield holder.pid
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def test_the_lock_of_iptables_is_held(node: EngineNode) -> None:
+    def wait_less() -> None:
+        iptables.write.__defaults__ = (1,)  # seconds, instead of ten
+
+    with held_lock(node) as pid:
+        legacy = {**FIRST, "iptables_variant": "legacy"}
+        fails(node, legacy, "xtables lock is held by pid ", "waited 1 s", before=wait_less)
+        assert pid
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["net/ipv4/conf/eth0.100/rp_filter", "net/ipv4/conf/eth0.100/src_valid_mark", "net/ipv6/conf/eth0.100/accept_ra"],
+)
+def test_a_setting_that_is_read_only(node: EngineNode, file: str) -> None:
+    node.host.run(f"mount --bind /proc/sys/{file} /proc/sys/{file}; mount -o remount,bind,ro /proc/sys/{file}")
+    fails(node, FIRST, file, "EROFS")
+
+
+@pytest.mark.parametrize("folder", ["/etc/iproute2/rt_protos.d", "/run/homeward.metallb_routing"])
+def test_no_space(node: EngineNode, folder: str) -> None:
+    node.host.run(
+        f"mkdir -p {folder}; mount -t tmpfs -o size=4k,mode=700 tmpfs {folder}; head -c 4096 /dev/zero > {folder}/full"
+    )
+    fails(node, FIRST, "ENOSPC")
+
+
+@pytest.mark.parametrize("family", ["iptables", "ip6tables"])
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_iptables_goes_away_midway(node: EngineNode, family: str, variant: str) -> None:
+    """A package upgrade, say: the programs of one family can no longer be started when it is their turn."""
+
+    def replace_programs() -> None:
+        write = iptables._write  # noqa: SLF001
+
+        def upgrading(step: Step, *others: Any) -> str:
+            if getattr(step.subject, "family", "") == IPTABLES[family]:
+                program = f"/usr/sbin/{family}-{variant}-restore"
+                subprocess.run(["mount", "--bind", "/dev/null", os.path.realpath(program)], check=True)
+            try:
+                return write(step, *others)
+            finally:
+                subprocess.run(["umount", "-q", os.path.realpath(f"/usr/sbin/{family}-{variant}-restore")], check=False)
+
+        iptables._write = upgrading  # noqa: SLF001
+
+    fails(
+        node,
+        {**FIRST, "iptables_variant": variant},
+        "change chains",
+        f"no iptables-restore for {IPTABLES[family]}",
+        before=replace_programs,
+    )
+
+
+def drop_net_admin() -> None:
+    """Take CAP_NET_ADMIN from this process and all that it starts, root or not."""
+    _libc.prctl(24, CAP_NET_ADMIN, 0, 0, 0)  # PR_CAPBSET_DROP
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)()
+    assert _libc.capget(header, data) == 0
+    for low in (0, 1, 2):  # effective, permitted, inheritable
+        data[low] &= ~(1 << CAP_NET_ADMIN)
+    if _libc.capset(header, data):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+@pytest.mark.parametrize(
+    ("module", "parameters"),
+    [
+        ("ip_links", {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1"}]}),
+        ("ip_routes", {"routes": [{"destination": "5.6.7.0/24", "interface": "eth1"}]}),
+        ("ip_rules", {"rules": [{"priority": 5, "table": "100"}]}),
+    ],
+    ids=["ip_links", "ip_routes", "ip_rules"],
+)
+def test_the_right_is_missing(node: EngineNode, module: str, parameters: dict[str, Any]) -> None:
+    before = node.picture()
+    answer = node.module(module, parameters, before=drop_net_admin)
+    assert answer.get("failed"), answer
+    assert errno.errorcode[errno.EPERM] in answer["msg"]
+    assert "CAP_NET_ADMIN" in answer["msg"]
+    assert_same(before, node.picture())
+
+
+def test_the_right_is_missing_for_pools(node: EngineNode) -> None:
+    answer = node.refuse(POOLS, {**FIRST, "iptables_variant": "nft"}, before=drop_net_admin)
+    assert "must be root" in answer["msg"]
+    # Whether there are legacy tables may be asked without the right; the first write shows that it is missing.
+    fails(node, {**FIRST, "iptables_variant": "legacy"}, "EPERM", "CAP_NET_ADMIN", before=drop_net_admin)
+
+
+def test_the_undoing_fails_too(node: EngineNode) -> None:
+    """The message does not claim that the node is as before; the next run mends it."""
+    before = node.picture()
+
+    def fail_twice() -> None:
+        trap(12)()
+        once = writer._write  # noqa: SLF001
+        runs: list[str] = []
+
+        def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
+            runs.append(kind)
+            if "route" in runs and kind == "sysctl" and steps[0].after is None:
+                raise StepsFailed((), steps[0], "and the light went out")
+            once(kind, steps, *others)
+
+        writer._write = failing  # type: ignore[assignment] # noqa: SLF001
+
+    answer = node.module(POOLS, FIRST, before=fail_twice)
+    assert answer.get("failed")
+    assert REASON in answer["msg"]
+    assert "the light went out" in answer["msg"]
+    assert "as before" not in answer["msg"]
+    assert "between two states" in answer["msg"]
+    node.change(POOLS, FIRST)
+    node.change(POOLS, ABSENT)
+    assert_same(before, node.picture())
