@@ -16,6 +16,7 @@ from tests.lab.delivery import table
 
 from .lab import ContainerLab
 
+LIBRARY = "/var/lib/homeward.metallb_routing"
 BEHIND_ROUTERS = ("outside", "lan")
 #: Seconds without progress: for flows that must come through on a busy machine, and for those that must not.
 PATIENCE, LOST = float(os.environ.get("FLOW_PATIENCE", "8")), 0.8

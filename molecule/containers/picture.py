@@ -36,24 +36,18 @@ def keep(node: Host, folder: Path) -> None:
     (folder / f"{node.name}.start.json").write_text(json.dumps(take(node)))
 
 
-def difference(node: Host, folder: Path) -> str:
-    """Return what is different from the start, as a diff; empty if nothing is."""
-    return _difference(_kept(node, folder), take(node))
+def difference(node: Host, folder: Path, beside: str | None = None) -> str:
+    """Return what is different from the start, as a diff; empty if nothing is.
 
-
-def network_difference(node: Host, folder: Path) -> str:
-    """Return what of the network is different from the start: links, addresses, routes, rules, chains, settings."""
-    now = dict(node.snapshot().parts)
-    return _difference({name: text for name, text in _kept(node, folder).items() if name in now}, now)
-
-
-def _kept(node: Host, folder: Path) -> dict[str, str]:
-    texts: dict[str, str] = json.loads((folder / f"{node.name}.start.json").read_text())
-    return texts
-
-
-def _difference(before: dict[str, str], after: dict[str, str]) -> str:
+    :param beside: lines that have this in them are left out.
+    """
+    before, after = json.loads((folder / f"{node.name}.start.json").read_text()), take(node)
     lines: list[str] = []
     for name, text in before.items():
-        lines += difflib.unified_diff(text.splitlines(), after[name].splitlines(), name, f"{name} now", "", "", 0)
+        old, new = (_lines(side, beside) for side in (text, after[name]))
+        lines += difflib.unified_diff(old, new, name, f"{name} now", "", "", 0)
     return "\n".join(lines)
+
+
+def _lines(text: str, beside: str | None) -> list[str]:
+    return [line for line in text.splitlines() if beside is None or beside not in line]

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-from containers.expect import release, status
+from containers.expect import LIBRARY, release, status
 from testinfra.host import Host as InfraHost
 
 from tests.lab import Host
-
-LIBRARY = "/var/lib/homeward.metallb_routing"
 
 
 def test_status(node: Host) -> None:
