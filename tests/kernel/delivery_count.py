@@ -21,4 +21,4 @@ def count(cells: int) -> None:
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print what was counted."""
     if _cells:
-        terminalreporter.write_line(f"delivery: {sum(_cells)} cells in {len(_cells)} matrices, each as it must be")
+        terminalreporter.write_line(f"delivery: {sum(_cells)} cells in {len(_cells)} runs, each as it must be")

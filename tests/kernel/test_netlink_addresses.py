@@ -57,6 +57,7 @@ def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
     assert seen.keys() - before.keys() == set(ADDRESSES)
     assert all(seen[address]["noprefixroute"] for address in ADDRESSES)
     assert all(seen[address].get("nodad", False) == (address.family == "ipv6") for address in ADDRESSES)
+    assert all(seen[address].get("deprecated", False) == (address.family == "ipv6") for address in ADDRESSES)
     assert (namespace.ip_json("route show table main"), namespace.ip_json("-6 route show table main")) == routes
     protocols = namespace.call(_protocols)
     assert {protocols[address.address.partition("/")[0]] for address in ADDRESSES} == {OWNERSHIP.protocol}

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.kernel.delivery_lab import LOST, PATIENCE, apply, assert_all_reached, lab_of, remove
+from tests.kernel.packets_lab import CLIENTS
 from tests.lab import Host, Lab, packets
 from tests.lab.delivery import all_cells
 from tests.lab.packets import ICMPV6
@@ -194,6 +195,16 @@ def test_nodes_and_pods_talk_on_while_pools_come_and_go(mode: str, shared: bool)
         for _ in range(ROUNDS):
             undisturbed(talks, lambda: apply(lab))
             undisturbed(talks, lambda: remove(lab))
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
+def test_nodes_and_pods_do_not_speak_in_the_pools_name(shared: bool) -> None:
+    """A node's own address of the pool is no source of what it says itself, which the default router would drop."""
+    with lab_of(shared_link=shared, rp_filter=1) as lab:
+        apply(lab, per_node=True)
+        for name in ("node1", "node2", "pod1", "pod2"):
+            for address in CLIENTS["outside"].values():
+                assert packets.ping(lab.host(name), address), (name, address)
 
 
 def test_a_chain_that_drops_is_noticed() -> None:

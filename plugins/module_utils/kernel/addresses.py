@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -35,6 +36,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV6
 
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
+# struct ifa_cacheinfo: preferred and valid seconds. On a shared link the node's own IPv6 traffic would leave by the default
+# route with an address of the pool as its source, if that were an address like the others (RFC 6724, rule 3).
+_NEVER_PREFERRED = struct.pack("=4I", 0, 0xFFFFFFFF, 0, 0)
 _PROTOCOL_SINCE = (5, 18)  # IFA_PROTO
 
 HINTS = {
@@ -104,7 +108,7 @@ def _address(fields: Fields, names: Mapping[int, str]) -> Address:
 
 
 def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
-    """Do the steps, in order; an address is added (``noprefixroute``; IPv6: ``nodad``) or deleted, never changed.
+    """Do the steps, in order; an address is added (``noprefixroute``; IPv6: ``nodad preferred_lft 0``) or deleted, never changed.
 
     :raises StepsFailed: see :func:`carry_out`.
     """
@@ -116,6 +120,7 @@ def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownershi
         if isinstance(after, Address) and before is None:
             fields = _fields(after, index_of)
             fields["IFA_FLAGS"] = _NOPREFIXROUTE | (_NODAD if after.family == IPV6 else 0)
+            fields.update({"IFA_CACHEINFO": _NEVER_PREFERRED} if after.family == IPV6 else {})
             fields.update({"IFA_PROTO": ownership.protocol} if carry_protocol else {})
             return [Request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, netlink.formats.address.encode(fields))]
         if isinstance(before, Address) and after is None:

@@ -89,7 +89,7 @@ def _link(step: Step, link: Link, ownership: Ownership) -> list[str]:
 def _address(step: Step, address: Address, ownership: Ownership) -> str:
     if step.verb == "delete":
         return _line("ip", "address", "del", address.address, "dev", address.interface)
-    options = ["noprefixroute", *(["nodad"] if address.family == IPV6 else [])]
+    options = ["noprefixroute", *(["nodad", "preferred_lft", "0"] if address.family == IPV6 else [])]
     plain = ["ip", "address", "add", address.address, "dev", address.interface, *options]
     # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) knows no protocol of an address.
     return f"{_line(*plain, 'proto', f'{ownership.protocol:#x}')} 2>/dev/null || {_line(*plain)}"
