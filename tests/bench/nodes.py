@@ -1,0 +1,129 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A light lab of nodes, many pools for them, and plays of ansible-playbook on them as whole processes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import TracebackType
+from typing import Any
+
+from tests.bench.measure import Cost, cost_of_process
+from tests.lab import inventory
+from tests.lab.many_nodes import ManyNodes
+from tests.playbooks import CLUSTER, environment
+
+# Stands in for systemd: leaves what the real one leaves behind, and starts nothing.
+SYSTEMCTL = """#!/bin/sh
+unit=homeward-metallb-routing.service
+case $1 in
+  enable)
+    mkdir -p /etc/systemd/system/multi-user.target.wants
+    ln -sf ../$unit /etc/systemd/system/multi-user.target.wants/$unit
+    ;;
+  restart)
+    mkdir -p /run/systemd/units /run/homeward-metallb-routing
+    ln -sfn none /run/systemd/units/invocation:$unit
+    sed -n 's/^ExecStart=.*--version //p' /etc/systemd/system/$unit > /run/homeward-metallb-routing/version
+    ;;
+esac
+"""
+
+
+def pools(count: int, *, ipv6: bool = True) -> list[dict[str, Any]]:
+    """Return pools of one network per family, each on its own link and with its own gateway."""
+    return [
+        {
+            "name": f"pool{number}",
+            "networks": [f"20.0.{number}.0/24", *([f"fd00:20:{number}::/64"] if ipv6 else [])],
+            "interface": f"eth0.{100 + number}",
+            "gateways": [f"20.0.{number}.1", *([f"fd00:20:{number}::1"] if ipv6 else [])],
+        }
+        for number in range(count)
+    ]
+
+
+class Nodes:
+    """Nodes of a light lab with links for so many pools, and what is needed to play something on them."""
+
+    def __init__(self, count: int, pool_count: int, prefix: str = "homeward-bench") -> None:
+        self.site = ManyNodes(count, prefix)
+        self._pool_count = pool_count
+        self._folder = TemporaryDirectory(prefix="homeward-")
+        self.folder = Path(self._folder.name)
+
+    def __enter__(self) -> Nodes:
+        self.site.up()
+        for name in self.site.node_addresses:
+            links = [f"eth0.{100 + number}" for number in range(1, self._pool_count)]  # the first one is there
+            lines = [f"link add {link} type veth peer name peer{link[5:]}" for link in links]
+            lines += [f"link set {end} up" for link in links for end in (link, f"peer{link[5:]}")]
+            text = "".join(f"{line}\n" for line in lines)
+            subprocess.run(["ip", "-n", self.site.namespace(name), "-batch", "-"], input=text, text=True, check=True)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.site.down()
+        self._folder.cleanup()
+
+    def stand_in_for_systemd(self) -> None:
+        """Make the nodes look as if systemd ran there, so that the files which keep the state are written."""
+        script = self.folder / "systemctl"
+        script.write_text(SYSTEMCTL)
+        steps = (
+            "mkdir -p /run/systemd/system",
+            "mount -t tmpfs tmpfs /usr/local/sbin",
+            f"install -m 755 {script} /usr/local/sbin/systemctl",
+        )
+        for node in self.site.nodes:
+            node.run(["sh", "-ec", "\n".join(steps)])
+
+    def play(
+        self,
+        playbook: str | Sequence[Mapping[str, Any]],
+        values: Mapping[str, Any],
+        *options: str,
+        python: str = inventory.DEFAULT_PYTHON,
+        must_say: str = "",
+    ) -> Callable[[], Cost]:
+        """Return what runs a playbook, one of the collection by its name or tasks for all nodes, as one process.
+
+        :param python: the nodes' interpreter.
+        :param must_say: what its output must hold.
+        """
+        number = len(list(self.folder.iterdir()))
+        declared = self.folder / f"{number}.json"
+        declared.write_text(json.dumps(dict(values)))
+        hosts = inventory.write(self.site, self.folder / f"{number}-hosts.yml", python)
+        if isinstance(playbook, str):
+            name = f"homeward.metallb_routing.{playbook}"
+        else:
+            book = self.folder / f"{number}.yml"
+            book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": list(playbook)}]))
+            name = str(book)
+        command = ["ansible-playbook", "-i", str(hosts), "-e", f"@{declared}", name, *options]
+        return lambda: cost_of_process(command, environment(), must_say)
+
+
+def declared(of: Iterable[Mapping[str, Any]], addresses: Iterable[str], **more: Any) -> dict[str, Any]:
+    """Return the playbooks' variables for these pools and nodes."""
+    cluster = {**CLUSTER, "node_addresses": list(addresses), "kube_proxy_mode": "iptables"}
+    return {"metallb_routing_pools": list(of), "metallb_routing_cluster": cluster, **more}
+
+
+BARE_MODULE = (
+    {
+        "homeward.metallb_routing.pool_routing": {
+            "pools": "{{ metallb_routing_pools }}",
+            "cluster": "{{ metallb_routing_cluster }}",
+            "persist": "{{ metallb_routing_persist }}",
+        }
+    },
+)
