@@ -115,7 +115,7 @@ def measure(nodes: Nodes, rounds: int) -> tuple[dict[str, Cost], dict[str, Cost]
 
 def main() -> None:
     """Measure on one node."""
-    rounds = 1 if "--quick" in sys.argv else 5
+    rounds = 1 if "--quick" in sys.argv else 3
     heading(
         f"against {POOLS * len(_each(pools(1)[0], 0)) + len(_once())} tasks of builtin modules, {POOLS} pools; {rounds} rounds"
     )

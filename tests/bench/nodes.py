@@ -109,7 +109,10 @@ class Nodes:
             book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": list(playbook)}]))
             name = str(book)
         command = ["ansible-playbook", "-i", str(hosts), "-e", f"@{declared}", name, *options]
-        return lambda: cost_of_process(command, environment(), must_say)
+        # As on a user's machine, where Python keeps what it has compiled; kept in our own folder here.
+        kept = {"PYTHONPYCACHEPREFIX": str(self.folder / "compiled")}
+        present = {name: value for name, value in environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return lambda: cost_of_process(command, {**present, **kept}, must_say)
 
 
 def declared(of: Iterable[Mapping[str, Any]], addresses: Iterable[str], **more: Any) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def measure(nodes: Nodes, rounds: int, *, persist: bool) -> None:
 
 def main() -> None:
     """Measure with and without the files that keep the state over a reboot."""
-    rounds = 3 if "--quick" in sys.argv else 15
+    rounds = 3 if "--quick" in sys.argv else 9
     heading(f"a run that changes nothing, {POOLS} pools in both families, one node; {rounds} rounds")
     with Nodes(1, POOLS) as nodes:
         measure(nodes, rounds, persist=False)
