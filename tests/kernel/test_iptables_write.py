@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_text import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import (
     jump_rule,
     render_commands,
 )
