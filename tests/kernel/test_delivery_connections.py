@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import itertools
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import pytest
 
-from tests.kernel.delivery_lab import BEHIND_ROUTERS, LOST, apply, lab_of, pool_of, remove, right_way
+from tests.kernel.delivery_lab import BEHIND_ROUTERS, LOST, PATIENCE, apply, lab_of, pool_of, remove, right_way
 from tests.kernel.delivery_stream import Stream
+from tests.kernel.packets_lab import ADDRESS, lead_elsewhere
 from tests.lab import Lab
 from tests.lab.witnesses import Witnesses
 
@@ -25,6 +28,12 @@ OTHER: dict[str, Any] = {
     "gateways": ["1.2.4.1", "fd00:1:2:4::1"],
 }
 FIRST_PORT = 9700
+#: Hosts that answer when the test says so, the service's port that leads to them, and their addresses
+WAITING = (
+    ("server1", 81, {4: "10.112.1.10", 6: "fd00:112:1::10"}),
+    ("node1", 82, {4: "192.168.1.11", 6: "fd00:192:168:1::11"}),
+    ("server2", 83, {4: "10.112.2.10", 6: "fd00:112:2::10"}),
+)
 
 
 @contextmanager
@@ -59,3 +68,32 @@ def test_open_connections_stay_open(shared: bool) -> None:
                 assert not spare.push(LOST), "the control: without the pool a connection does not stay"
         finally:
             witnesses.close()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
+def test_a_reply_that_waited_still_goes_home(shared: bool) -> None:
+    """A gateway's mark stays its own, whatever comes before it: no request repairs the connection's mark meanwhile."""
+    with lab_of(shared_link=shared, rp_filter=1) as lab, ExitStack() as stack:
+        lead_elsewhere(lab)
+        apply(lab, pool_of(lab))
+        waiting = []
+        for family, (host, port, address) in itertools.product((4, 6), WAITING):
+            server = stack.enter_context(udp_socket(lab, host, family, (address[family], 99)))
+            client = stack.enter_context(udp_socket(lab, "outside", family))
+            client.sendto(b"question", (ADDRESS[family], port))
+            waiting.append((server, client, server.recvfrom(100)[1]))
+        apply(lab, OTHER, pool_of(lab))
+        apply(lab, {**OTHER, "name": "first"}, pool_of(lab))
+        for server, client, asker in waiting:
+            server.sendto(b"answer", asker)
+            assert client.recv(100) == b"answer"
+
+
+def udp_socket(lab: Lab, host: str, family: int, address: tuple[str, int] | None = None) -> socket.socket:
+    """Return a patient UDP socket of a host."""
+    kind = socket.AF_INET6 if family == 6 else socket.AF_INET
+    handle = lab.host(host).call(lambda: socket.socket(kind, socket.SOCK_DGRAM))
+    handle.settimeout(PATIENCE)
+    if address:
+        handle.bind(address)
+    return handle
