@@ -88,7 +88,9 @@ def _named_values(rule: Rule, named: tuple[bool, ...]) -> _Values:
 
 def _plain(rule: Rule) -> Rule:
     # Of what we have no fields for, the kernel compares some and not others; to take all as not compared does no harm.
-    return replace(rule, action=split_fields(rule.action)[0], invert=False, goto=0)
+    word = split_fields(rule.action)[0]
+    is_plain = word == rule.action and not rule.invert and not rule.goto
+    return rule if is_plain else replace(rule, action=word, invert=False, goto=0)
 
 
 def _looks(rule: Rule) -> Iterator[Rule]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
 
 HINTS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY")
 SIGNS = ("KUBE-", "cali-", "CILIUM_", "CILIUM-", "FLANNEL-", "WEAVE", "CNI-")
+_BLANKS = re.compile(r"[ \t\n]+")
 _JUMPS = ("-j", "-g", "--jump", "--goto")
 
 StrayJump = tuple[str, str, str]
@@ -67,6 +69,8 @@ def split_rule(rule: str) -> tuple[str, ...]:
 
     A double quote begins a quoted word anywhere, and the closing one ends the word; a backslash escapes only inside.
     """
+    if '"' not in rule:
+        return tuple(word for word in _BLANKS.split(rule) if word)
     words: list[str] = []
     word: list[str] = []
     inside = escaped = False
