@@ -9,6 +9,7 @@ import argparse
 import itertools
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.lab import LabError, LabOptions
 from tests.lab.topology import NODES
@@ -39,8 +40,9 @@ def main() -> int:
 
 def _run(arguments: argparse.Namespace) -> None:
     if arguments.command == "images":
-        for release in arguments.release:
-            node_image(Engine(), release)
+        engine = Engine()
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda release: node_image(engine, release), arguments.release))
     elif arguments.command == "up":
         releases = (os.environ.get("DEBIAN") or "12").split(",")
         images = {

@@ -15,7 +15,7 @@ from tests.lab import Host
 # iproute2's own that the role makes where a distribution has none of them, and leaves there, empty.
 _COMMANDS = {
     "files": r"""
-        find / -xdev \( -path /tmp -o -path /var/tmp -o -path /var/log -o -path /var/cache -o -path /root/.ansible \
+        find / -xdev \( -path /tmp -o -path /var/tmp -o -path /var/log -o -path /var/cache -o -name .ansible \
           -o -name __pycache__ \) -prune \
           -o -type d \( -path /etc/iproute2 -o -path /etc/iproute2/rt_protos.d -o -printf '%p/ %m\n' \) \
           -o -printf '%p %m %u %s %l\n' | LC_ALL=C sort""",
