@@ -45,6 +45,7 @@ Picture = dict[str, str]
 
 MODULES = ("pool_routing", "ip_links", "ip_routes", "ip_rules", "iptables_chains", "routing_info")
 POOL_INTERFACES = ("eth0.100", "eth0.200", "eth1")
+NAMES = "/etc/iproute2"
 OUR_PLACES = (
     "/etc/iproute2/rt_protos.d/homeward.conf",
     "/etc/systemd/system/homeward*",
@@ -111,7 +112,10 @@ class EngineNode(Site):
         namespaces.ip_batch((f"link set {link.name} up" for link in LINKS), peer)
         namespaces.ip_batch(["link set lo up", *(line for link in LINKS for line in _lines(link)), *_ROUTES], self.name)
         self._await_holders(holders)
-        self.host.run(f"rm -rf {' '.join(OUR_PLACES)}")  # what the machine itself may have of ours
+        # A copy, in which nothing changes that somebody changes on the machine; and nothing the machine has of ours.
+        self.host.run(
+            f"cp -a {NAMES} /run/.lab/; mount --bind /run/.lab/iproute2 {NAMES}; rm -rf {' '.join(OUR_PLACES)}"
+        )
         self._await_links(["node1"])
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
@@ -179,11 +183,11 @@ class EngineNode(Site):
             inside = path.relative_to(run)
             if inside.parts[0] not in (".lab", "lock", "xtables.lock"):
                 yield _described(path, str(inside))
-        for layer in ("etc", "var/lib"):
-            upper = run / ".lab" / layer / "upper"
+        places = {NAMES: "iproute2", "/etc": "etc/upper", "/var/lib": "var/lib/upper"}
+        for place, copy in places.items():
             yield from (
-                _described(path, f"/{layer}/{path.relative_to(upper)}")
-                for path in sorted(upper.rglob("*"))
+                _described(path, f"{place}/{path.relative_to(run / '.lab' / copy)}")
+                for path in sorted((run / ".lab" / copy).rglob("*"))
                 if (path.is_symlink() or not path.is_dir()) and not _hides_ours(path)
             )
 

@@ -94,9 +94,10 @@ def trap(number: int) -> Callable[[], None]:
     return arm
 
 
-@pytest.mark.parametrize("variant", ["nft", "legacy"])
 @pytest.mark.parametrize(
-    ("start", "end"), [(ABSENT, FIRST), (FIRST, CHANGED), (CHANGED, ABSENT)], ids=["come", "change", "go"]
+    ("start", "end", "variant"),
+    [(ABSENT, FIRST, "nft"), (FIRST, CHANGED, "nft"), (FIRST, CHANGED, "legacy"), (CHANGED, ABSENT, "nft")],
+    ids=["come-nft", "change-nft", "change-legacy", "go-nft"],
 )
 def test_every_step_in_turn(node: EngineNode, start: Parameters, end: Parameters, variant: str) -> None:
     node.change(POOLS, {**start, "iptables_variant": variant})

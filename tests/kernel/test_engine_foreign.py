@@ -17,7 +17,7 @@ from tests.kernel.engine_pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE,
 POOLS = "pool_routing"
 OUR_ADDRESSES = SECOND["addresses"]
 # Without shrinking: an example takes seconds, and lists what there was in lines that can be typed.
-MANY = settings(max_examples=22, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+MANY = settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 
 
 @pytest.fixture
