@@ -20,6 +20,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -32,7 +33,10 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
     STATE_FILE,
     VOLATILE,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Unit
 from tests.kernel.engine import Answer, in_child, run_module
+from tests.kernel.engine_pools import EXTERNAL, declared
 from tests.lab import Host
 from tests.lab.namespaces import CLONE_NEWNET
 
@@ -56,23 +60,40 @@ def call(host: Host, function: Callable[..., Result], *arguments: Any) -> Result
     return in_child(enter, function, *arguments)
 
 
-def apply(host: Host, parameters: Mapping[str, Any], restart: Callable[[], object] | None = None) -> Answer:
+def apply(host: Host, parameters: Mapping[str, Any], service: Service | None = None) -> Answer:
     """Run ``pool_routing`` as on a node with systemd; it must succeed.
 
-    :param restart: called on the node, with the lock held, where systemd would be asked to change the service.
+    :param service: what systemd has and does; by default it has nothing and does nothing.
     """
 
     def run() -> Answer:
         deploy.systemd_runs = lambda: True
         deploy.may_write = lambda _folder: False  # /usr/local/sbin is the machine's own
-        units.read = lambda _names: frozenset()
-        units.write = lambda _steps: restart() if restart else None
+        units.read = lambda _names: frozenset({service.unit} if service else ())
+        units.write = lambda steps: service.change(steps) if service else None
         whole = {"persist": True, **parameters, "_ansible_check_mode": False, "_ansible_diff": False}
         return run_module("pool_routing", whole)
 
     answer = call(host, run)
     assert not answer.get("failed"), (host.name, answer["msg"])
     return answer
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service as systemd has it.
+
+    :param change: carries steps out where systemd would, on the node, while the module holds the lock.
+    """
+
+    unit: Unit
+    change: Callable[[Sequence[Step]], object]
+
+
+def keep(host: Host, **changes: Any) -> None:
+    """Make the node right for one pool with addresses of the node's own, and leave on it what keeps it so."""
+    pool = {**EXTERNAL, "addresses": ["1.2.3.251", "fd00:1:2:3::251"]}
+    apply(host, declared(pool, **{"iptables_variant": "nft", **changes}))
 
 
 def read_state(host: Host) -> str:
@@ -97,7 +118,9 @@ def tell_status(host: Host) -> tuple[int, dict[str, Any]]:
 
 
 class Guard:
-    """A guard that runs on a node; ends with the ``with`` block. What it says is in a file, so it never waits for a reader.
+    """A guard that runs on a node, started by the ``with`` block if it was not before; ends with the block.
+
+    What it says is in a file, so it never waits for a reader.
 
     :param folder: for its output and the socket on which it says that it is ready.
     :param sweep: seconds between two looks at everything; long enough by default that events alone must do.
@@ -110,30 +133,38 @@ class Guard:
         self._socket = folder / f"notify-{time.monotonic_ns()}"
         self.process: subprocess.Popen[str] | None = None
 
-    def start(self) -> Self:
-        """Start it and wait until it says that it is ready."""
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
-            manager.bind(str(self._socket))
-            manager.settimeout(READY_SECONDS)
-            with self._output.open("a") as output:
-                self.process = subprocess.Popen(
-                    self.host.command(command("guard", "--sweep", str(self._sweep))),
-                    env={**os.environ, "NOTIFY_SOCKET": str(self._socket)},
-                    stdin=subprocess.DEVNULL,
-                    stdout=output,
-                    stderr=output,
-                    text=True,
-                )
-            try:
-                assert manager.recv(100) == b"READY=1"
-            except TimeoutError:
-                self.stop()
-                raise AssertionError(f"the guard does not get ready: {self.said()}") from None
-            finally:
-                self._socket.unlink()
+    def launch(self) -> Self:
+        """Start it."""
+        self._socket.unlink(missing_ok=True)
+        self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._manager.bind(str(self._socket))
+        with self._output.open("a") as output:
+            self.process = subprocess.Popen(
+                self.host.command(command("guard", "--sweep", str(self._sweep))),
+                env={**os.environ, "NOTIFY_SOCKET": str(self._socket)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                text=True,
+            )
         return self
 
-    __enter__ = start
+    def await_ready(self, seconds: float = READY_SECONDS) -> Self:
+        """Wait until it says to whom systemd would be that it is ready."""
+        self._manager.settimeout(seconds)
+        try:
+            assert self._manager.recv(100) == b"READY=1"
+        except TimeoutError:
+            self.stop()
+            raise AssertionError(f"the guard is not ready after {seconds} s: {self.said()}") from None
+        return self
+
+    def start(self) -> Self:
+        """Start it and wait until it says that it is ready."""
+        return self.launch().await_ready()
+
+    def __enter__(self) -> Self:
+        return self if self.process else self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -170,6 +201,8 @@ class Guard:
     def stop(self) -> int:
         """End it, kindly, and return its exit code."""
         assert self.process is not None
+        self._manager.close()
+        self._socket.unlink(missing_ok=True)
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()

@@ -101,6 +101,7 @@ class Guard:
         signal.set_wakeup_fd(self._writing.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._stop())
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))  # as it was started
         signal.signal(signal.SIGHUP, lambda _number, _frame: self._healer.forgive())
         return reading
 

@@ -47,6 +47,7 @@ class Healer:
         self._saved: Saved | None = None
         self._interests = Interests(0)
         self._open: tuple[Step, ...] = ()  # known to be missing and not put back
+        self._culprits: dict[Hashable, str] = {}  # who took a thing last
         self._blamed: dict[Hashable, str] = {}
         self._failures: dict[Hashable, str] = {}
 
@@ -72,6 +73,7 @@ class Healer:
         """Forget what was undone how often."""
         self.patience = Patience()
         self._blamed = {}
+        self._culprits = {}
 
     def look(self, heard: Heard) -> None:
         """Look at the kinds that may have changed, and put back what is missing. Needs the lock.
@@ -101,6 +103,8 @@ class Healer:
                 if sentence not in self.report.waiting:
                     print(sentence, flush=True)
             self.report.waiting = list(repair.waiting)
+        if heard.actors:
+            self._culprits.update((_thing(step), ", ".join(heard.actors)) for step in repair.steps)
         now = time.monotonic()
         allowed = [step for step in repair.steps if self.patience.may(_thing(step), now)]
         done = self._do(allowed, saved)
@@ -134,8 +138,8 @@ class Healer:
 
     def _remember(self, steps: Iterable[Step], heard: Heard) -> None:
         now = time.monotonic()
-        who = ", ".join(heard.actors)
         for step in steps:
+            who = self._culprits.get(_thing(step), "")
             took = (now - heard.at) * 1000 if heard.at else 0.0
             self.report.note(time.time(), step.kind, str(step), who, took)
             print(f"put back: {step}{f' (changed by {who})' if who else ''}", flush=True)

@@ -206,9 +206,9 @@ def _refuse_tampering(path: str, status: os.stat_result) -> None:
 
 
 def changed_at(path: str = STATE_FILE) -> tuple[int, int]:
-    """Return what changes whenever the file is written anew; (0, 0) where it is not there."""
+    """Return what changes with the file's content, owner and mode; (0, 0) where it is not there."""
     try:
-        status = Path(path).stat()
+        status = Path(path).lstat()
     except OSError:
         return (0, 0)
-    return (status.st_ino, status.st_mtime_ns)
+    return (status.st_ino, status.st_ctime_ns)
