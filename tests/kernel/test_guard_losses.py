@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.delivery_lab import lab_of
-from tests.kernel.guard_lab import Connection, Recorder, prepare
+from tests.kernel.guard_lab import Connection, Recorder, Span, prepare
 from tests.kernel.guard_losses import FOREIGN_LINK, OWN_LINK, Loss
 from tests.kernel.guard_node import Guard, differences, picture, until, until_same
 from tests.lab import Host, Lab
@@ -88,9 +88,8 @@ def test_a_loss_is_put_back_and_a_connection_survives(world: World, name: str, l
         world.recorders[name].clear()
         with Connection(world.lab, SERVICE[name]) as connection:
             loss.happen(world.lab, node)
-            _await_healed(world, node, loss, guard)
+            span = _await_healed(world, node, loss, guard)
             connection.finish()
-    span = world.recorders[name].span()
     took = f"{span.milliseconds:.0f} ms" if span and not loss.by_sweep else "at the next sweep"
     world.table.append(f"{loss.name:66} off: {len(missing):3} lines of state lost   on: put back, {took}")
 
@@ -113,15 +112,17 @@ def _without_guard(world: World, node: Host, loss: Loss) -> list[str]:
     return missing
 
 
-def _await_healed(world: World, node: Host, loss: Loss, guard: Guard) -> None:
+def _await_healed(world: World, node: Host, loss: Loss, guard: Guard) -> Span | None:
+    """Wait until the node is as it was, and return when the first and the last of it happened."""
     if loss.recovery:
         loss.recovery(world.lab, node.name)
-    if not loss.by_sweep:
-        world.recorders[node.name].settle()
+    span = None
     if loss.once_healed:
         until(lambda: _is_first(node), guard.said)
+        span = world.recorders[node.name].span()
         node.run(loss.once_healed)
     until_same(node, world.right[node.name], guard)
+    return span or world.recorders[node.name].span()
 
 
 def _is_first(node: Host) -> bool:

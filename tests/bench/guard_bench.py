@@ -1,0 +1,160 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""How fast the guard puts things back, and what it costs: ``python -m tests.bench.guard_bench [LOSSES] [IDLE_SECONDS]``.
+
+Times are from the kernel's first event of a loss to its last of what was put back, heard on sockets of our own. Processor
+time is that of the guard and of every program it ran. All of it is printed and nothing asserted: the machine may be busy.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.kernel.engine import EngineNode
+from tests.kernel.guard_lab import Recorder
+from tests.kernel.guard_losses import ACCEPT
+from tests.kernel.guard_node import Guard, call, keep, until
+from tests.lab import Host
+
+GOAL = 100.0  # milliseconds, of the median
+MEMORY_GOAL = 40.0  # MiB
+EVENTS_A_SECOND, STORM_SECONDS = 1000, 20
+_REMOVE_ACCEPT = f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}"
+#: Name of the loss, how it happens, and what makes it possible once more
+LOSSES = (
+    ("rule deleted", "ip rule del priority 2800", ""),
+    ("all rules flushed", "ip rule flush protocol 77; ip -6 rule flush protocol 77", ""),
+    ("route deleted", "ip route del default via 1.2.3.1 table 7701", ""),
+    ("route replaced", "ip route replace default via 1.2.3.50 dev eth0.100 table 7701", ""),
+    ("table flushed", "ip route flush table 7701; ip -6 route flush table 7701", ""),
+    ("address deleted", "ip address del 1.2.3.251/32 dev eth0.100", ""),
+    ("link down and up", "ip link set eth0.100 down; ip link set eth0.100 up", ""),
+    ("rp_filter changed", "sysctl -qw net/ipv4/conf/eth0.100/rp_filter=2", ""),
+    ("chain flushed", "iptables-nft -w -t mangle -F HOMEWARD-PREROUTING", ""),
+    ("jump not first", f"iptables-nft -w -t mangle -I PREROUTING 1 {ACCEPT}", _REMOVE_ACCEPT),
+    ("nft flush ruleset", "nft flush ruleset", ""),
+)
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a time cost: seconds, seconds of processor, things that happened."""
+
+    seconds: float
+    processor: float
+    events: int = 0
+
+    @property
+    def share(self) -> float:
+        """Percent of one core."""
+        return 100 * self.processor / self.seconds
+
+
+def measure_healing(host: Host, guard: Guard, count: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield each kind of loss with the milliseconds that healing took, each so many times."""
+    with Recorder(host) as recorder:
+        for name, happen, again in LOSSES:
+            times = []
+            for number in range(count):
+                if number % 10 == 0:
+                    guard.forgive()
+                recorder.settle(0.3)
+                recorder.clear()
+                before = _healed(guard)
+                host.run(happen)
+                until(lambda before=before: _healed(guard) > before, guard.said)
+                recorder.settle(10)
+                span = recorder.span()
+                times += [span.milliseconds] if span else []
+                if again:
+                    host.run(again)
+                    recorder.settle(2)
+            yield name, times
+
+
+def _healed(guard: Guard) -> int:
+    return sum(guard.report()["healed"].values())
+
+
+def measure_cost(guard: Guard, seconds: float) -> Cost:
+    """Return what it costs to do nothing, one sweep in it at most."""
+    start, used = time.monotonic(), guard.processor()
+    time.sleep(seconds)
+    return Cost(time.monotonic() - start, guard.processor() - used)
+
+
+def measure_storm(host: Host, guard: Guard) -> Cost:
+    """Return what it costs while pods come and go: links with addresses, and routes to them, none of them ours."""
+    start, used = time.monotonic(), guard.processor()
+    events = call(host, _storm)
+    return Cost(time.monotonic() - start, guard.processor() - used, events)
+
+
+def _storm() -> int:
+    """Make and delete pods' links and routes at a steady pace; return how many events the kernel told of."""
+    ear = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
+    ear.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
+    ear.bind((0, 0))
+    for group in (1, 5, 7, 8, 9, 11, 19, 24):
+        ear.setsockopt(270, 1, group)
+    make = [f"link add pod{n} type veth peer name rest{n}\nlink set pod{n} up\nlink set rest{n} up" for n in range(10)]
+    routes = [f"route replace 10.112.{n // 250}.{n % 250} dev eth0 metric 7" for n in range(60)]
+    gone = [line.replace("replace", "del") for line in routes] + [f"link del pod{n}" for n in range(10)]
+    batch = "\n".join([*make, *routes, *gone]) + "\n"
+    events, start = 0, time.monotonic()
+    while time.monotonic() - start < STORM_SECONDS:
+        subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True, stdout=subprocess.DEVNULL)
+        events += _drain(ear)
+        ahead = start + events / EVENTS_A_SECOND - time.monotonic()
+        time.sleep(max(0.0, ahead))
+    ear.close()
+    return events
+
+
+def _drain(ear: socket.socket) -> int:
+    count = 0
+    while True:
+        try:
+            ear.recv(1 << 16)
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+def main() -> int:
+    """Print what was measured."""
+    given = [int(word) for word in sys.argv[1:3]]
+    count, idle = [*given, *(50, 60)[len(given) :]]
+    print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    with EngineNode() as node, tempfile.TemporaryDirectory() as folder:
+        keep(node.host)
+        with Guard(node.host, Path(folder), sweep=30.0) as guard:
+            print(f"memory after the start: {guard.memory() / 1024:.1f} MiB")
+            cost = measure_cost(guard, idle)
+            print(f"idle for {cost.seconds:.0f} s: {cost.share:.2f} % of a core ({cost.processor:.2f} s)")
+            cost = measure_storm(node.host, guard)
+            rate = cost.events / cost.seconds
+            print(f"{rate:.0f} foreign events a second for {cost.seconds:.0f} s: {cost.share:.1f} % of a core")
+            print(f"{'milliseconds from event to healed':36} losses  median   95 %")
+            for name, times in measure_healing(node.host, guard, count):
+                if times:
+                    late = statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
+                    print(f"{name:36} {len(times):6}  {statistics.median(times):6.1f} {late:6.1f}")
+            print(
+                f"memory at the end: {guard.memory() / 1024:.1f} MiB (goal {MEMORY_GOAL:.0f}); goal of the medians {GOAL:.0f} ms"
+            )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
