@@ -103,7 +103,7 @@ def loads(text: str, path: str = STATE_FILE) -> Saved:
         version = content["format"]
     except (ValueError, KeyError, TypeError) as error:
         raise NodeError(f"{path} is damaged or not whole ({error}). {_AGAIN}") from error
-    if type(version) is not int or version != FORMAT:  # True == 1
+    if isinstance(version, bool) or not isinstance(version, int) or version != FORMAT:  # True == 1
         raise NodeError(f"{path} has format {version}, and this version of the collection knows {FORMAT}. {_AGAIN}")
     try:
         return _saved(content)
