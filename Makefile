@@ -82,12 +82,16 @@ unit: venv ## Test the pure code and the repository itself (no root, seconds)
 
 .PHONY: kernel
 kernel: deps venv ## Test modules, roles and the lab in network namespaces (root)
-	$(call run,tests/kernel,pytest $(wildcard tests/lab tests/kernel) $(ARGS))
+	$(call run,tests/kernel,pytest -m 'not slow' $(wildcard tests/lab tests/kernel) $(ARGS))
 
 .PHONY: test
 test: deps venv ## Everything that passes on any machine
 	@for folder in tests/unit tests/lab tests/kernel; do [ -d $$folder ] || echo "test: $$folder is not there yet"; done
-	@pytest $(wildcard tests/unit tests/lab tests/kernel) $(ARGS)
+	@pytest -m 'not slow' $(wildcard tests/unit tests/lab tests/kernel) $(ARGS)
+
+.PHONY: slow
+slow: deps venv ## The tests that take minutes: every service from every client in every world (root)
+	@pytest -m slow tests/kernel $(ARGS)
 
 ##### The lab
 
