@@ -23,5 +23,6 @@ def test_everybody_reaches_everything(lab: ContainerLab) -> None:
 
 def test_node_is_as_before(lab: ContainerLab, node: Host) -> None:
     """But for the copy of pyroute2, where the node needs one to be looked at."""
-    assert picture.difference(node, lab.state, beside=f"{LIBRARY}/") == ""
+    difference = picture.difference(node, lab.state, beside=f"{LIBRARY}/")
+    assert not difference, difference
     assert (node.run(["test", "-d", LIBRARY], check=False).returncode == 0) == (release(node) < 12)

@@ -12,4 +12,5 @@ from tests.lab import Host
 
 
 def test_nothing_of_ours_is_left(lab: ContainerLab, node: Host) -> None:
-    assert picture.difference(node, lab.state) == ""
+    difference = picture.difference(node, lab.state)
+    assert not difference, difference
