@@ -33,13 +33,21 @@ def stock_kernel(name: str = STOCK) -> Kernel:
 
     :raises BuildError: apt does not have it, or it is not what a kernel's package looks like.
     """
-    package, version = newest(name)
-    folder = kept(f"kernel-{package}_{version.replace(':', '_')}", lambda path: _unpack(package, path))
+    try:
+        package, folder = _unpacked(name)
+    except BuildError:
+        run(["apt-get", "update", "-qq"])  # what apt knows may be older than what is offered, or nothing yet
+        package, folder = _unpacked(name)
     images = sorted((folder / "boot").glob("vmlinuz-*"))
     if len(images) != 1:
-        raise BuildError(f"{package} {version} holds {len(images)} kernels in /boot, expected one")
+        raise BuildError(f"{package} holds {len(images)} kernels in /boot, expected one")
     release = images[0].name.removeprefix("vmlinuz-")
     return Kernel(release, images[0], _modules_folder(folder, release))
+
+
+def _unpacked(name: str) -> tuple[str, Path]:
+    package, version = newest(name)
+    return package, kept(f"kernel-{package}_{version.replace(':', '_')}", lambda path: _unpack(package, path))
 
 
 def newest(name: str) -> tuple[str, str]:
@@ -52,7 +60,7 @@ def newest(name: str) -> tuple[str, str]:
     policy = run(["apt-cache", "policy", found[0]])
     candidate = re.search(r"Candidate: (\S+)", policy)
     if candidate is None or candidate.group(1) == "(none)":
-        raise BuildError(f"apt has no {found[0]}; apt-get update may help")
+        raise BuildError(f"apt has no {found[0]}")
     return found[0], candidate.group(1)
 
 

@@ -1,0 +1,141 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is around a node: a switch that takes its trunk apart, the routers, and a client behind the pool's router.
+
+    lan   untagged    192.168.1.1   the default router, which lets nothing of the pool through
+    pool  VLAN 100    1.2.3.1       the pool's router; the client 203.0.113.50 is behind it
+
+Each is a network namespace with a tap, because the kernel at hand may be unable to terminate a VLAN. Nothing is in the
+machine's own namespace.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.lab import namespaces
+from tests.lab.flows import FlowError, open_socket, run_flow
+
+from .image import TRUNK_MAC
+
+PREFIX = "homeward-reboot"
+CLIENT = {4: "203.0.113.50", 6: "fd00:203:0:113::50"}
+VLAN_OF = {"lan": 0, "pool": 100}
+_TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
+_TAG = b"\x81\x00"
+#: MetalLB's speaker would answer for these with the trunk's MAC, which the VLAN link has too.
+ANNOUNCED = ("1.2.3.7", "1.2.3.10", "fd00:1:2:3::21")
+_HOSTS = {
+    "lan": ("address add 192.168.1.1/24 dev lan", "address add fd00:192:168:1::1/64 dev lan nodad"),
+    "pool": (
+        "address add 1.2.3.1/24 dev pool noprefixroute",
+        "address add fd00:1:2:3::1/64 dev pool nodad noprefixroute",
+        *(f"address add {address} dev lo{' nodad' if ':' in address else ''}" for address in CLIENT.values()),
+        # The client's address, not the router's, is what nodes see
+        f"route add 1.2.3.0/24 dev pool src {CLIENT[4]}",
+        f"route add fd00:1:2:3::/64 dev pool src {CLIENT[6]}",
+        *(f"neighbour add {address} lladdr {TRUNK_MAC} dev pool nud permanent" for address in ANNOUNCED),
+    ),
+}
+
+
+@dataclass
+class Surroundings:
+    """What a node is plugged into.
+
+    :param sockets: the node's end of the trunk and the switch's, for qemu.
+    """
+
+    sockets: tuple[Path, Path]
+    _taps: dict[int, int] = field(default_factory=dict)
+    _stop: threading.Event = field(default_factory=threading.Event)
+
+    def reaches(self, address: str, protocol: str = "tcp", timeout: float = 60.0) -> str:
+        """Do a flow from the client to the address, and return the endpoint's name, or ``no: `` and at which step it failed.
+
+        :param timeout: seconds without any progress.
+        """
+        family = 6 if ":" in address else 4
+        handle = namespaces.in_namespace(f"{PREFIX}-pool", lambda: open_socket(protocol, family, 0))
+        try:
+            return asyncio.run(run_flow(handle, protocol, (address, 80), timeout))
+        except FlowError as error:
+            return f"no: {error}"
+
+    def switch(self) -> None:
+        """Move frames between the trunk and the taps until stopped."""
+        own, node = self.sockets[1], self.sockets[0]
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trunk, selectors.DefaultSelector() as ready:
+            trunk.bind(str(own))
+            trunk.setblocking(False)
+            ready.register(trunk, selectors.EVENT_READ)
+            for vlan, tap in self._taps.items():
+                ready.register(tap, selectors.EVENT_READ, vlan)
+            while not self._stop.is_set():
+                for key, _ in ready.select(0.2):
+                    # A frame that has no receiver is lost, as on a cable
+                    with contextlib.suppress(OSError):
+                        if key.fileobj is trunk:
+                            self._from_trunk(trunk.recv(65536))
+                        else:
+                            trunk.sendto(_tagged(os.read(key.fd, 65536), key.data), str(node))
+
+    def _from_trunk(self, frame: bytes) -> None:
+        vlan, untagged = 0, frame
+        if frame[12:14] == _TAG:
+            vlan, untagged = struct.unpack_from("!H", frame, 14)[0] & 0xFFF, frame[:12] + frame[16:]
+        if vlan in self._taps:
+            os.write(self._taps[vlan], untagged)
+
+
+def _tagged(frame: bytes, vlan: int) -> bytes:
+    return frame if not vlan else frame[:12] + _TAG + struct.pack("!H", vlan) + frame[12:]
+
+
+def _open_tap(name: str) -> int:
+    tap = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
+    fcntl.ioctl(tap, _TUNSETIFF, struct.pack("16sH22x", name.encode(), _TAP_WITHOUT_HEADER))
+    return tap
+
+
+@contextmanager
+def around(folder: Path) -> Iterator[Surroundings]:
+    """Build everything around a node; all of it is gone when the block ends.
+
+    :param folder: for the sockets; its path must be short (a socket's has at most 107 bytes).
+    """
+    namespaces.delete(namespaces.existing(PREFIX))
+    found = Surroundings((folder / "node.socket", folder / "switch.socket"))
+    thread = threading.Thread(target=found.switch, name="switch")
+    try:
+        for name, vlan in VLAN_OF.items():
+            _make_host(found, name, vlan)
+        thread.start()
+        yield found
+    finally:
+        found._stop.set()  # noqa: SLF001 - our own
+        if thread.ident:
+            thread.join()
+        for tap in found._taps.values():  # noqa: SLF001
+            os.close(tap)
+        namespaces.delete(namespaces.existing(PREFIX))
+
+
+def _make_host(found: Surroundings, name: str, vlan: int) -> None:
+    namespace = f"{PREFIX}-{name}"
+    namespaces.ip_batch([f"netns add {namespace}"])
+    namespaces.write_sysctls(namespace, {"net/ipv4/conf/all/rp_filter": 0, "net/ipv4/conf/default/rp_filter": 0})
+    found._taps[vlan] = namespaces.in_namespace(namespace, lambda: _open_tap(name))  # noqa: SLF001
+    namespaces.ip_batch(["link set lo up", f"link set {name} up", *_HOSTS[name]], namespace)

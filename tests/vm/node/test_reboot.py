@@ -1,0 +1,174 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What apply did is there after a reboot, without Ansible, and survives networkd. One story: each test continues the last."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+
+from tests.playbooks import CLUSTER, POOL
+
+from .conftest import World, report
+from .machine import Machine
+
+LINK = "eth1.100"
+GUARD = "homeward-metallb-routing.service"
+DROP_IN = "/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
+#: Services of the fixture with an endpoint on node1: a pod by Local policy, the host network, and both families.
+ADDRESSES = {"1.2.3.7": "pod1", "1.2.3.10": "host1", "fd00:1:2:3::21": "pod1"}
+#: What of the node is ours or decides about our packets.
+STATE_COMMANDS = (
+    f"ip -details -brief link show {LINK} | sed 's/[0-9]*: //'",
+    "ip rule; ip -6 rule",
+    "ip route show table 7701; ip -6 route show table 7701",
+    "iptables-save -t mangle | grep HOMEWARD; iptables-save -t raw | grep HOMEWARD",
+    "ip6tables-save -t mangle | grep HOMEWARD; ip6tables-save -t raw | grep HOMEWARD",
+    f"sysctl net/ipv4/conf/{LINK}/rp_filter net/ipv4/conf/{LINK}/src_valid_mark net/ipv6/conf/{LINK}/accept_ra",
+)
+#: What remove must give back.
+WHOLE_COMMANDS = (
+    "ip link | grep -v link/ | sed 's/^[0-9]*: //; s/@if[0-9]*//'",
+    "ip rule; ip -6 rule",
+    "ip -4 route show table all | sort; ip -6 route show table all | grep -v expires | sort",
+    "iptables-save | grep -v '^[#:]' | grep -v COMMIT; ip6tables-save | grep -v '^[#:]' | grep -v COMMIT",
+    "find / -xdev -iname '*homeward*' -not -path '/tmp/*'",
+)
+
+
+def state_of(node: Machine) -> str:
+    return node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(STATE_COMMANDS)))
+
+
+def whole(node: Machine) -> str:
+    return node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(WHOLE_COMMANDS)), check=False)
+
+
+def variables() -> Mapping[str, Any]:
+    pool = {**POOL, "interface": LINK, "vlan": {"parent": "eth1", "id": 100}}
+    return {"metallb_routing_pools": [pool], "metallb_routing_cluster": dict(CLUSTER), "metallb_routing_persist": True}
+
+
+def flows(world: World, timeout: float = 60.0) -> dict[str, str]:
+    """Try each address from the client behind the pool's router, by TCP and UDP."""
+    return {
+        f"{address} {protocol}": world.around.reaches(address, protocol, timeout)
+        for address in ADDRESSES
+        for protocol in ("tcp", "udp")
+    }
+
+
+def assert_flows(world: World) -> None:
+    assert flows(world) == {
+        f"{address} {protocol}": name for address, name in ADDRESSES.items() for protocol in ("tcp", "udp")
+    }
+
+
+@pytest.fixture(scope="module")
+def before(world: World) -> str:
+    """The node as it was before us."""
+    return whole(world.node)
+
+
+@pytest.fixture
+def guard_stopped(world: World) -> Iterator[None]:
+    """The guard would put back within a moment what something took, and so hide it."""
+    world.node.run(f"systemctl stop {GUARD}")
+    yield
+    world.node.run(f"systemctl start {GUARD}")
+
+
+def restart_networkd(node: Machine) -> None:
+    """Restart networkd, and wait until it is done with all links: only then has it removed what it calls foreign."""
+    node.run("networkctl reload && systemctl restart systemd-networkd.service")
+    node.run("/usr/lib/systemd/systemd-networkd-wait-online --interface=eth0 --interface=eth1 --timeout=120")
+
+
+def test_nothing_arrives_before(world: World, before: str) -> None:
+    assert LINK not in before
+    assert [answer[:3] for answer in flows(world, timeout=2.0).values()] == ["no:"] * 2 * len(ADDRESSES)
+
+
+def test_apply_over_ssh_keeps_its_connection(world: World, before: str) -> None:  # noqa: ARG001 - taken before us
+    """A session that was open before apply must not even stall: the same shell answers afterwards."""
+    with subprocess.Popen(
+        world.node.command("cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as session:
+        assert session.stdin is not None
+        assert session.stdout is not None
+        try:
+            session.stdin.write("before\n")
+            assert session.stdout.readline() == "before\n"
+            played = world.node.play("apply", variables())
+            assert played.returncode == 0, played.stdout + played.stderr
+            session.stdin.write("after\n")
+            assert session.stdout.readline() == "after\n"
+        finally:
+            session.kill()
+    assert_flows(world)
+
+
+def test_apply_again_changes_nothing(world: World) -> None:
+    played = world.node.play("apply", variables())
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert "changed=0 " in played.stdout, played.stdout
+
+
+def test_reboot(world: World) -> None:
+    """After it the state is the same and packets flow; nobody has run Ansible; and no pod was earlier than the link."""
+    node = world.node
+    state = state_of(node)
+    seconds = node.reboot()
+    node.run(f"systemctl is-system-running --wait; systemctl is-active {GUARD} kubelet.service")
+    assert state_of(node) == state
+    assert node.run("cat /run/link-at-start") == "up", "the link has to be there when the kubelet starts"
+    assert_flows(world)
+    right, kubelet = moment(node, GUARD, "ActiveEnter"), moment(node, "kubelet.service", "InactiveExit")
+    report(
+        f"reboot until ssh answers: {seconds:.0f} s; from the kernel's start until the state is right: {right:.1f} s"
+        f" (sshd {moment(node, 'ssh.service', 'ActiveEnter'):.1f} s, kubelet {kubelet:.1f} s)"
+    )
+    assert right <= kubelet
+
+
+def moment(node: Machine, unit: str, change: str) -> float:
+    """Return when a unit last became active or began to, in seconds from the kernel's start.
+
+    The guard is active once the state is right.
+    """
+    return int(node.run(f"systemctl show --value --property {change}TimestampMonotonic {unit}")) / 1e6
+
+
+@pytest.mark.usefixtures("guard_stopped")
+def test_a_restart_of_networkd_takes_nothing(world: World) -> None:
+    state = state_of(world.node)
+    restart_networkd(world.node)
+    assert state_of(world.node) == state
+    assert_flows(world)
+
+
+def test_without_our_drop_in_it_takes_the_rules(world: World) -> None:
+    """The control, and what the guard makes of it."""
+    node = world.node
+    state = state_of(node)
+    node.run(f"systemctl stop {GUARD}; mv {DROP_IN} /run/drop-in")
+    try:
+        restart_networkd(node)
+        assert state_of(node) != state
+        assert "fwmark" not in node.run("ip rule; ip -6 rule")
+    finally:
+        node.run(f"mv /run/drop-in {DROP_IN}")
+        restart_networkd(node)
+        node.run(f"systemctl start {GUARD}")
+    assert state_of(node) == state
+    assert_flows(world)
+
+
+def test_remove_leaves_nothing(world: World, before: str) -> None:
+    played = world.node.play("remove", variables())
+    assert played.returncode == 0, played.stdout + played.stderr
+    assert whole(world.node) == before
