@@ -150,6 +150,8 @@ class Healer:
                 sentence = f"{step.kind} {step.subject} keeps being undone{f' by {who}' if who else ''}"
                 self._blamed[_thing(step)] = sentence
                 print(f"{sentence}; left alone for {delay:.0f} s", flush=True)
+            else:
+                self._culprits.pop(_thing(step), None)  # the next loss may be another's, or the kernel's own
 
     def _require(self) -> Saved:
         if self._saved is None:
