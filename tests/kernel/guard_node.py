@@ -159,6 +159,13 @@ class Guard:
             raise AssertionError(f"the guard is not ready after {seconds} s: {self.said()}") from None
         return self
 
+    def is_ready(self) -> bool:
+        """Whether it has said that it is ready."""
+        try:
+            return bool(self._manager.recv(100, socket.MSG_PEEK | socket.MSG_DONTWAIT))
+        except BlockingIOError:
+            return False
+
     def start(self) -> Self:
         """Start it and wait until it says that it is ready."""
         return self.launch().await_ready()
@@ -194,6 +201,7 @@ class Guard:
 
     def forgive(self) -> None:
         """Have it look at everything and forget what was undone how often, and wait until it has looked."""
+        until(lambda: self.host.path(REPORT_FILE).exists(), self.said)
         before = self.report()["checked"]
         self.signal(signal.SIGHUP)
         until(lambda: self.report()["checked"] != before, self.said)

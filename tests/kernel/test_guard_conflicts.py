@@ -33,6 +33,7 @@ from tests.kernel.guard_node import (
     apply,
     call,
     command,
+    differences,
     keep,
     picture,
     read_state,
@@ -73,10 +74,14 @@ def test_a_fight_is_slowed_down_named_and_keeps_nothing_else_back(node: EngineNo
             assert delays[:3] == [1, 2, 4]
             assert all(who.endswith(f"(pid {fighter.pid})") for _rule, who, _seconds in DELAY.findall(guard.said()))
 
+            before = len(guard.said())
             host.run("ip route flush table 7701; iptables-nft -w -t mangle -F HOMEWARD-PREROUTING")
             without = {**right, "rules4": re.sub(r'.*"priority": 2800,.*\n', "", right["rules4"])}
             assert without != right
             until_same(host, without, guard)
+            assert "rule priority 2800" not in guard.said()[before:].partition("add route")[0], (
+                "the rest did not wait for it"
+            )
             report = guard.report()
             assert [re.match("rule priority 2800 ", sentence) is not None for sentence in report["left_alone"]] == [
                 True
@@ -107,7 +112,7 @@ def test_peace_is_at_once_for_whoever_asks(node: EngineNode, tmp_path: Path) -> 
             fighter.wait()
         guard.forgive()
         assert guard.report()["left_alone"] == []
-        until_same(host, right, guard)
+        assert differences(right, picture(host)) == [], "it did not wait until the pause was over"
 
 
 CHANGES: Mapping[str, Mapping[str, Any]] = {
