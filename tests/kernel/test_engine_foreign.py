@@ -101,15 +101,27 @@ def test_what_is_there_already_stays_theirs(node: EngineNode) -> None:
     assert_same(before, node.picture())
 
 
-@pytest.mark.xfail(reason="the kernel throws away others' routes with an interface's last address, and we let it")
 def test_routes_of_others_over_a_link_whose_last_address_is_ours(node: EngineNode) -> None:
+    """The kernel throws them away with the address."""
     node.host.run(
-        "ip route add 5.6.7.0/24 dev eth0.200 table 600; ip route add 5.6.8.0/24 via 5.6.7.1 dev eth0.200 onlink"
+        "ip route add 5.6.7.0/24 dev eth0.200 table 600; ip route add 5.6.8.0/24 via 5.6.7.1 dev eth0.200 onlink;"
+        " ip route add 5.6.9.0/24 dev eth0.200 metric 7 mtu 1400 proto bird;"
+        " ip route append 5.6.9.0/24 via 5.6.9.9 dev eth0.200 metric 7"
     )
     before = node.picture()
     node.change(POOLS, declared(SECOND))
     node.change(POOLS, ABSENT)
     assert_same(before, node.picture())
+
+
+def test_routes_of_others_that_need_ours(node: EngineNode) -> None:
+    """Their gateway is in our network, their source is our address: the first stays, the second goes as the kernel has it."""
+    node.change(POOLS, declared(SECOND))
+    node.host.run(
+        "ip route add 5.6.7.0/24 via 1.2.5.1 dev eth0.200; ip route add 5.6.8.0/24 via 1.2.5.1 dev eth0.200 src 1.2.5.201"
+    )
+    node.change(POOLS, ABSENT)
+    assert node.host.run("ip route show dev eth0.200").stdout.strip() == "5.6.7.0/24 via 1.2.5.1 onlink"
 
 
 def test_a_foreign_route_in_the_place_of_ours_is_refused(node: EngineNode) -> None:

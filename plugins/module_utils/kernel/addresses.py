@@ -19,6 +19,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.co
     number,
     packed,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.flushed_routes import FlushedRoutes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
     AF_OF_FAMILY,
     NLM_F_CREATE,
@@ -31,9 +32,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     Request,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.steps import carry_out
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface, Ownership
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV6
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, IPV6
 
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
 # struct ifa_cacheinfo: preferred and valid seconds. On a shared link the node's own IPv6 traffic would leave by the default
@@ -110,7 +111,7 @@ def _address(fields: Fields, names: Mapping[int, str]) -> Address:
 def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
     """Do the steps, in order; an address is added (``noprefixroute``; IPv6: ``nodad preferred_lft 0``) or deleted, never changed.
 
-    :raises StepsFailed: see :func:`carry_out`.
+    :raises StepsFailed: see :func:`carry_out`; or a route of others went with an address, see :class:`FlushedRoutes`.
     """
     index_of = IndexOf()
     carry_protocol = addresses_carry_protocol(netlink)
@@ -127,7 +128,20 @@ def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownershi
             return [Request(RTM_DELADDR, 0, netlink.formats.address.encode(_fields(before, index_of)))]
         raise TypeError(f"not a step that adds or deletes an address: {step!r}")
 
-    carry_out(netlink, steps, encode, HINTS)
+    deletions = [step for step in steps if step.after is None]
+    flushed = FlushedRoutes(netlink, _ipv4_addresses(deletions))
+    try:
+        carry_out(netlink, steps, encode, HINTS)
+    finally:
+        lost = flushed.put_back()
+    if lost:
+        reason = f"routes of others over the interface went with its last address, and do not come back: {lost}"
+        raise StepsFailed(tuple(steps), deletions[-1], reason)
+
+
+def _ipv4_addresses(steps: Sequence[Step]) -> frozenset[bytes]:
+    deleted = (step.before for step in steps if isinstance(step.before, Address))
+    return frozenset(address_bytes(one.address.partition("/")[0]) for one in deleted if one.family == IPV4)
 
 
 def _fields(address: Address, index_of: IndexOf) -> Fields:

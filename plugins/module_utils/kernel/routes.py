@@ -98,14 +98,18 @@ def read_routes(
     for family in FAMILIES:
         request: Fields = {"family": AF_OF_FAMILY[family]}
         for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request):
-            table = fields.get("RTA_TABLE", fields["table"])
-            if table == LOCAL_TABLE or number(fields, "flags") & _CLONED:
+            if not is_table_entry(fields):
                 continue
             if fields["proto"] == ownership.protocol:
                 owned.add(_own_route(netlink, family, fields, names))
             else:
                 foreign.add(_route(netlink, family, fields, names))
     return frozenset(owned), frozenset(foreign)
+
+
+def is_table_entry(fields: Fields) -> bool:
+    """Whether a route is an entry of a table other than ``local``, not one of the cache."""
+    return fields.get("RTA_TABLE", fields["table"]) != LOCAL_TABLE and not number(fields, "flags") & _CLONED
 
 
 def _address(fields: Fields, name: str) -> str:
