@@ -30,10 +30,19 @@ def play_role(lab: Lab, role: str, pool: Mapping[str, Any], folder: Path, *optio
     return played
 
 
+def assert_refused_as_sources(lab: Lab, program: str, *addresses: str) -> None:
+    """The nodes' addresses, which the role takes from the inventory, are refused on the pool's link."""
+    rules = lab.host("node1").run(f"{program}-{lab.options.variant} -t raw -S").stdout.splitlines()
+    refused = [rule for rule in rules if rule.endswith("-j DROP")]
+    assert all(any(f" -s {address} " in rule for rule in refused) for address in addresses), rules
+
+
 def test_policy_routing(tmp_path: Path) -> None:
     with lab_of(kube_proxy="nftables", rp_filter=1) as lab:
         assert play_role(lab, "policy_routing", pool_of(lab), tmp_path).changed() == 2
         assert_all_reached(try_all(lab))
+        assert_refused_as_sources(lab, "iptables", "192.168.1.11/32", "192.168.1.12/32")
+        assert_refused_as_sources(lab, "ip6tables", "fd00:192:168:1::11/128", "fd00:192:168:1::12/128")
 
 
 def test_source_routing(tmp_path: Path) -> None:

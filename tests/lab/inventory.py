@@ -19,6 +19,7 @@ def text(site: Site, python: str = DEFAULT_PYTHON) -> str:
     hosts = {
         node: {
             "ansible_host": address,
+            "ip6": f"fd00:192:168:1::{address.rpartition('.')[2]}",
             "ansible_connection": "netns",
             "ansible_netns_holder": str(site.holder_file(node)),
             "ansible_python_interpreter": python,

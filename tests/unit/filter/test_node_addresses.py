@@ -1,0 +1,48 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The addresses that an inventory tells of its hosts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.homeward.metallb_routing.plugins.filter import node_addresses as plugin
+
+HOSTVARS: dict[str, dict[str, Any]] = {
+    "ssh": {"ansible_host": "192.168.1.12"},
+    "kubespray": {"ansible_host": "node.example.com", "ip": "192.168.1.11", "ip6": "FD00:192:168:1:0::11"},
+    "k3s": {"node_ip": "192.168.1.13, fd00:192:168:1::13", "access_ip": "192.168.1.12"},
+    "list": {"node_ip": ["192.168.1.9"], "ip": None, "ip6": 7},
+    "here": {"ansible_host": "127.0.0.1", "ip": "::1", "access_ip": "0.0.0.0"},  # noqa: S104 nothing binds to it
+}
+
+
+def test_both_families_of_every_variable_once_and_sorted() -> None:
+    assert plugin.node_addresses(list(HOSTVARS), HOSTVARS) == [
+        "192.168.1.9",
+        "192.168.1.11",
+        "192.168.1.12",
+        "192.168.1.13",
+        "fd00:192:168:1::11",
+        "fd00:192:168:1::13",
+    ]
+
+
+def test_only_the_variables_asked_for() -> None:
+    assert plugin.node_addresses(["ssh", "kubespray"], HOSTVARS, variables=["ip6"]) == ["fd00:192:168:1::11"]
+
+
+@pytest.mark.parametrize("hosts", ["ssh", None, ["nobody"]])
+def test_what_is_no_list_of_hosts_is_refused(hosts: Any) -> None:
+    with pytest.raises(AnsibleFilterError, match="node_addresses"):
+        plugin.node_addresses(hosts, HOSTVARS)
+
+
+def test_the_documented_default_is_the_default() -> None:
+    documented = yaml.safe_load(plugin.DOCUMENTATION)["options"]["variables"]["default"]
+    assert tuple(documented) == plugin.VARIABLES
