@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,7 +29,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.diff import diff
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import Plan, make_plan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Node, NodeState, Ownership
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out
 
 Result = dict[str, Any]
@@ -90,9 +90,18 @@ def _as_printed(wanted: NodeState, node: Node, ownership: Ownership) -> NodeStat
         changed = tuple(chain for chain in chains.chains if present.get(chain.key, chain).rules != chain.rules)
         # A rule may lead to a chain that is yet to be made.
         names = replace(chains, chains=frozenset(replace(chain, rules=()) for chain in chains.chains))
-        printed = normalise(changed, chains.variant, (*node.owned.chains, names), ownership) if changed else ()
+        printed = (
+            normalise(changed, chains.variant, (*node.owned.chains, names), ownership, _place_in(changed))
+            if changed
+            else ()
+        )
         sets.add(replace(chains, chains=(chains.chains - set(changed)) | set(printed)))
     return replace(wanted, chains=frozenset(sets))
+
+
+def _place_in(chains: Sequence[Chain]) -> Callable[[int, int], str]:
+    """Return how to name a rule of these chains, which no user wrote."""
+    return lambda chain, rule: f"pools: the rule {chains[chain].rules[rule]!r} of {chains[chain]}"
 
 
 def _saved(compiled: Compiled, scope: Scope, node: Node, parameters: Mapping[str, Any]) -> Saved:

@@ -61,8 +61,10 @@ def _unique(kind: str, wanted: tuple[Any, ...]) -> dict[Any, Any]:
     """Return the objects by key; two that differ but have one key contradict each other."""
     by_key: dict[Any, Any] = {}
     for number, item in enumerate(wanted):
-        if by_key.setdefault(item.key, item) != item:
-            raise InputError(f"{kind}[{number}]", f"{item} contradicts {by_key[item.key]}", "Declare one of them.")
+        first = by_key.setdefault(item.key, item)
+        if first != item:
+            reason = f"{item} contradicts {kind}[{wanted.index(first)}], {first}"
+            raise InputError(f"{kind}[{number}]", reason, "Declare one of them.")
     return by_key
 
 

@@ -172,6 +172,16 @@ def test_a_rule_of_iptables_in_any_spelling(node: EngineNode) -> None:
     assert "double quotes" in answer["msg"]
 
 
+@pytest.mark.parametrize("module", ["ip_links", "ip_routes", "iptables_chains"])
+def test_two_declarations_of_one_object(node: EngineNode, module: str) -> None:
+    first, changed, other = OBJECTS[module]
+    answer = node.refuse(module, arguments(module, first, other, changed))
+    path = f"{NAMES[module]}[2]"
+    assert path in answer["msg"]
+    assert f"contradicts {NAMES[module]}[0]" in answer["msg"]
+    assert "(family=" not in answer["msg"], "written for people"
+
+
 def test_a_foreign_object_in_the_way(node: EngineNode) -> None:
     answer = node.refuse("ip_links", arguments("ip_links", {"name": "mv9", "kind": "macvlan", "parent": "eth1"}))
     assert "mv9" in answer["msg"]

@@ -68,7 +68,10 @@ class StepsFailed(Exception):
     """
 
     def __init__(self, done: tuple[Step, ...], failed: Step, reason: str) -> None:
-        super().__init__(f"{failed}: {reason}")
+        super().__init__(done, failed, reason)
         self.done = done
         self.failed = failed
         self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.failed}: {self.reason}"

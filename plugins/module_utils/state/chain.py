@@ -39,6 +39,10 @@ class Chain:
         """What chains are told apart by."""
         return (self.family, self.table, self.name)
 
+    def __str__(self) -> str:
+        jump = f", first in {self.hook}" if self.hook else ""
+        return f"{self.family} {self.table} {self.name} ({len(self.rules)} rules{jump})"
+
 
 @dataclass(frozen=True)
 class ChainSet:
