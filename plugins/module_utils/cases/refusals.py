@@ -25,6 +25,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors im
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import AddressLookup
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
 
 RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
 RESERVED_PRIORITIES = 1000
@@ -289,7 +290,7 @@ class _OwnAddresses:
 def _precious(declaration: Declaration, node: Node) -> Iterator[_Precious]:
     vital = {route.interface for route in node.default_routes} | {node.ssh_interface}
     for own in sorted(node.foreign_addresses):
-        if not is_link_local(own.address):
+        if not is_link_local(own.address) and own.interface not in IPVS_LINKS:
             allowed = "" if own.interface in vital else own.interface
             yield _Precious(own.address.partition("/")[0], f"this node's own address on {own.interface}", allowed)
     if node.ssh_peer:

@@ -16,10 +16,10 @@ from pathlib import Path
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import Signs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, KubeProxy
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPAddress
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
 
 # Of the thread, not of the process: a thread may be in a network namespace of its own.
 IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
-_IPVS_LINKS = ("kube-ipvs0", "kube-dummy-if")  # kube-proxy's, kube-router's
 _EBPF_LINK = re.compile(r"cilium_(host|net)|bpf(in|out)\.cali|lxc_health|lxc[0-9a-f]{12}")
 _KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
 
@@ -65,7 +65,7 @@ def judge(
     :param tables: returns family and name of the nftables tables.
     :param services: returns the number of IPVS services. Alone they are a weak sign: keepalived makes them too.
     """
-    for link in _IPVS_LINKS:
+    for link in IPVS_LINKS:
         if link in links:
             return KubeProxy("ipvs", f"there is a link {link}")
     if "KUBE-SERVICES" in chains:

@@ -61,6 +61,15 @@ def test_same_subnet_sets_strict_arp_for_ipvs() -> None:
     }
 
 
+@pytest.mark.parametrize("link", ["kube-ipvs0", "kube-dummy-if"])
+def test_a_pool_may_cover_what_ipvs_keeps_on_every_node(link: str) -> None:
+    """The services' addresses are the pool's own ones, and there they belong to the node as soon as one is given out."""
+    node = cluster_node()
+    kept = {Address(link, "192.168.1.245/32"), Address(link, "10.96.0.1/32")}
+    node = replace(node, foreign_addresses=node.foreign_addresses | kept)
+    assert sysctls_of(compiled(pool(**SAME), node=node, cluster=IPVS))
+
+
 def test_onlink_route_is_the_articles_route() -> None:
     state = compiled(pool(gateways=(), onlink_networks=("1.2.4.0/24",)))
     assert state.routes == {
