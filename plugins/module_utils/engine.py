@@ -11,7 +11,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import PROTOCOL_FILE, compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
@@ -23,6 +23,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
     MANAGED_FILES,
     Kept,
     keep,
+    outdated_metrics,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import Saved
@@ -30,6 +31,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.diff import diff
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import Plan, make_plan
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Node, NodeState, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import PROTOCOL_FILE
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out
 
 Result = dict[str, Any]
@@ -54,11 +56,12 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     # What is removed does not depend on the pools, so a mistake in them must not keep anyone from removing.
     declaration = parse_declaration(parameters if present else {**parameters, "pools": None, "cluster": None})
     settings = declaration.settings
+    metrics_directory = str(parameters.get("metrics_directory") or "") if present and parameters["persist"] else ""
     scope = Scope(
         Ownership(protocol=settings.protocol),
         settings.iptables_variant,
         settings_to_read(declaration),
-        (PROTOCOL_FILE, *MANAGED_FILES),
+        (PROTOCOL_FILE, *MANAGED_FILES, *outdated_metrics(metrics_directory)),
         (UNIT_NAME,),
     )
     compiled = Compiled(NodeState())

@@ -31,9 +31,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.ref
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState
-
-PROTOCOL_NAME = "homeward"
-PROTOCOL_FILE = "/etc/iproute2/rt_protos.d/homeward.conf"
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import PROTOCOL_FILE, PROTOCOL_NAME
 
 
 def compile_node(declaration: Declaration, node: Node) -> Compiled:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command metallb-routing on a node: status, restore, guard."""
+"""The command metallb-routing on a node: status, restore, remove, guard."""
 
 # pylint: disable=ansible-bad-function  # a command speaks to its user
 
@@ -23,6 +23,7 @@ def main(words: Sequence[str] | None = None) -> int:
     told = commands.add_parser("status", help="tell what is declared, what is there, and what was healed")
     told.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("restore", help="make the node as declared, once")
+    commands.add_parser("remove", help="take everything of ours off the node, as the playbook remove does")
     served = commands.add_parser("guard", help="keep the node as declared (the systemd service runs this)")
     served.add_argument("--version", default="", help="told back to whoever asks what is running")
     served.add_argument(
@@ -34,6 +35,8 @@ def main(words: Sequence[str] | None = None) -> int:
             return _status(as_json=arguments.json)
         if arguments.command == "restore":
             return _restore()
+        if arguments.command == "remove":
+            return _remove()
         guard.Guard(arguments.version, arguments.sweep).run()
     except HomewardError as error:
         print(error, file=sys.stderr)
@@ -60,4 +63,14 @@ def _restore() -> int:
     for sentence in waiting:
         print(sentence)
     print("The node is as declared as far as it can be at present." if waiting else "The node is as declared.")
+    return 0
+
+
+def _remove() -> int:
+    # Here, because the guard lives long and needs nothing of what removing needs.
+    from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import removal  # noqa: PLC0415
+
+    for step in removal.remove():
+        print(step)
+    print("Nothing of ours is left on the node.")
     return 0

@@ -19,18 +19,25 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import kernel, persistence, planning, state
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.files import may_write
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.units import systemd_runs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import neighbours
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import (
     COMMAND,
+    METRICS_FILE,
     RUNTIME,
     SHORT_COMMAND,
     STATE_FILE,
     UNIT_FILE,
     UNIT_NAME,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import MODE, Saved, dumps
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import (
+    MODE,
+    Saved,
+    dumps,
+    load,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState, Unit
 
 if TYPE_CHECKING:
@@ -39,7 +46,7 @@ if TYPE_CHECKING:
 
 ROOMS = (state, planning, kernel, persistence)
 ROOT = state.__name__.rpartition(".")[0]
-SINGLE_FILES = ("errors",)
+SINGLE_FILES = ("errors", "transaction")
 NEEDS_LINKS_FIRST = (
     "kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service containerd.service crio.service"
     " docker.service k0scontroller.service k0sworker.service snap.microk8s.daemon-kubelite.service"
@@ -125,6 +132,18 @@ def keep(saved: Saved, node: Node) -> Kept:
         files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT.format(python=sys.executable), 0o755))
     state_kept = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
     return Kept(state_kept, neighbours.warnings_for(node.services))
+
+
+def outdated_metrics(directory: str) -> tuple[str, ...]:
+    """Return the file that a service made by an earlier run left in another directory: its figures would be told for ever.
+
+    :param directory: the one that is wanted now, ``""`` for none.
+    """
+    try:
+        earlier = load().metrics_directory
+    except NodeError:
+        return ()
+    return (str(Path(earlier, METRICS_FILE)),) if earlier not in ("", directory) else ()
 
 
 @lru_cache(maxsize=1)

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What remove leaves: nothing, with the controller's help or without it, and no metrics that nobody keeps up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import LIBRARY, STATE_FILE
+from tests.kernel.engine import OUR_PLACES, EngineNode
+from tests.kernel.engine_pools import declared
+from tests.kernel.guard_node import Guard, apply, command, differences, keep, picture
+
+COLLECTOR = "/var/lib/collector"
+
+
+@pytest.fixture
+def node() -> Iterator[EngineNode]:
+    """A node on which nothing of ours has been yet."""
+    with EngineNode() as made:
+        made.host.run(f"mkdir {COLLECTOR}")
+        yield made
+
+
+def files(node: EngineNode) -> str:
+    """Return what there is where we put files."""
+    return node.host.output(
+        f"ls -d {' '.join(OUR_PLACES)} {COLLECTOR}/* /run/homeward.metallb_routing 2>/dev/null || true"
+    )
+
+
+@pytest.mark.parametrize("damage", ["true", f"echo damaged > {STATE_FILE}"])
+def test_the_command_leaves_nothing(node: EngineNode, damage: str) -> None:
+    before = picture(node.host)
+    keep(node.host)
+    node.host.run(f"mkdir -p {LIBRARY}/python/pyroute2")
+    assert files(node)
+    node.host.run(damage)
+    told = node.host.output(command("remove"))
+    assert told.splitlines()[-1] == "Nothing of ours is left on the node."
+    assert (differences(before, picture(node.host)), files(node)) == ([], "")
+
+
+def test_metrics_go_with_the_rest(node: EngineNode, tmp_path: Path) -> None:
+    keep(node.host, metrics_directory=COLLECTOR)
+    with Guard(node.host, tmp_path):
+        assert node.host.path(COLLECTOR).joinpath("homeward_metallb_routing.prom").exists()
+    node.host.run(command("remove"))
+    assert files(node) == ""
+
+
+@pytest.mark.parametrize("changes", [{"metrics_directory": "/var/lib"}, {"persist": False}, {"state": "absent"}])
+def test_metrics_go_when_they_are_wanted_elsewhere_or_no_more(
+    node: EngineNode, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    keep(node.host, metrics_directory=COLLECTOR)
+    with Guard(node.host, tmp_path):
+        pass
+    assert COLLECTOR in files(node)
+    if changes.get("state") == "absent":
+        apply(node.host, declared(state="absent"))
+    else:
+        keep(node.host, **changes)
+    assert COLLECTOR not in files(node)
