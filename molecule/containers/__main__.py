@@ -28,6 +28,7 @@ def main() -> int:
         "up", help="bring the lab up; DEBIAN=13,11 gives node1 the first release, node2 the second"
     )
     up.add_argument("--same-subnet", action="store_true", help="the pool is part of the nodes' own subnet")
+    up.add_argument("--read-only-usr", action="append", choices=NODES, default=[], help="this node's /usr is read-only")
     commands.add_parser("restart", help="shut a node down and start it again").add_argument("node", choices=NODES)
     commands.add_parser("down", help="remove the lab")
     try:
@@ -49,7 +50,7 @@ def _run(arguments: argparse.Namespace) -> None:
             node: node_image(Engine(), release) for node, release in zip(NODES, itertools.cycle(releases), strict=False)
         }
         options = LabOptions(prefix=PREFIX, rp_filter=1, same_subnet=arguments.same_subnet)
-        ContainerLab(options, images).up()
+        ContainerLab(options, images, arguments.read_only_usr).up()
     elif arguments.command == "restart":
         ContainerLab.attach().restart(arguments.node)
     else:

@@ -67,14 +67,17 @@ class Engine:
         """Tell whether the image is on this machine."""
         return self.call(["image", "inspect", image], check=False).returncode == 0
 
-    def run(self, container: str, image: str, hostname: str) -> None:
-        """Create and start a container."""
-        names = [f"--name={container}", f"--hostname={hostname}"]
+    def run(self, container: str, image: str, hostname: str, *, read_only_usr: bool = False) -> None:
+        """Create and start a container.
+
+        :param read_only_usr: nothing can be written below its /usr, as on systems that are replaced as a whole.
+        """
+        names = [f"--name={container}", f"--hostname={hostname}", f"--env=READ_ONLY_USR={int(read_only_usr)}"]
         self.call(["run", "--detach", *names, *_RUN, *_OF_ENGINE[self.name], image])
 
     def restart(self, container: str) -> None:
         """Stop a container as one shuts a machine down, and start it again."""
-        self.call(["stop", "--time=30", container])
+        self.call(["stop", "-t", "30", container])
         self.call(["start", container])
 
     def process(self, container: str) -> int:

@@ -17,6 +17,7 @@ from tests.lab.delivery import table
 from .lab import ContainerLab
 
 LIBRARY = "/var/lib/homeward.metallb_routing"
+COMMAND = f"{LIBRARY}/metallb-routing"
 BEHIND_ROUTERS = ("outside", "lan")
 #: Seconds without progress: for flows that must come through on a busy machine, and for those that must not.
 PATIENCE, LOST = float(os.environ.get("FLOW_PATIENCE", "8")), 0.8
@@ -39,7 +40,7 @@ def assert_lost(lab: ContainerLab, cells: Sequence[Cell]) -> None:
 
 def status(node: Host) -> dict[str, Any]:
     """Return what `metallb-routing status --json` tells on a node."""
-    facts: dict[str, Any] = json.loads(node.run(["metallb-routing", "status", "--json"], check=False).stdout)
+    facts: dict[str, Any] = json.loads(node.run([COMMAND, "status", "--json"], check=False).stdout)
     return facts
 
 

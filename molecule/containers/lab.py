@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,12 +43,16 @@ class ContainerLab(Lab):
     """A lab whose nodes run systemd.
 
     :param images: of each node; only up() needs them.
+    :param read_only_usr: the nodes on which nothing can be written below /usr.
     """
 
-    def __init__(self, options: LabOptions, images: dict[str, str] | None = None) -> None:
+    def __init__(
+        self, options: LabOptions, images: dict[str, str] | None = None, read_only_usr: Collection[str] = ()
+    ) -> None:
         super().__init__(options)
         self._engine = Engine()
         self._images = images or {}
+        self._read_only_usr = read_only_usr
 
     @classmethod
     def attach(cls, prefix: str = PREFIX) -> ContainerLab:
@@ -107,7 +111,8 @@ class ContainerLab(Lab):
     def _start_holders(self) -> dict[str, subprocess.Popen[str]]:
         """Start the containers, and give their network namespaces the names under which the lab looks for the nodes'."""
         for node in topology.NODES:
-            self._engine.run(self.container(node), self._images[node], node)
+            read_only = node in self._read_only_usr
+            self._engine.run(self.container(node), self._images[node], node, read_only_usr=read_only)
             self._take_namespace(node)
         return {}
 

@@ -5,14 +5,14 @@
 
 from __future__ import annotations
 
-from containers.expect import LIBRARY, release, status
+from containers.expect import COMMAND, LIBRARY, release, status
 from testinfra.host import Host as InfraHost
 
 from tests.lab import Host
 
 
 def test_status(node: Host) -> None:
-    told = node.run(["metallb-routing", "status"])
+    told = node.run([COMMAND, "status"])
     assert "The node is as declared." in told.stdout
     assert status(node)["right"] is True
 
@@ -23,13 +23,25 @@ def test_service_is_enabled_and_running(host: InfraHost) -> None:
     assert service.is_running
 
 
+def test_command_has_a_short_name_where_usr_can_be_written(host: InfraHost) -> None:
+    """The rest works the same either way: nothing else of ours is below /usr."""
+    read_only = "ro" in host.mount_point("/usr").options if host.mount_point("/usr").exists else False
+    assert host.file("/usr/local/sbin/metallb-routing").exists is not read_only
+    below_usr = host.check_output("find /usr -xdev -name '*homeward*' -o -name '*metallb*'").split()
+    assert below_usr == ([] if read_only else ["/usr/local/sbin/metallb-routing"])
+
+
 def test_state_file_is_roots_alone(host: InfraHost) -> None:
     file = host.file(f"{LIBRARY}/state.json")
     assert (file.user, file.mode) == ("root", 0o600)
 
 
-def test_protocol_has_a_name(host: InfraHost) -> None:
-    assert host.file("/etc/iproute2/rt_protos.d/homeward.conf").content_string == "77 homeward\n"
+def test_protocol_has_a_name_if_it_is_used(node: Host, host: InfraHost) -> None:
+    declared = status(node)["declared"]
+    name = host.file("/etc/iproute2/rt_protos.d/homeward.conf")
+    assert (name.content_string if name.exists else "") == (
+        "77 homeward\n" if declared["routes"] or declared["rules"] else ""
+    )
 
 
 def test_pyroute2_is_brought_where_there_is_none(node: Host, host: InfraHost) -> None:

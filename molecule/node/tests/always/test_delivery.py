@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from containers.expect import PATIENCE, assert_reached, status
+from containers.expect import COMMAND, PATIENCE, assert_reached, status
 from containers.lab import ContainerLab
 
 from tests.lab import Host
@@ -19,5 +19,14 @@ def test_everybody_reaches_everything(lab: ContainerLab) -> None:
 def test_status_tells_the_case(node: Host) -> None:
     facts = status(node)
     assert [(case["pool"], case["case"]) for case in facts["cases"]] == [("external", "policy_routing")]
-    assert "external on eth0.100: policy_routing" in node.output(["metallb-routing", "status"])
+    assert "external on eth0.100: policy_routing" in node.output([COMMAND, "status"])
     assert facts["guard"]["running"] is True
+
+
+def test_usr_is_read_only_on_one_node(lab: ContainerLab) -> None:
+    refused = [node.name for node in lab.nodes if "Read-only" in node.run(["touch", "/usr"], check=False).stderr]
+    assert refused == ["node2"]
+
+
+def test_metrics_are_where_they_are_wanted(node: Host) -> None:
+    assert "homeward_metallb_routing_drift 0" in node.output(["cat", "/srv/homeward_metallb_routing.prom"])
