@@ -56,8 +56,9 @@ class Played:
         return sum(counts["changed"] for counts in self.counts.values())
 
 
-def environment() -> dict[str, str]:
+def environment(connection_plugins: Path | None = None) -> dict[str, str]:
     """Return the environment in which ansible finds this checkout as a collection, and the lab's connection plugin."""
+    folders = [inventory.PLUGIN_FOLDER, *([connection_plugins] if connection_plugins else [])]
     collections = ROOT / ".build" / "collections"
     link = collections / "ansible_collections" / "homeward" / "metallb_routing"
     if not link.exists():
@@ -66,7 +67,7 @@ def environment() -> dict[str, str]:
     return {
         **{name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")},
         "ANSIBLE_COLLECTIONS_PATH": str(collections),
-        "ANSIBLE_CONNECTION_PLUGINS": str(inventory.PLUGIN_FOLDER),
+        "ANSIBLE_CONNECTION_PLUGINS": os.pathsep.join(map(str, folders)),
         "ANSIBLE_PIPELINING": "1",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
@@ -75,12 +76,20 @@ def environment() -> dict[str, str]:
     }
 
 
-def play(site: Site, playbook: str, values: Mapping[str, Any], *options: str, echo: bool = False) -> Played:
+def play(
+    site: Site,
+    playbook: str,
+    values: Mapping[str, Any],
+    *options: str,
+    echo: bool = False,
+    connection_plugins: Path | None = None,
+) -> Played:
     """Run a playbook of the collection (or a file) on the lab's nodes.
 
     :param values: extra variables.
     :param options: further words of the command line, ``--check`` say.
     :param echo: print what ansible prints, while it does.
+    :param connection_plugins: a folder of more of them.
     """
     name = playbook if "/" in playbook else f"homeward.metallb_routing.{playbook}"
     with TemporaryDirectory(prefix="homeward-") as folder:
@@ -90,7 +99,7 @@ def play(site: Site, playbook: str, values: Mapping[str, Any], *options: str, ec
         command = ["ansible-playbook", "-i", str(hosts), "-e", f"@{declared}", name, *options]
         with subprocess.Popen(
             command,
-            env=environment(),
+            env=environment(connection_plugins),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

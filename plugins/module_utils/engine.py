@@ -8,13 +8,20 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmation import (
+    Unconfirmed,
+    confirm,
+    confirm_earlier,
+    unless_confirmed,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import StepError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
@@ -30,9 +37,10 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.diff import diff
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import Plan, make_plan
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Node, NodeState, Ownership
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import PROTOCOL_FILE
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out, undisturbed
 
 Result = dict[str, Any]
 
@@ -43,11 +51,13 @@ class Run:
 
     :param check: find out what would change, and write nothing.
     :param want_diff: the user asked for the difference.
+    :param confirm_timeout: seconds after which a change is taken back that nobody confirms; 0 waits for nobody.
     """
 
     check: bool = False
     want_diff: bool = False
     pyroute2_path: str = ""
+    confirm_timeout: int = 0
 
 
 def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
@@ -123,13 +133,36 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
 
     :param desire: what the node should have of ours, given what it has.
     """
+    if not run.check:
+        confirm_earlier()
+    unconfirmed = None
     with nullcontext() if run.check else write_lock():
         node = read_node(scope, run.pyroute2_path)
         plan = make_plan(desire(node), node)
         require_kinds(plan.steps, run.pyroute2_path)
         if plan.steps and not run.check:
-            carry_out(plan.steps, scope.ownership, run.pyroute2_path)
-    return _result(plan, node, scope, run)
+            unconfirmed = _change(plan.steps, node.owned, scope, run)
+    return {**_result(plan, node, scope, run), **({"unconfirmed": asdict(unconfirmed)} if unconfirmed else {})}
+
+
+def _change(steps: Sequence[Step], before: NodeState, scope: Scope, run: Run) -> Unconfirmed | None:
+    """Carry the steps out; return what to confirm, if a confirmation is asked for.
+
+    What would take the change back is there before the first step, so not even a run that is killed leaves half of it.
+    """
+    if not run.confirm_timeout:
+        carry_out(steps, scope.ownership, run.pyroute2_path)
+        return None
+    with undisturbed():
+        unconfirmed = unless_confirmed(
+            run.confirm_timeout, lambda: converge(scope, lambda _node: before, replace(run, confirm_timeout=0))
+        )
+        try:
+            carry_out(steps, scope.ownership, run.pyroute2_path)
+        except StepError:
+            confirm(unconfirmed)  # undone already
+            raise
+    return unconfirmed
 
 
 def _result(plan: Plan, node: Node, scope: Scope, run: Run) -> Result:

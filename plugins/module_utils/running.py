@@ -40,6 +40,7 @@ def run_module(module: Module, flow: Callable[[Mapping[str, Any], Run], Result])
         module.check_mode,
         module._diff,  # noqa: SLF001
         module.params.get("pyroute2_path") or DEFAULT_PYROUTE2_PATH,
+        module.params.get("confirm_timeout") or 0,
     )
     try:
         result = flow(module.params, run)

@@ -24,7 +24,7 @@ def carry_out(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -
 
     :raises StepError: a step failed; every step before it has been undone unless the message says otherwise.
     """
-    with _undisturbed():
+    with undisturbed():
         try:
             write_steps(steps, ownership, pyroute2_path)
         except StepsFailed as failure:
@@ -43,7 +43,7 @@ def carry_out(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -
 
 
 @contextmanager
-def _undisturbed() -> Iterator[None]:
+def undisturbed() -> Iterator[None]:
     """Hold back signals that would stop the process between two steps; they arrive afterwards."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     try:

@@ -170,6 +170,15 @@ options:
       - Directory of node_exporter's textfile collector, into which the service writes C(homeward_metallb_routing.prom).
       - Without it the file is in C(/run/homeward-metallb-routing).
     type: str
+  confirm_timeout:
+    description:
+      - Seconds after which the node takes a change back by itself, all of it, unless a new connection from the controller has confirmed
+        it. The task makes that connection itself, and fails where it cannot. V(0) confirms nothing.
+      - On the node, the file C(unconfirmed.*) in C(/run/homeward.metallb_routing) stands for the change; removing it by hand confirms too, and
+        so does the next run.
+      - Where a connection is not over the network (V(local), containers), this shows only that the node is still there.
+    type: int
+    default: 0
 seealso:
   - module: homeward.metallb_routing.routing_info
   - module: homeward.metallb_routing.ip_links
@@ -228,6 +237,11 @@ commands:
   sample:
     - ip link add link eth0 name eth0.100 type vlan id 100
     - ip -4 route add 1.2.3.0/24 dev eth0.100 table 7701 protocol 77
+confirmed:
+  description: Whether a new connection has confirmed the change.
+  type: bool
+  returned: where something was changed and O(confirm_timeout) is not 0
+  sample: true
 diff:
   description: For each kind of object the sorted lines that only the old or only the new state has.
   type: dict
@@ -265,6 +279,7 @@ def main() -> None:
         **argument_spec(),
         "persist": {"type": "bool", "default": True},
         "metrics_directory": {"type": "str"},
+        "confirm_timeout": {"type": "int", "default": 0},
         "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
     }
     run_module(AnsibleModule(argument_spec=spec, supports_check_mode=True), converge_pools)

@@ -1,0 +1,178 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change that nobody confirms goes, all of it; one that is confirmed stays."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from tests.kernel.engine import EngineNode, assert_same, difference, unordered
+from tests.kernel.engine_pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
+from tests.lab.namespaces import processes_in
+from tests.playbooks import Played, play
+
+POOLS = "pool_routing"
+SOON = {"confirm_timeout": 2}
+FIRST = declared(EXTERNAL, STORAGE)
+CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"]}, SECOND)
+PLUGINS = Path(__file__).parent / "connection_plugins"
+GIVE_UP = 60  # seconds
+
+
+@pytest.fixture
+def node() -> Iterator[EngineNode]:
+    with EngineNode() as made:
+        yield made
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Wait for something that must come."""
+    deadline = time.monotonic() + GIVE_UP
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come"
+        time.sleep(0.1)
+
+
+def waiting(node: EngineNode) -> list[int]:
+    """Return the processes that will take a change back."""
+    return [pid for pid in processes_in([node.name]) if pid != node.host.holder]
+
+
+def until_decided(node: EngineNode) -> None:
+    assert waiting(node), "nobody waits for a confirmation"
+    until(lambda: not waiting(node))
+
+
+def signs(node: EngineNode) -> list[Path]:
+    """Return the files that stand for changes to confirm."""
+    return list(node.host.path("/run/homeward.metallb_routing").glob("unconfirmed.*"))
+
+
+@pytest.mark.parametrize("parameters", [FIRST, CHANGED, ABSENT], ids=["first", "changed", "absent"])
+def test_what_nobody_confirms_is_taken_back(node: EngineNode, parameters: Parameters) -> None:
+    if parameters is not FIRST:
+        node.change(POOLS, FIRST)
+    before = node.picture()
+    assert node.change(POOLS, {**parameters, **SOON})["changed"]
+    assert difference(before, node.picture())
+    until_decided(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+def test_what_is_confirmed_stays(node: EngineNode) -> None:
+    pending = node.change(POOLS, {**FIRST, **SOON})["unconfirmed"]
+    (sign,) = signs(node)
+    assert (pending["path"], pending["seconds"]) == (f"/run/homeward.metallb_routing/{sign.name}", 2)
+    sign.unlink()
+    made = node.picture()
+    until_decided(node)
+    assert_same(made, node.picture())
+    assert not node.change(POOLS, FIRST, check=True)["changed"]
+
+
+def test_another_run_confirms(node: EngineNode) -> None:
+    """It has found its way to the node; a run in check mode decides nothing."""
+    node.change(POOLS, {**FIRST, **SOON})
+    node.change(POOLS, FIRST, check=True)
+    assert signs(node)
+    assert not node.change(POOLS, {**FIRST, **SOON})["changed"]
+    assert not signs(node)
+    until_decided(node)
+    assert not node.change(POOLS, FIRST, check=True)["changed"]
+
+
+def trap(instead: Callable[..., None]) -> None:
+    """Do this instead of writing rules."""
+    writer.NETLINK_WRITERS["rule"] = instead
+
+
+def die(*_arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(_netlink: object, steps: Sequence[Step], _ownership: object) -> None:
+    raise StepsFailed((), steps[0], "somebody pulled the plug")
+
+
+def make_a_mistake(*_arguments: object) -> None:
+    raise ZeroDivisionError
+
+
+def test_a_run_without_change_and_one_that_fails_leave_nothing_to_confirm(node: EngineNode) -> None:
+    before = node.picture()
+    assert not node.change(POOLS, {**ABSENT, **SOON})["changed"]
+    assert not waiting(node)
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(refuse))
+    assert answer["msg"].endswith("The node is as before."), answer
+    assert not signs(node)
+    assert_same(before, node.picture())
+
+
+def test_a_mistake_of_ours_is_taken_back_too(node: EngineNode) -> None:
+    """Nobody knows then how far the run came, so nothing is undone at once."""
+    before = node.picture()
+    with pytest.raises(AssertionError, match="ZeroDivisionError"):
+        node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(make_a_mistake))
+    until_decided(node)
+    assert_same(before, node.picture())
+
+
+def test_a_run_that_is_killed_leaves_no_half_of_it(node: EngineNode) -> None:
+    before = node.picture()
+
+    with pytest.raises(AssertionError, match="died"):
+        node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(die))
+    assert difference(before, node.picture()), "killed before it had done anything"
+    until_decided(node)
+    assert_same(before, node.picture())
+
+
+def play_node(node: EngineNode, folder: Path, connection: str, seconds: int, state: str = "present") -> Played:
+    """Run the node's role; the connection named decides about what comes after."""
+    book = [{"hosts": "all", "gather_facts": False, "roles": ["homeward.metallb_routing.node"]}]
+    (folder / "site.yml").write_text(json.dumps(book))
+    values = {
+        "metallb_routing_pools": [dict(EXTERNAL)],
+        "metallb_routing_cluster": dict(CLUSTER),
+        "metallb_routing_confirm_timeout": seconds,
+        "metallb_routing_state": state,
+        "ansible_connection": connection,
+    }
+    return play(node, str(folder / "site.yml"), values, connection_plugins=PLUGINS)
+
+
+def test_the_role_confirms_by_a_new_connection(node: EngineNode, tmp_path: Path) -> None:
+    assert play_node(node, tmp_path, "netns", 0).code == 0, "brings pyroute2, which stays"
+    node.change(POOLS, ABSENT)
+    before = node.picture()
+    played = play_node(node, tmp_path, "netns", 60)
+    assert (played.code, played.changed()) == (0, 1), played.text
+    assert not signs(node)
+    until(lambda: not waiting(node))
+    assert play_node(node, tmp_path, "netns", 60).changed() == 0
+    assert not waiting(node)
+    assert play_node(node, tmp_path, "netns", 60, "absent").changed() == 1
+    until(lambda: not waiting(node))
+    assert_same(before, node.picture())
+
+
+def test_a_node_that_is_cut_off_comes_back(node: EngineNode, tmp_path: Path) -> None:
+    """The connection fails as long as the node has our rules: whatever is to blame for that is gone with them."""
+    assert play_node(node, tmp_path, "netns", 0).code == 0
+    node.change(POOLS, ABSENT)
+    before = node.picture()
+    played = play_node(node, tmp_path, "netns_cut_off_by_rules", 3)
+    assert played.code != 0
+    assert "no new connection could confirm it within 3 s" in played.text, played.text
+    until(lambda: not waiting(node))
+    assert_same(before, node.picture())
