@@ -9,6 +9,7 @@ import fcntl
 import hashlib
 import shutil
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,12 +37,14 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
     It gets its name when it is complete, so a build that was broken off is never taken for one.
     """
     path = FOLDER / name
-    with _locked():
+    with _locked(name):
         if not path.exists():
+            began = time.monotonic()
             unfinished = FOLDER / f"{name}.unfinished"
             remove(unfinished)
             make(unfinished)
             unfinished.rename(path)
+            print(f"vm: made {name} in {time.monotonic() - began:.0f} s", flush=True)
     return path
 
 
@@ -54,9 +57,9 @@ def remove(path: Path) -> None:
 
 
 @contextmanager
-def _locked() -> Iterator[None]:
+def _locked(name: str) -> Iterator[None]:
     FOLDER.mkdir(parents=True, exist_ok=True)
-    with (FOLDER / "lock").open("w") as handle:
+    with (FOLDER / f"{name}.lock").open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 

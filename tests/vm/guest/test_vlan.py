@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,7 +15,7 @@ from tests.lab import Host, Lab, LabOptions
 from tests.lab.delivery import all_cells
 
 from . import nodes
-from .nodes import VLAN, apply, declared, link, refusal, vlan_of
+from .nodes import VLAN, Pristine, apply, declared, link, refusal, vlan_of
 
 pytestmark = pytest.mark.usefixtures("vlan")
 ALIAS = "homeward.metallb_routing"
@@ -27,20 +28,31 @@ def lab(vlan: None) -> Iterator[Lab]:  # noqa: ARG001 - asks for the feature bef
         yield running
 
 
+@pytest.fixture(scope="module")
+def pristine(lab: Lab) -> Pristine:
+    """The nodes as they are before any test; each test leaves them so."""
+    return Pristine(lab)
+
+
 @pytest.fixture
-def node(lab: Lab) -> Iterator[Host]:
-    """A node as it was before us, with a second parent; after the test it must be so again."""
+def untouched(lab: Lab, pristine: Pristine) -> Iterator[Host]:
+    """A node with a second parent; whoever uses it leaves nothing behind, which is looked at before anything is tidied."""
     host = lab.host("node1")
-    before = host.snapshot()
     host.run("ip link add name trunk2 type dummy; ip link set trunk2 up")
     try:
         yield host
-        apply(host, declared("absent"))
-    finally:
         host.run("ip link del trunk2")
-        for name in ("eth0.100", "stranger"):
+        assert pristine.changes(host) == ""
+    finally:
+        for name in ("trunk2", "eth0.100", "stranger"):
             host.run(["ip", "link", "del", name], check=False)
-    assert before.difference(host.snapshot()) == ""
+
+
+@pytest.fixture
+def node(untouched: Host) -> Iterator[Host]:
+    """The same, and what was applied to it is removed after the test."""
+    yield untouched
+    apply(untouched, declared("absent"))
 
 
 def mtu_of(node: Host, name: str = "eth0.100") -> int:
@@ -72,10 +84,9 @@ def test_check_mode_makes_no_link_and_says_what_would(node: Host) -> None:
     assert any(line.startswith("ip link add link eth0 name eth0.100 type vlan id 100") for line in done["commands"])
 
 
-def test_the_commands_make_the_same_link(lab: Lab, node: Host) -> None:
+def test_the_commands_make_the_same_link(lab: Lab, pristine: Pristine, node: Host) -> None:
     commands = apply(node, declared())["commands"]
     other = lab.host("node2")
-    before = other.snapshot()
     try:
         other.run("\n".join(commands))
         for show in ("ip rule", "ip -6 rule", "ip route show table 7701", "ip -6 route show table 7701"):
@@ -86,7 +97,7 @@ def test_the_commands_make_the_same_link(lab: Lab, node: Host) -> None:
         assert not again["changed"], again["commands"]
     finally:
         apply(other, declared("absent"))
-    assert before.difference(other.snapshot()) == ""
+    assert pristine.changes(other) == ""
 
 
 # --- changes of the declaration
@@ -143,11 +154,14 @@ def test_changes_of_id_and_parent_make_it_anew(
     ],
     ids=["parent-down", "parent-missing", "mtu-above-parent", "twin", "foreign-of-another-id"],
 )
-def test_refused(node: Host, prepare: str, pool: dict[str, Any], words: tuple[str, ...]) -> None:
-    node.run(prepare)
-    message = refusal(node, declared(**pool))
+def test_refused(untouched: Host, prepare: str, pool: dict[str, Any], words: tuple[str, ...]) -> None:
+    """And nothing is written: what is left of the node after undoing ``prepare`` is what it was."""
+    untouched.run(prepare)
+    message = refusal(untouched, declared(**pool))
     for word in words:
         assert word in message
+    for made in re.findall(r"name (\S+) type vlan", prepare):
+        untouched.run(["ip", "link", "del", made])
 
 
 # --- links of others
@@ -160,19 +174,19 @@ def test_a_foreign_link_stays_its_owners(node: Host) -> None:
     assert link(node, "eth0.100") == before, "no alias, nothing else"
     apply(node, declared("absent"))
     assert link(node, "eth0.100") == before
+    node.run("ip link del eth0.100")
 
 
 # --- packets
 
 
-def test_everything_arrives_after_apply(lab: Lab) -> None:
+def test_everything_arrives_after_apply(lab: Lab, pristine: Pristine) -> None:
     """All clients, all services, TCP and UDP, both families. tests/vm/node has the playbook do it."""
-    before = [host.snapshot() for host in lab.nodes]
     nodes.apply_everywhere(lab, declared())
     deliveries = nodes.deliver(lab, all_cells(lab), "policy_routing, VLAN made by apply, kube-proxy iptables")
     nodes.assert_the_right_way(deliveries)
     nodes.apply_everywhere(lab, declared("absent"))
-    assert [then.difference(host.snapshot()) for then, host in zip(before, lab.nodes, strict=True)] == ["", ""]
+    assert [pristine.changes(host) for host in lab.nodes] == ["", ""]
 
 
 def test_nothing_arrives_from_outside_without_apply(lab: Lab) -> None:

@@ -52,13 +52,19 @@ class Machine:
             "BatchMode": "yes",
             "AddressFamily": "inet",  # what is forwarded
             "ConnectTimeout": "20",
+            "ServerAliveInterval": "30",  # a connection that was cut is an error, not a test that never ends
+            "ServerAliveCountMax": "4",
             "IdentitiesOnly": "yes",
         }
         return ["-F", "none", "-i", str(self.image.key), *(f"-o{name}={value}" for name, value in words.items())]
 
     def command(self, text: str) -> list[str]:
         """Return the command line that runs this shell text in the node."""
-        return ["ssh", *self.ssh_options, "-p", str(self.port), "root@127.0.0.1", text]
+        return self.command_to("127.0.0.1", self.port, text)
+
+    def command_to(self, address: str, port: int, text: str) -> list[str]:
+        """Return the same for another way to the node's sshd."""
+        return ["ssh", *self.ssh_options, "-p", str(port), f"root@{address}", text]
 
     def run(self, text: str, *, check: bool = True, given: bytes | None = None) -> str:
         """Run a shell text in the node and return what it prints.

@@ -20,7 +20,7 @@ import selectors
 import socket
 import struct
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,9 +31,11 @@ from tests.lab.flows import FlowError, open_socket, run_flow
 from .image import TRUNK_MAC
 
 PREFIX = "homeward-reboot"
+Flow = tuple[str, str]  # address and protocol
 CLIENT = {4: "203.0.113.50", 6: "fd00:203:0:113::50"}
 VLAN_OF = {"lan": 0, "pool": 100}
 _TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
+_SEND_SECONDS = 10
 _TAG = b"\x81\x00"
 #: MetalLB's speaker would answer for these with the trunk's MAC, which the VLAN link has too.
 ANNOUNCED = ("1.2.3.7", "1.2.3.10", "fd00:1:2:3::21")
@@ -62,33 +64,40 @@ class Surroundings:
     _taps: dict[int, int] = field(default_factory=dict)
     _stop: threading.Event = field(default_factory=threading.Event)
 
-    def reaches(self, address: str, protocol: str = "tcp", timeout: float = 60.0) -> str:
-        """Do a flow from the client to the address, and return the endpoint's name, or ``no: `` and at which step it failed.
+    def reach(self, flows: Iterable[Flow], timeout: float) -> dict[Flow, str]:
+        """Do the flows from the client, all at once; return the endpoint's name, or ``no: `` and at which step each failed.
 
         :param timeout: seconds without any progress.
         """
-        family = 6 if ":" in address else 4
-        handle = namespaces.in_namespace(f"{PREFIX}-pool", lambda: open_socket(protocol, family, 0))
-        try:
-            return asyncio.run(run_flow(handle, protocol, (address, 80), timeout))
-        except FlowError as error:
-            return f"no: {error}"
+        wanted = list(flows)
+        namespace = f"{PREFIX}-pool"
+        handles = namespaces.in_namespace(
+            namespace, lambda: [open_socket(protocol, 6 if ":" in address else 4, 0) for address, protocol in wanted]
+        )
+        return dict(zip(wanted, asyncio.run(_run_all(wanted, handles, timeout)), strict=True))
+
+    def in_lan(self, command: Sequence[str]) -> list[str]:
+        """Return the command line that runs this one beside the default router."""
+        return ["nsenter", f"--net={namespaces.NAMESPACE_FOLDER / f'{PREFIX}-lan'}", "--", *command]
 
     def switch(self) -> None:
-        """Move frames between the trunk and the taps until stopped."""
+        """Move frames between the trunk and the taps until stopped.
+
+        Where the node cannot take a frame just now the switch waits: a lost datagram would fail a test of UDP.
+        """
         own, node = self.sockets[1], self.sockets[0]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trunk, selectors.DefaultSelector() as ready:
             trunk.bind(str(own))
-            trunk.setblocking(False)
+            trunk.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("@ll", _SEND_SECONDS, 0))
             ready.register(trunk, selectors.EVENT_READ)
             for vlan, tap in self._taps.items():
                 ready.register(tap, selectors.EVENT_READ, vlan)
             while not self._stop.is_set():
                 for key, _ in ready.select(0.2):
-                    # A frame that has no receiver is lost, as on a cable
+                    # A frame for a node that is not there is lost, as on a cable
                     with contextlib.suppress(OSError):
                         if key.fileobj is trunk:
-                            self._from_trunk(trunk.recv(65536))
+                            self._from_trunk(trunk.recv(65536, socket.MSG_DONTWAIT))
                         else:
                             trunk.sendto(_tagged(os.read(key.fd, 65536), key.data), str(node))
 
@@ -98,6 +107,17 @@ class Surroundings:
             vlan, untagged = struct.unpack_from("!H", frame, 14)[0] & 0xFFF, frame[:12] + frame[16:]
         if vlan in self._taps:
             os.write(self._taps[vlan], untagged)
+
+
+async def _run_all(flows: Sequence[Flow], handles: Sequence[socket.socket], timeout: float) -> list[str]:
+    async def one(flow: Flow, handle: socket.socket) -> str:
+        address, protocol = flow
+        try:
+            return await run_flow(handle, protocol, (address, 80), timeout)
+        except FlowError as error:
+            return f"no: {error}"
+
+    return await asyncio.gather(*(one(flow, handle) for flow, handle in zip(flows, handles, strict=True)))
 
 
 def _tagged(frame: bytes, vlan: int) -> bytes:

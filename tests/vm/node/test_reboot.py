@@ -6,17 +6,22 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytest
 
+from tests.lab.snapshot import clean_save
 from tests.playbooks import CLUSTER, POOL
 
 from .conftest import World, report
 from .machine import Machine
+from .surroundings import Flow
 
 LINK = "eth1.100"
+LOOKUP = "lookup 7701"
+LAN_ADDRESS = "192.168.1.11"
 GUARD = "homeward-metallb-routing.service"
 DROP_IN = "/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
 #: Services of the fixture with an endpoint on node1: a pod by Local policy, the host network, and both families.
@@ -35,9 +40,9 @@ WHOLE_COMMANDS = (
     "ip link | grep -v link/ | sed 's/^[0-9]*: //; s/@if[0-9]*//'",
     "ip rule; ip -6 rule",
     "ip -4 route show table all | sort; ip -6 route show table all | grep -v expires | sort",
-    "iptables-save | grep -v '^[#:]' | grep -v COMMIT; ip6tables-save | grep -v '^[#:]' | grep -v COMMIT",
-    "find / -xdev -iname '*homeward*' -not -path '/tmp/*'",
+    "find / /run -xdev -iname '*homeward*' -not -path '/tmp/*'",
 )
+SAVE_COMMANDS = ("iptables-save", "ip6tables-save")
 
 
 def state_of(node: Machine) -> str:
@@ -45,7 +50,9 @@ def state_of(node: Machine) -> str:
 
 
 def whole(node: Machine) -> str:
-    return node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(WHOLE_COMMANDS)), check=False)
+    """Return all that anybody could see of us; a table that exists but is empty is the same as none."""
+    seen = node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(WHOLE_COMMANDS)), check=False)
+    return "\n".join([seen, *(clean_save(node.run(command)) for command in SAVE_COMMANDS)])
 
 
 def variables() -> Mapping[str, Any]:
@@ -53,19 +60,19 @@ def variables() -> Mapping[str, Any]:
     return {"metallb_routing_pools": [pool], "metallb_routing_cluster": dict(CLUSTER), "metallb_routing_persist": True}
 
 
-def flows(world: World, timeout: float = 60.0) -> dict[str, str]:
+def flows(world: World, timeout: float = 60.0) -> dict[Flow, str]:
     """Try each address from the client behind the pool's router, by TCP and UDP."""
-    return {
-        f"{address} {protocol}": world.around.reaches(address, protocol, timeout)
-        for address in ADDRESSES
-        for protocol in ("tcp", "udp")
-    }
+    return world.around.reach([(address, protocol) for address in ADDRESSES for protocol in ("tcp", "udp")], timeout)
 
 
 def assert_flows(world: World) -> None:
     assert flows(world) == {
-        f"{address} {protocol}": name for address, name in ADDRESSES.items() for protocol in ("tcp", "udp")
+        (address, protocol): name for address, name in ADDRESSES.items() for protocol in ("tcp", "udp")
     }
+
+
+def assert_nothing_arrives(world: World) -> None:
+    assert [answer[:3] for answer in flows(world, timeout=10.0).values()] == ["no:"] * 2 * len(ADDRESSES)
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +96,25 @@ def restart_networkd(node: Machine) -> None:
 
 
 def test_nothing_arrives_before(world: World, before: str) -> None:
+    """The control: the link alone, made by hand, brings nothing, although all the services are there."""
     assert LINK not in before
-    assert [answer[:3] for answer in flows(world, timeout=2.0).values()] == ["no:"] * 2 * len(ADDRESSES)
+    node = world.node
+    node.run(f"ip link add link eth1 name {LINK} type vlan id 100 && ip link set {LINK} up")
+    try:
+        node.run("for address in 1.2.3.7 1.2.3.10; do timeout 60 bash -c ': >/dev/tcp/'$address'/80'; done")
+        assert_nothing_arrives(world)
+    finally:
+        node.run(f"ip link del {LINK}")
 
 
 def test_apply_over_ssh_keeps_its_connection(world: World, before: str) -> None:  # noqa: ARG001 - taken before us
-    """A session that was open before apply must not even stall: the same shell answers afterwards."""
+    """A session over the pool link's own parent, open before apply, must not even stall: the same shell answers after it."""
     with subprocess.Popen(
-        world.node.command("cat"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+        world.around.in_lan(world.node.command_to(LAN_ADDRESS, 22, "cat")),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        bufsize=1,
     ) as session:
         assert session.stdin is not None
         assert session.stdout is not None
@@ -152,20 +170,31 @@ def test_a_restart_of_networkd_takes_nothing(world: World) -> None:
 
 
 def test_without_our_drop_in_it_takes_the_rules(world: World) -> None:
-    """The control, and what the guard makes of it."""
+    """The control, and what the guard makes of it: it heals at its start, and again when the same happens while it runs."""
     node = world.node
     state = state_of(node)
+    assert LOOKUP in state
     node.run(f"systemctl stop {GUARD}; mv {DROP_IN} /run/drop-in")
     try:
         restart_networkd(node)
-        assert state_of(node) != state
-        assert "fwmark" not in node.run("ip rule; ip -6 rule")
-    finally:
-        node.run(f"mv /run/drop-in {DROP_IN}")
-        restart_networkd(node)
+        assert LOOKUP not in node.run("ip rule; ip -6 rule")
+        assert_nothing_arrives(world)
         node.run(f"systemctl start {GUARD}")
-    assert state_of(node) == state
-    assert_flows(world)
+        assert state_of(node) == state
+        restart_networkd(node)
+        report(f"rules taken by networkd are back {await_state(node, state):.0f} s after it is done")
+        assert_flows(world)
+    finally:
+        node.run(f"mv /run/drop-in {DROP_IN}; systemctl start {GUARD}")
+        restart_networkd(node)
+
+
+def await_state(node: Machine, wanted: str, limit: float = 60.0) -> float:
+    """Wait until the guard has put everything back; the seconds it took, whole ones because looking costs about one."""
+    began = time.monotonic()
+    while (seen := state_of(node)) != wanted:
+        assert time.monotonic() < began + limit, f"not put back in {limit:.0f} s:\n{seen}"
+    return time.monotonic() - began
 
 
 def test_remove_leaves_nothing(world: World, before: str) -> None:
