@@ -40,6 +40,7 @@ def node_image(engine: Engine, release: str) -> str:
 def _build(engine: Engine, image: str, base: str) -> None:
     where = ("--isolation=chroot", "--ulimit=nofile=4096:4096") if engine.name == "podman" else ()
     options = [*where, "--quiet", "--network=host", f"--build-arg=BASE={base}", f"--tag={image}"]
+    options += [f"--file={FOLDER / 'Containerfile'}"]  # docker looks for a Dockerfile
     engine.call(["build", *options, str(FOLDER)])
 
 
