@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from containers.expect import LOST, PATIENCE, assert_reached
+from containers.expect import PATIENCE, assert_reached
 from containers.lab import ContainerLab
 from testinfra.host import Host as InfraHost
 
@@ -25,7 +25,7 @@ def test_nodes_and_pods_reach_everything(lab: ContainerLab) -> None:
 
 def test_replies_to_clients_outside_take_the_default_route(lab: ContainerLab) -> None:
     """The case does not promise more: where this is not enough, the pool needs a gateway, and is another case."""
-    for one in lab.deliver(all_cells(lab, clients=["outside"], families=[6]), timeout=LOST):
+    for one in lab.deliver(all_cells(lab, clients=["outside"], families=[6]), timeout=PATIENCE / 2):
         assert (one.reached, one.ways) == (False, ("default",)), one
 
 
