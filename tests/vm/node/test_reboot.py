@@ -57,7 +57,13 @@ def whole(node: Machine) -> str:
 
 def variables() -> Mapping[str, Any]:
     pool = {**POOL, "interface": LINK, "vlan": {"parent": "eth1", "id": 100}}
-    return {"metallb_routing_pools": [pool], "metallb_routing_cluster": dict(CLUSTER), "metallb_routing_persist": True}
+    return {
+        "metallb_routing_pools": [pool],
+        "metallb_routing_cluster": dict(CLUSTER),
+        "metallb_routing_persist": True,
+        # An emulated node on a busy machine may need longer for the change itself than the default waits
+        "metallb_routing_confirm_timeout": 600,
+    }
 
 
 def flows(world: World, timeout: float = 60.0) -> dict[Flow, str]:
