@@ -14,7 +14,7 @@ from tests.lab import Host, Lab
 
 #: A rule of somebody who accepts what it likes before anybody else looks, as Calico can.
 ACCEPT = "-m comment --comment somebody -s 198.51.100.0/24 -j ACCEPT"
-_JUMP = '-m comment --comment "homeward.metallb_routing" -j HOMEWARD-PREROUTING'
+_JUMP = "-j HOMEWARD-PREROUTING"
 
 
 @dataclass(frozen=True)

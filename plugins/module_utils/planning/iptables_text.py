@@ -11,12 +11,14 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import BUILT_IN
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
 
 HINTS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY")
 SIGNS = ("KUBE-", "cali-", "CILIUM_", "CILIUM-", "FLANNEL-", "WEAVE", "CNI-")
 _BLANKS = re.compile(r"[ \t\n]+")
 _JUMPS = ("-j", "-g", "--jump", "--goto")
+_HOOKS = frozenset(chain for chains in BUILT_IN.values() for chain in chains)
 
 StrayJump = tuple[str, str, str]
 
@@ -53,7 +55,8 @@ class ParsedTables:
 
 def jump_rule(name: str, ownership: Ownership) -> str:
     """Return the rule that leads from a built-in chain to ours, as ``iptables-save`` prints it."""
-    return f"-m comment --comment {quoted(ownership.comment)} -j {name}"
+    comment = f"-m comment --comment {quoted(ownership.comment)} " if ownership.comment else ""
+    return f"{comment}-j {name}"
 
 
 def quoted(word: str) -> str:
@@ -163,7 +166,7 @@ def _read_rule(table: _Table, line: str, ownership: Ownership) -> None:
     leads_to = [name for name in destinations(words) if name in table.own]
     if not leads_to:
         table.closed.add(chain)
-    elif chain in table.closed or words != split_rule(jump_rule(leads_to[0], ownership)):
+    elif chain in table.closed or chain not in _HOOKS or words != split_rule(jump_rule(leads_to[0], ownership)):
         table.closed.add(chain)
         table.stray.append((chain, rule))
     else:

@@ -38,7 +38,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors im
 ANY_PURPOSE = Purpose("Give another.", shortest_length=0)
 
 V4 = st.integers(0x0B000000, 0x4FFFFFFF)  # within 11.0.0.0-79.255.255.255, where nothing is special
-V6 = st.integers(0xFD << 120, (0xFE << 120) - 1)
+V6 = st.integers(0xFD << 120, (0xFD << 120) + (1 << 119) - 1)  # a range that begins there ends before fe80::
 
 
 def test_special_addresses_are_outside_of_the_numbers_drawn() -> None:
