@@ -15,8 +15,8 @@ import signal
 import sys
 import syslog
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,33 +30,40 @@ class Unconfirmed:
     """A change that is taken back unless it is confirmed.
 
     :param path: remove this file to confirm.
-    :param seconds: until it is taken back.
+    :param seconds: until it is taken back, once it is made.
     """
 
     path: str
     seconds: int
 
 
-def unless_confirmed(seconds: int, take_back: Callable[[], object]) -> Unconfirmed:
-    """Leave a process behind that calls ``take_back`` after this time, and return what keeps it from doing so.
+@contextmanager
+def unless_confirmed(seconds: int, take_back: Callable[[], object]) -> Iterator[Unconfirmed]:
+    """Leave a process behind that calls ``take_back`` this long after the block, unless what is yielded is confirmed.
 
-    Everything that ``take_back`` needs must be imported: what a module was run from is gone by then.
+    The time begins as well when the caller is killed within the block. Everything that ``take_back`` needs must be
+    imported: what a module was run from is gone by then.
 
-    :raises OSError: the file or the process cannot be made.
+    :raises OSError: the file or the process cannot be made; nothing has happened yet.
     """
     FOLDER.mkdir(mode=0o700, exist_ok=True)
     sign = FOLDER / f"{_PREFIX}{os.getpid()}-{time.monotonic_ns()}"
     sign.touch(mode=0o600)
-    deadline = time.monotonic() + seconds
     sys.stdout.flush()
     sys.stderr.flush()
+    until_done, done = os.pipe()  # nobody writes: that its other end is closed says it all
     child = os.fork()
     if not child:
-        _detach()
-        _wait(sign, deadline, take_back)
+        _detach(keep=until_done)
+        os.read(until_done, 1)
+        _wait(sign, time.monotonic() + seconds, take_back)
         os._exit(0)
+    os.close(until_done)
     os.waitpid(child, 0)
-    return Unconfirmed(str(sign), seconds)
+    try:
+        yield Unconfirmed(str(sign), seconds)
+    finally:
+        os.close(done)
 
 
 def confirm(unconfirmed: Unconfirmed) -> None:
@@ -81,7 +88,7 @@ def _remove(sign: Path) -> bool:
     return True
 
 
-def _detach() -> None:
+def _detach(keep: int) -> None:
     """Outlive the connection, and hold nothing of the module's: neither its output, for which Ansible waits, nor its lock."""
     os.setsid()
     if os.fork():
@@ -89,11 +96,13 @@ def _detach() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGINT, signal.SIGTERM))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)
     os.chdir("/")
-    for descriptor in list(Path("/proc/self/fd").iterdir()):
-        with suppress(OSError):  # that of the list itself
-            os.close(int(descriptor.name))
-    for _standard in range(3):
-        os.open(os.devnull, os.O_RDWR)
+    for descriptor in [int(link.name) for link in Path("/proc/self/fd").iterdir()]:
+        if descriptor > 2 and descriptor != keep:
+            with suppress(OSError):  # that of the list itself
+                os.close(descriptor)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for standard in range(3):
+        os.dup2(nothing, standard)
 
 
 def _wait(sign: Path, deadline: float, take_back: Callable[[], object]) -> None:

@@ -9,6 +9,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
@@ -153,10 +154,8 @@ def _change(steps: Sequence[Step], before: NodeState, scope: Scope, run: Run) ->
     if not run.confirm_timeout:
         carry_out(steps, scope.ownership, run.pyroute2_path)
         return None
-    with undisturbed():
-        unconfirmed = unless_confirmed(
-            run.confirm_timeout, lambda: converge(scope, lambda _node: before, replace(run, confirm_timeout=0))
-        )
+    take_back = partial(converge, scope, lambda _node: before, replace(run, confirm_timeout=0))
+    with undisturbed(), unless_confirmed(run.confirm_timeout, take_back) as unconfirmed:
         try:
             carry_out(steps, scope.ownership, run.pyroute2_path)
         except StepError:
