@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from . import qemu, same_tree
 from .cache import ROOT, BuildError
 from .kernels import Kernel, stock_kernel
+from .node.image import node_image
 
 _GUEST_SECONDS = 1800.0
 
@@ -44,7 +45,7 @@ def _parts(parts: Sequence[str], kernel: Kernel, arguments: list[str]) -> int:
     told, first = [], 0
     for part in parts:
         since = time.monotonic()
-        code = _guest(kernel, arguments) if part == "guest" else _node(arguments)
+        code = _guest(kernel, arguments) if part == "guest" else _node(kernel, arguments)
         told.append(f"{part} {'passed' if not code else 'FAILED'} in {time.monotonic() - since:.0f} s")
         first = first or code
     print(f"vm: {', '.join(told)}; all in {time.monotonic() - began:.0f} s", flush=True)
@@ -55,7 +56,8 @@ def _guest(kernel: Kernel, arguments: list[str]) -> int:
     return _in_machine("guest", kernel, ["pytest", "tests/vm/guest", *arguments])
 
 
-def _node(arguments: list[str]) -> int:
+def _node(kernel: Kernel, arguments: list[str]) -> int:
+    node_image(kernel)  # here, because pytest would keep to itself what is told of it
     return subprocess.run(
         [sys.executable, "-m", "pytest", "tests/vm/node", *arguments], cwd=ROOT, check=False
     ).returncode
