@@ -8,16 +8,22 @@ Nothing is asked of a node beforehand, so one that has pyroute2 costs nothing.
 
 from __future__ import annotations
 
-import importlib.util
 import io
-import os
 import shlex
+import sys
 import tarfile
 import tempfile
+from pathlib import Path
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import Pyroute2Missing
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import (
+    MINIMUM,
+    find_pyroute2,
+)
 
 MISSING = "pyroute2_missing"
 
@@ -72,15 +78,18 @@ class BringPyroute2(ActionBase):
 
 def pack_pyroute2() -> bytes:
     """Return the controller's pyroute2 as a gzipped tar archive, without what was compiled for this Python alone."""
-    found = importlib.util.find_spec("pyroute2")
-    if found is None or not found.submodule_search_locations:
+    try:
+        found = find_pyroute2("")
+    except Pyroute2Missing as error:
+        needed = ".".join(map(str, MINIMUM))
         raise AnsibleActionFail(
-            "The node has no pyroute2 >= 0.7.2, and neither has the controller, which could bring it."
-            " Install it beside ansible-core (pip install pyroute2) or on the node (python3-pyroute2)."
-        )
+            f"The node has no pyroute2 >= {needed}, and neither has the controller, which would bring it to the node."
+            f" Install it for the controller's Python, {sys.executable} (pip install --upgrade 'pyroute2>={needed}'), or on the"
+            f" node, where its packages have one that is new enough (python3-pyroute2)."
+        ) from error
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as archive:
-        archive.add(os.fspath(found.submodule_search_locations[0]), arcname="pyroute2", filter=_portable)
+        archive.add(str(Path(found.directory) / "pyroute2"), arcname="pyroute2", filter=_portable)
     return buffer.getvalue()
 
 

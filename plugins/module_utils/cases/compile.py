@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import (
@@ -16,6 +16,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases imp
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.chains import compile_chains
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import (
+    Attached,
     attached_interfaces,
     choose,
 )
@@ -28,6 +29,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.ref
     dropped_by_choice,
     refuse,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import warnings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState
@@ -42,7 +44,8 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
     :raises InputErrors: what is declared would cut the node off, does not fit it, or takes what is not ours.
     """
     refuse(before_choosing(declaration, node))
-    choices = _choose_all(declaration.pools, node)
+    attached = attached_interfaces(node)
+    choices = _choose_all(declaration.pools, node, attached)
     refuse(dropped_by_choice(choices))
     groups = form_groups(choices, declaration, node)
     refuse(after_grouping(groups, node))
@@ -58,16 +61,15 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
     if state.routes or state.rules:
         name = File(PROTOCOL_FILE, f"{declaration.settings.protocol} {PROTOCOL_NAME}\n")
         state = replace(state, files=frozenset({name}))
-    warnings = (
-        *_warnings(declaration, choices, groups, node),
+    told = (
+        *warnings(declaration, choices, groups, node, attached),
         *(warning for need in needs for warning in need.warnings),
     )
-    return Compiled(state, choices, groups, tuple(dict.fromkeys(warnings)))
+    return Compiled(state, choices, groups, tuple(dict.fromkeys(told)))
 
 
-def _choose_all(pools: Iterable[Pool], node: Node) -> tuple[Choice, ...]:
+def _choose_all(pools: Iterable[Pool], node: Node, attached: Attached) -> tuple[Choice, ...]:
     choices, errors = [], []
-    attached = attached_interfaces(node)
     for pool in pools:
         try:
             choices.append(choose(pool, node, attached))
@@ -87,24 +89,3 @@ def _needs(choices: Iterable[Choice], groups: Iterable[Group], declaration: Decl
     by_case = {"source_routing": source_routing, "policy_routing": policy_routing}
     for group in groups:
         yield by_case[group.case].compile_group(group, declaration, node, mode)
-
-
-def _warnings(
-    declaration: Declaration, choices: Iterable[Choice], groups: Sequence[Group], node: Node
-) -> Iterable[str]:
-    if declaration.pools and declaration.cluster.kube_proxy_mode == "auto" and not node.kube_proxy.mode:
-        yield (
-            "cluster.kube_proxy_mode: kube-proxy was not seen on this node (yet); this works for iptables and nftables mode."
-            " Declare ipvs if that is what will run."
-        )
-    if (
-        declaration.pools
-        and not declaration.cluster.pod_networks
-        and any(group.case == "policy_routing" for group in groups)
-    ):
-        yield "cluster.pod_networks: not declared, so forged pod addresses cannot be told from others and are not dropped."
-    grouped = {group.interface for group in groups}
-    for choice in choices:
-        pool = choice.pool
-        if pool.interface not in grouped and (pool.rp_filter != "auto" or pool.dedicated is not None):
-            yield f"{pool.path}: rp_filter and dedicated have no effect on {pool.interface}, as {choice.case} filters nothing."

@@ -89,7 +89,7 @@ def find_pyroute2(extra_directory: str = EXTRA_DIRECTORY) -> Pyroute2:
     :raises Pyroute2Missing: there is none, or every one found is too old.
     """
     found = []
-    for directory in dict.fromkeys([*sys.path, *extra_directory.split(os.pathsep)]):
+    for directory in dict.fromkeys([*sys.path, *filter(None, extra_directory.split(os.pathsep))]):
         package = _package_folder(directory)
         if package is None:
             continue
@@ -98,11 +98,12 @@ def find_pyroute2(extra_directory: str = EXTRA_DIRECTORY) -> Pyroute2:
             return candidate
         found.append(candidate)
     needed = ".".join(str(number) for number in MINIMUM)
+    place = extra_directory.partition(os.pathsep)[0]
     there = "no pyroute2" if not found else "only pyroute2 " + ", ".join(str(candidate) for candidate in found)
     raise Pyroute2Missing(
         f"This node has {there} for {sys.executable}, but pyroute2 >= {needed} is needed: older ones delete and write the"
-        " wrong rules on current kernels. Install it with the node's package manager (python3-pyroute2) where that has"
-        f" it, or put a copy into {extra_directory} (pip install --target {extra_directory} 'pyroute2>={needed}')."
+        " wrong rules on current kernels. Install it with the node's package manager (python3-pyroute2) where that has a"
+        f" version that is new enough, or put a copy into {place} (pip install --target {place} 'pyroute2>={needed}')."
     )
 
 

@@ -1,0 +1,78 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is done as declared, and said to be odd."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Pool
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface
+from tests.unit.nodes import cluster_node, declaration, pool, vlan
+
+WHOLE = Cluster(
+    pod_networks=("10.112.0.0/12", "fd00:112::/32"),
+    service_networks=("10.96.0.0/12", "fd00:96::/108"),
+    node_addresses=("192.168.1.11", "fd00:192:168:1::11"),
+    kube_proxy_mode="iptables",
+)
+BOTH = pool(networks=("1.2.3.0/24", "fd00:1:2:3::/64"), gateways=("1.2.3.1", "fd00:1:2:3::1"))
+PLAIN = cluster_node().interfaces["eth0.100"]
+SOURCES = ("pod_networks", "service_networks", "node_addresses")
+
+
+def told(one: Pool, cluster: Cluster = WHOLE, link: Interface | None = PLAIN) -> tuple[str, ...]:
+    """Return the warnings on a node with this link, or without one, as eth0.100."""
+    others = {name: there for name, there in cluster_node().interfaces.items() if name != PLAIN.name}
+    node = cluster_node(interfaces={**others, **({link.name: link} if link else {})})
+    return compile_node(declaration(one, cluster=cluster), node).warnings
+
+
+def cluster_with(**changes: Any) -> Cluster:
+    return Cluster(**{**vars(WHOLE), **changes})
+
+
+def test_a_whole_declaration_is_not_odd() -> None:
+    assert told(BOTH) == ()
+
+
+@pytest.mark.parametrize("option", SOURCES)
+def test_each_kind_of_forged_source_that_nobody_told_of(option: str) -> None:
+    (text,) = told(BOTH, cluster_with(**{option: ()}))
+    assert text.startswith(f"cluster.{option}: not declared, so forged ")
+
+
+@pytest.mark.parametrize("option", SOURCES)
+def test_each_family_of_which_nothing_was_told(option: str) -> None:
+    (text,) = told(BOTH, cluster_with(**{option: vars(WHOLE)[option][:1]}))
+    assert text.startswith(f"cluster.{option}: none of ipv6, so forged ")
+    assert told(pool(), cluster_with(**{option: vars(WHOLE)[option][:1]})) == (), "the pool has no IPv6"
+
+
+def test_a_case_that_guards_nothing_needs_none_of_it() -> None:
+    assert told(pool(gateways=()), Cluster(kube_proxy_mode="iptables")) == ()
+
+
+def test_a_network_of_another_link() -> None:
+    lan = pool(networks=("192.168.1.240/29",), gateways=("192.168.1.246",))
+    (text,) = told(lan)
+    assert text.startswith(
+        "pools[0].interface: 192.168.1.240/29 is part of a network attached to eth0 on this node, not to"
+    )
+
+
+def test_the_name_of_the_link_says_another_number() -> None:
+    (text,) = told(pool(vlan=vlan(identifier=101)), link=None)
+    assert text == "pools[0].vlan.id: 101 is not the number that eth0.100 ends with."
+    assert told(pool(vlan=vlan()), link=None) == ()
+
+
+def test_the_link_is_there_and_no_vlan() -> None:
+    (text,) = told(pool(vlan=vlan()), link=replace(PLAIN, kind="veth"))
+    assert text.startswith("pools[0].vlan: eth0.100 is there already and no VLAN link, but veth")
+    assert told(pool(vlan=vlan())) == ()
