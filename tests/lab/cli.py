@@ -6,6 +6,7 @@ import argparse
 import json
 import sys
 from dataclasses import asdict, fields
+from typing import Any
 
 from . import controls, inventory
 from .delivery import FAMILIES, PROTOCOLS, all_cells, table
@@ -25,7 +26,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--variant", choices=VARIANTS, default=LabOptions.variant)
     up.add_argument("--rp-filter", type=int, choices=(0, 1, 2), default=LabOptions.rp_filter)
     up.add_argument("--vlan", choices=VLAN_KINDS, default=LabOptions.vlan)
-    for flag in ("vlan-address", "same-subnet", "shared-link", "strict-pool-router", "address-socket"):
+    for flag in ("vlan-address", "same-subnet", "shared-link", "strict-pool-router", "second-pool", "address-socket"):
         up.add_argument(f"--{flag}", action="store_true")
     up.add_argument("--no-pool-link", dest="pool_link", action="store_false")
     commands.add_parser("down", parents=[for_all], help="take the lab down")
@@ -68,13 +69,19 @@ def probe(lab: Lab, arguments: argparse.Namespace) -> int:
     return 0 if all(delivery.reached for delivery in deliveries) else 3
 
 
+def _options(chosen: dict[str, Any]) -> LabOptions:
+    try:
+        return LabOptions(**chosen)
+    except ValueError as error:
+        raise LabError(str(error)) from error
+
+
 def _run(arguments: argparse.Namespace) -> int:
     if arguments.command == "up":
-        chosen = {field.name: getattr(arguments, field.name) for field in fields(LabOptions)}
-        Lab(LabOptions(**chosen)).up()
+        Lab(_options({field.name: getattr(arguments, field.name) for field in fields(LabOptions)})).up()
         return 0
     if arguments.command == "down":
-        Lab(LabOptions(prefix=arguments.prefix)).down()
+        Lab(_options({"prefix": arguments.prefix})).down()
         return 0
     lab = Lab.attach(arguments.prefix)
     if arguments.command == "probe":

@@ -14,6 +14,7 @@ import pytest
 from tests.lab import Cell, Delivery, Lab, LabError, LabOptions, controls, inventory, namespaces, packets
 from tests.lab.delivery import all_cells
 from tests.lab.many_nodes import ManyNodes
+from tests.lab.world import REPOSITORY
 
 PREFIX = "homeward-labtest"
 
@@ -63,6 +64,27 @@ def test_comes_up_over_the_rest_of_a_crashed_one() -> None:
     with Lab(options) as fresh:
         assert not lost(fresh.deliver([Cell("pod1", "cl-p2")]))
     crashed.down()  # takes in the ended processes; nothing else is left to do
+
+
+def test_the_command_line_brings_it_up_and_down() -> None:
+    """`up` takes every option of LabOptions from a flag, so one that has none is noticed here."""
+    before = own_namespace()
+    prefix = f"{PREFIX}-prompt"
+
+    def typed(*words: str) -> None:
+        command = [sys.executable, "-m", "tests.lab", *words, "--prefix", prefix]
+        done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    try:
+        typed("up", "--second-pool")
+        running = Lab.attach(prefix)
+        assert running.options == LabOptions(prefix=prefix, second_pool=True)
+        assert "eth0.200" in running.host("node1").output("ip -o link")
+    finally:
+        typed("down")
+    assert own_namespace() == before
+    assert not running.state.exists()
 
 
 def test_a_failure_while_coming_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
