@@ -22,6 +22,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmat
     unless_confirmed,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.keeping import check_keeping
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import StepError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
@@ -31,6 +32,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
     MANAGED_FILES,
     Kept,
     keep,
+    kept_pools,
     outdated_metrics,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import UNIT_NAME
@@ -63,6 +65,7 @@ class Run:
 
 def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     """Make the node right for all its pools, or free of everything of ours (``state: absent``)."""
+    check_keeping(parameters)
     present = parameters["state"] == "present"
     # What is removed does not depend on the pools, so a mistake in them must not keep anyone from removing.
     declaration = parse_declaration(parameters if present else {**parameters, "pools": None, "cluster": None})
@@ -77,6 +80,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     )
     compiled = Compiled(NodeState())
     kept = Kept()
+    earlier = kept_pools() if present else ()
 
     def desire(node: Node) -> NodeState:
         nonlocal compiled, kept
@@ -89,8 +93,23 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         return NodeState.union((compiled.state, kept.state))
 
     result = converge(scope, desire, run)
-    warnings = [*compiled.warnings, *kept.warnings, *result["warnings"]]
+    warnings = [*_no_longer_declared(earlier, compiled), *compiled.warnings, *kept.warnings, *result["warnings"]]
     return {**result, "cases": _cases(compiled), "warnings": warnings}
+
+
+def _no_longer_declared(earlier: Sequence[str], compiled: Compiled) -> list[str]:
+    """Return a warning of pools that the node had and that this declaration leaves out.
+
+    Nobody means that who runs two roles with pools of their own one after the other.
+    """
+    gone = sorted(set(earlier) - {choice.pool.name for choice in compiled.choices})
+    if not gone:
+        return []
+    words = (
+        f"pools: {', '.join(gone)} served by this node until now, not declared any more, and so taken away. A node has all"
+        " its pools from one call: where another role or task declared them, declare them together."
+    )
+    return [words]
 
 
 def _as_printed(wanted: NodeState, node: Node, ownership: Ownership) -> NodeState:

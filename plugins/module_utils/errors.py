@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 
 class HomewardError(Exception):
     """Base of every error that this collection raises on purpose; its text is meant to be read by the user."""
@@ -45,3 +47,13 @@ class Pyroute2Missing(NodeError):
 
 class StepError(HomewardError):
     """A step of the plan failed; says which, why, and what became of the steps before it."""
+
+
+def refused(error: InputError) -> dict[str, Any]:
+    """Return what a task tells that refuses its input: ``failed``, ``msg``, and in ``errors`` each place with its message."""
+    errors = error.errors if isinstance(error, InputErrors) else (error,)
+    return {
+        "failed": True,
+        "msg": str(error),
+        "errors": [{"path": one.path, "message": str(one)} for one in errors],
+    }

@@ -12,8 +12,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine im
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import (
     HomewardError,
     InputError,
-    InputErrors,
     Pyroute2Missing,
+    refused,
 )
 
 DEFAULT_PYROUTE2_PATH = "/var/lib/homeward.metallb_routing/python"
@@ -47,8 +47,7 @@ def run_module(module: Module, flow: Callable[[Mapping[str, Any], Run], Result])
     except Pyroute2Missing as error:
         module.fail_json(msg=str(error), **{PYROUTE2_MISSING: True, "pyroute2_path": run.pyroute2_path})
     except InputError as error:
-        errors = error.errors if isinstance(error, InputErrors) else (error,)
-        module.fail_json(msg=str(error), errors=[{"path": one.path, "message": str(one)} for one in errors])
+        module.fail_json(**refused(error))
     except HomewardError as error:
         module.fail_json(msg=str(error))
     else:

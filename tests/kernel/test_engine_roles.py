@@ -94,3 +94,22 @@ def test_bad_input_through_a_playbook(node: EngineNode, tmp_path: Path) -> None:
     for path in ("pools[1].networks[0]", "pools[1].mark"):
         assert f'"path": "{path}"' in played.text, played.text
     assert_same(before, picture(node))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"vlan": 100}, "pools[1].vlan: 100 stands where a mapping belongs"),
+        ({"gateway": "1.2.3.1"}, "pools[1].gateway: there is no such option. Write gateways"),
+        ({"networks": {}}, "pools[1].networks: "),
+    ],
+)
+def test_a_mistake_of_shape_is_told_with_its_place_and_remedy(
+    node: EngineNode, tmp_path: Path, wrong: dict[str, Any], words: str
+) -> None:
+    """Ansible's own check of arguments would know neither."""
+    before = picture(node)
+    played = play_roles(node, tmp_path, [["node"]], {"metallb_routing_pools": [dict(STORAGE), {**EXTERNAL, **wrong}]})
+    assert played.code != 0
+    assert words in played.text, played.text
+    assert_same(before, picture(node))

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE
-from tests.kernel.engine import EngineNode
+from tests.kernel.engine import Answer, EngineNode, warnings_of
+from tests.kernel.engine_pools import EXTERNAL, STORAGE, declared
 from tests.kernel.guard_node import (
     Guard,
+    apply,
     command,
     differences,
     keep,
@@ -138,13 +140,18 @@ def test_status_tells_what_is_missing_without_a_guard(node: EngineNode) -> None:
     assert "The node is as declared." in host.output(command("status"))
 
 
+def healed(**counts: int) -> dict[tuple[tuple[str, str], ...], float]:
+    kinds = ("address", "chains", "link", "route", "rule", "sysctl")
+    return {(("kind", kind),): float(counts.get(kind, 0)) for kind in kinds}
+
+
 def test_status_and_metrics_tell_what_was_put_back_and_when(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
     right = picture(host)
     prefix = "homeward_metallb_routing"
     with Guard(host, tmp_path) as guard:
         fresh = parse(metrics(host))
-        assert fresh[f"{prefix}_healed_total"] == Metric("counter")
+        assert fresh[f"{prefix}_healed_total"] == Metric("counter", healed())
         host.run("ip rule del priority 2800")
         host.run("ip -6 route del default table 7701 metric 1024")
         until_same(host, right, guard)
@@ -160,7 +167,7 @@ def test_status_and_metrics_tell_what_was_put_back_and_when(node: EngineNode, tm
     assert rule["what"].startswith("add rule priority 2800")
     assert "put back 2 objects" in told
     assert rule["what"] in told
-    assert found[f"{prefix}_healed_total"].values == {(("kind", "rule"),): 1.0, (("kind", "route"),): 1.0}
+    assert found[f"{prefix}_healed_total"].values == healed(rule=1, route=1)
     for name, value in (("drift", 0), ("waiting", 0), ("left_alone", 0)):
         assert found[f"{prefix}_{name}"] == Metric("gauge", {(): float(value)})
     assert found[f"{prefix}_last_check_timestamp_seconds"].values == {(): round(report["checked"], 3)}
@@ -168,8 +175,22 @@ def test_status_and_metrics_tell_what_was_put_back_and_when(node: EngineNode, tm
     assert "The guard is not running" in host.output(command("status")), "its report is there, but it has ended"
 
 
+def test_a_pool_that_is_left_out_is_named(node: EngineNode) -> None:
+    """Two roles one after the other, each with its own pools, would take away each other's without a word."""
+    assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
+    assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
+    (text,) = told_of_pools(apply(node.host, declared(EXTERNAL)))
+    assert text.startswith("pools: storage served by this node until now")
+    assert not told_of_pools(apply(node.host, declared(EXTERNAL)))
+
+
+def told_of_pools(answer: Answer) -> list[str]:
+    return [text for text in warnings_of(answer) if text.startswith("pools: ")]
+
+
 def test_metrics_go_where_they_are_declared_to(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
+    host.run("mkdir /var/lib/collector")
     keep(host, metrics_directory="/var/lib/collector")
     with Guard(host, tmp_path):
         text = host.run("cat /var/lib/collector/*.prom").stdout

@@ -131,7 +131,13 @@ def keep(saved: Saved, node: Node) -> Kept:
     if may_write(str(Path(SHORT_COMMAND).parent)):
         files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT.format(python=sys.executable), 0o755))
     state_kept = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
-    return Kept(state_kept, neighbours.warnings_for(node.services))
+    return Kept(state_kept, (*neighbours.warnings_for(node.services), *_metrics_lost(saved.metrics_directory)))
+
+
+def _metrics_lost(directory: str) -> tuple[str, ...]:
+    if not directory or Path(directory).is_dir():
+        return ()
+    return (f"metrics_directory: there is no {directory} on this node (yet); the metrics are told once there is one.",)
 
 
 def outdated_metrics(directory: str) -> tuple[str, ...]:
@@ -144,6 +150,14 @@ def outdated_metrics(directory: str) -> tuple[str, ...]:
     except NodeError:
         return ()
     return (str(Path(earlier, METRICS_FILE)),) if earlier not in ("", directory) else ()
+
+
+def kept_pools() -> tuple[str, ...]:
+    """Return the names of the pools for which the state that the node keeps was made."""
+    try:
+        return tuple(str(case["pool"]) for case in load().cases)
+    except NodeError:
+        return ()
 
 
 @lru_cache(maxsize=1)

@@ -11,6 +11,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
     VOLATILE,
 )
 
+HEALED_KINDS = ("address", "chains", "link", "route", "rule", "sysctl")
 KEPT = 100  # healed losses that are remembered one by one
 PREFIX = "homeward_metallb_routing"
 
@@ -58,12 +60,17 @@ class Report:
     def write(self, metrics_directory: str) -> None:
         """Write the report and the metrics, each at once as a whole; a full disk must not stop the guard."""
         text = json.dumps(self.__dict__, indent=1) + "\n"
+        with suppress(OSError):  # systemd makes it; whatever is wrong with it is told below
+            Path(VOLATILE).mkdir(mode=0o755, parents=True, exist_ok=True)
         _write(Path(REPORT_FILE), text)
+        # The collector's directory is not ours to make.
         _write(Path(metrics_directory or VOLATILE) / METRICS_FILE, self.metrics())
 
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format, version 0.0.4."""
-        healed: Mapping[str, float] = {f'{{kind="{kind}"}}': count for kind, count in sorted(self.healed.items())}
+        # Each from the start: a counter that begins with its first loss would hide that one from rate().
+        counts = {**dict.fromkeys(HEALED_KINDS, 0), **self.healed}
+        healed: Mapping[str, float] = {f'{{kind="{kind}"}}': count for kind, count in sorted(counts.items())}
         blocks: Iterable[tuple[str, str, str, Mapping[str, float]]] = (
             ("healed_total", "counter", "Objects put back since the guard was started.", healed),
             ("drift", "gauge", "Objects that differ from what is declared.", {"": self.drift}),
@@ -84,16 +91,22 @@ class Report:
         return "\n".join(lines) + "\n"
 
 
+_told: set[Path] = set()  # what could not be written when it was last tried
+
+
 def _write(path: Path, text: str) -> None:
     try:
-        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
         Path(temporary).chmod(0o644)
         Path(temporary).replace(path)
     except OSError as error:
-        print(f"{path} cannot be written: {error}", flush=True)
+        if path not in _told:
+            print(f"{path} cannot be written: {error.strerror}", flush=True)
+        _told.add(path)
+    else:
+        _told.discard(path)
 
 
 def read_report() -> dict[str, Any]:

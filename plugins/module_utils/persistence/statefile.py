@@ -182,7 +182,8 @@ def load(path: str = STATE_FILE) -> Saved:
             raise NodeError(
                 f"{path} is a symbolic link, which anybody may have made. Move it away. {_AGAIN}"
             ) from error
-        raise NodeError(f"{path} cannot be read: {error.strerror}. {_AGAIN}") from error
+        remedy = "Only root may; run this as root." if error.errno == errno.EACCES else _AGAIN
+        raise NodeError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
     try:
         _refuse_tampering(path, os.fstat(descriptor))
         with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:

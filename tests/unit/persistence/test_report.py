@@ -34,9 +34,7 @@ def test_the_metrics_say_what_the_guard_knows(
     found = parse(known.metrics())
     prefix = "homeward_metallb_routing"
     assert found == {
-        f"{prefix}_healed_total": Metric(
-            "counter", {(("kind", kind),): float(count) for kind, count in healed.items()}
-        ),
+        f"{prefix}_healed_total": Metric("counter", {(("kind", kind),): float(healed.get(kind, 0)) for kind in KINDS}),
         f"{prefix}_drift": Metric("gauge", {(): float(drift)}),
         f"{prefix}_waiting": Metric("gauge", {(): float(len(sentences))}),
         f"{prefix}_left_alone": Metric("gauge", {(): float(len(sentences[1:]))}),
@@ -65,6 +63,7 @@ def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_files_are_readable_by_everybody_and_nothing_else_is_left(places: Path, tmp_path: Path) -> None:
     collector = tmp_path / "collector"
+    collector.mkdir()
     known = Report(drift=3)
     for folder, metrics in ((places, ""), (collector, str(collector))):
         known.write(metrics)
