@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import json
 import os
+import posixpath
+import re
 import subprocess
 import sys
 import tarfile
@@ -22,13 +24,17 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = "homeward.metallb_routing"
 MAX_BYTES = 400_000
+#: The target of a link in Markdown, without its anchor; a link within the page has none.
+LINK = re.compile(r"\]\(([^)#\s]+)")
 #: The only names that may stand at the top of the tarball.
 SHIPPED = {
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "FILES.json",
     "LICENSE",
     "MANIFEST.json",
     "README.md",
+    "SECURITY.md",
     "changelogs",
     "docs",
     "extensions",
@@ -70,11 +76,28 @@ def build(folder: Path) -> Path:
     strangers = {name.split("/")[0] for name in names} - SHIPPED
     if strangers:
         raise CheckError(f"galaxy.yml: build_ignore lets into the tarball: {', '.join(sorted(strangers))}")
+    lost = lost_links(tarball)
+    if lost:
+        raise CheckError(f"galaxy.yml: build_ignore leaves out what shipped pages link to: {', '.join(lost)}")
     size = tarball.stat().st_size
     print(f"tarball: {len(names)} entries, {size} bytes")
     if size > MAX_BYTES:
         raise CheckError(f"the tarball has {size} bytes, more than {MAX_BYTES}: what in it does no user need?")
     return tarball
+
+
+def lost_links(tarball: Path) -> list[str]:
+    """Return the links of the tarball's Markdown pages to files that it does not hold, as "page -> file"."""
+    with tarfile.open(tarball) as archive:
+        held = {posixpath.normpath(name) for name in archive.getnames()}
+        pages = {name: archive.extractfile(name) for name in sorted(held) if name.endswith(".md")}
+        texts = {name: page.read().decode("utf-8") for name, page in pages.items() if page is not None}
+    return [
+        f"{name} -> {link}"
+        for name, text in texts.items()
+        for link in LINK.findall(text)
+        if "://" not in link and posixpath.normpath(posixpath.join(posixpath.dirname(name), link)) not in held
+    ]
 
 
 def expected() -> dict[str, list[str]]:
