@@ -95,20 +95,25 @@ slow: deps venv ## The tests that take minutes: every service from every client 
 
 ##### The lab
 
+# Before deps and venv, which take their time.
+.PHONY: need-root
+need-root:
+	@[ "$$(id -u)" -eq 0 ] || { echo "The lab is made of network namespaces, which needs root: sudo make $(MAKECMDGOALS)" >&2; exit 1; }
+
 .PHONY: lab
-lab: deps venv ## Set up the lab: nodes, routers and clients in network namespaces (root)
+lab: need-root deps venv ## Set up the lab: nodes, routers and clients in network namespaces (root)
 	$(call run,tests/lab/__main__.py,python -m tests.lab up)
 
 .PHONY: lab-down
-lab-down: venv ## Take the lab down
+lab-down: need-root venv ## Take the lab down
 	$(call run,tests/lab/__main__.py,python -m tests.lab down)
 
 .PHONY: demo
-demo: deps venv ## Show the main job on the lab: who reaches the address before and after (root)
+demo: need-root deps venv ## Show the main job on the lab: who reaches the address before and after (root)
 	$(call run,tests/demo/run,tests/demo/run)
 
 .PHONY: bench
-bench: deps venv ## Measure a run against many pools and rules (root)
+bench: need-root deps venv ## Measure a run against many pools and rules (root)
 	$(call run,tests/bench/run,tests/bench/run)
 
 .PHONY: vm

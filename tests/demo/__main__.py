@@ -8,10 +8,14 @@ from __future__ import annotations
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 
-from tests.lab import Delivery, Lab, LabOptions
-from tests.lab.delivery import table
-from tests.playbooks import Played, play, variables
+import yaml
+
+from tests.demo.texts import DECLARATION, LEGEND, PICTURE, SHOWN
+from tests.lab import Delivery, Lab, LabError, LabOptions
+from tests.lab.delivery import FAMILIES, PROTOCOLS, matrix
+from tests.playbooks import Played, play
 
 PREFIX = "homeward-demo"
 
@@ -21,43 +25,58 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
     parser.add_argument("--kube-proxy", choices=["iptables", "nftables"], default="iptables")
     parser.add_argument("--rp-filter", type=int, choices=[0, 1, 2], default=1)
+    parser.add_argument("--all", action="store_true", help="every service by every protocol, not one of each kind")
     arguments = parser.parse_args()
     began = time.monotonic()
     options = LabOptions(prefix=PREFIX, kube_proxy=arguments.kube_proxy, rp_filter=arguments.rp_filter)
-    with Lab(options) as lab:
-        faults = _show(lab)
+    try:
+        with Lab(options) as lab:
+            faults = _show(lab, every=arguments.all)
+    except LabError as error:
+        print(f"demo: {error}", file=sys.stderr)
+        return 1
     for fault in faults:
         print(f"NOT AS IT SHOULD BE: {fault}")
     print(f"\nDemo {'failed' if faults else 'done'} in {time.monotonic() - began:.0f} s; the lab is gone again.")
     return 1 if faults else 0
 
 
-def _show(lab: Lab) -> list[str]:
-    before = [node.snapshot() for node in lab.nodes]
+def _show(lab: Lab, *, every: bool) -> list[str]:
+    states = [node.snapshot() for node in lab.nodes]
+    values = yaml.safe_load(DECLARATION)
     faults = []
 
-    _title("Before: who reaches each service, and by which router the reply leaves")
-    reached_before = _print_table(lab.deliver())
+    _title("The lab")
+    print(PICTURE.format(mode=lab.options.kube_proxy, rp_filter=lab.options.rp_filter))
+
+    _title("Before: who reaches the services, and by which router the replies leave")
+    print(f"{LEGEND}\n")
+    before = lab.deliver()
+    _print_deliveries(before, every=every)
+
+    _title("The declaration, in the variables of the nodes' group")
+    print(DECLARATION, end="")
 
     _title("The playbook: ansible-playbook homeward.metallb_routing.apply")
-    if _played(play(lab, "apply", variables(), echo=True)) != "changed":
+    if _played(play(lab, "apply", values, echo=True)) != "changed":
         faults.append("apply changed nothing, or failed")
 
     _title("After: the same clients, the same services")
-    deliveries = lab.deliver()
-    reached_after = _print_table(deliveries)
-    faults += [f"not reached: {delivery.cell}" for delivery in deliveries if not delivery.reached]
-    if reached_before >= reached_after:
+    after = lab.deliver()
+    _print_deliveries(after, every=every)
+    print(f"Before the playbook: {_count(before)}.", flush=True)
+    faults += [f"not reached: {delivery.cell}" for delivery in after if not delivery.reached]
+    if sum(delivery.reached for delivery in before) >= sum(delivery.reached for delivery in after):
         faults.append("as many were reached before")
 
     _title("Once more: nothing is left to change")
-    if _played(play(lab, "apply", variables(), echo=True)) != "unchanged":
+    if _played(play(lab, "apply", values, echo=True)) != "unchanged":
         faults.append("the second run changed something, or failed")
 
     _title("Remove: ansible-playbook homeward.metallb_routing.remove")
-    if _played(play(lab, "remove", variables(), echo=True)) != "changed":
+    if _played(play(lab, "remove", values, echo=True)) != "changed":
         faults.append("remove changed nothing, or failed")
-    for node, state in zip(lab.nodes, before, strict=True):
+    for node, state in zip(lab.nodes, states, strict=True):
         difference = state.difference(node.snapshot())
         print(
             f"{node.name}: {difference or 'links, addresses, routes, rules, chains and settings are as at the start'}"
@@ -70,9 +89,28 @@ def _title(text: str) -> None:
     print(f"\n=== {text}\n", flush=True)
 
 
-def _print_table(deliveries: list[Delivery]) -> int:
-    print(table(deliveries), flush=True)
-    return sum(delivery.reached for delivery in deliveries)
+def _print_deliveries(deliveries: Sequence[Delivery], *, every: bool) -> None:
+    """Print the matrix, of one service of each kind by TCP if not of all, and how many of all were reached."""
+    kinds = [one for one in deliveries if one.cell.protocol == "tcp" and one.cell.service in SHOWN[one.cell.family]]
+    print(matrix(deliveries if every else kinds))
+    print(f"\n{_counts(deliveries)}\n\nAll together: {_count(deliveries)}.", flush=True)
+
+
+def _counts(deliveries: Sequence[Delivery]) -> str:
+    """Return a table of how many services each client reached."""
+    clients = list(dict.fromkeys(delivery.cell.client for delivery in deliveries))
+    lines = ["reached of all".ljust(16) + "".join(client.ljust(14) for client in clients).rstrip()]
+    for family in FAMILIES:
+        for protocol in PROTOCOLS:
+            tried = [one for one in deliveries if (one.cell.family, one.cell.protocol) == (family, protocol)]
+            cells = ([one.reached for one in tried if one.cell.client == client] for client in clients)
+            words = "".join(f"{sum(cell)} of {len(cell)}".ljust(14) for cell in cells)
+            lines.append(f"{protocol}, IPv{family}".ljust(16) + words.rstrip())
+    return "\n".join(lines)
+
+
+def _count(deliveries: Sequence[Delivery]) -> str:
+    return f"{sum(delivery.reached for delivery in deliveries)} of {len(deliveries)} reached"
 
 
 def _played(played: Played) -> str:

@@ -6,6 +6,7 @@ import asyncio
 import fcntl
 import socket
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -145,7 +146,13 @@ def _take_ports(lab: Lab, count: int) -> list[int]:
     return list(range(first, first + count))
 
 
-def table(deliveries: list[Delivery]) -> str:
+def table(deliveries: Sequence[Delivery]) -> str:
+    """The matrix as text, and below it how many were reached."""
+    reached = sum(delivery.reached for delivery in deliveries)
+    return f"{matrix(deliveries)}\n\n{reached} of {len(deliveries)} reached"
+
+
+def matrix(deliveries: Sequence[Delivery]) -> str:
     """The matrix as text, one block per protocol and family: services down, clients across, the replies' way in each
     cell, or `no` with the way that a lost reply was seen on."""
     blocks = []
@@ -160,8 +167,7 @@ def table(deliveries: list[Delivery]) -> str:
             cells = [_cell_text(found.get((service, client))) for client in clients]
             lines.append(service.ljust(14) + "".join(cell.ljust(14) for cell in cells).rstrip())
         blocks.append("\n".join(lines))
-    reached = sum(delivery.reached for delivery in deliveries)
-    return "\n\n".join([*blocks, f"{reached} of {len(deliveries)} reached"])
+    return "\n\n".join(blocks)
 
 
 def _cell_text(delivery: Delivery | None) -> str:
