@@ -11,6 +11,11 @@ import types
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# A busy machine is no mistake of the code's.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = "ansible_collections.homeward.metallb_routing"
