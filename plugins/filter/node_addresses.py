@@ -55,45 +55,27 @@ _value:
   sample: [192.168.1.11, 192.168.1.12, "fd00:192:168:1::11"]
 """
 
-import ipaddress
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, Union
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from ansible.errors import AnsibleFilterError
 
-_Address = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
-
-VARIABLES = ("ansible_host", "ip", "ip6", "access_ip", "access_ip6", "node_ip")
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils import inventory_addresses
 
 
 def node_addresses(
-    hosts: Sequence[str], hostvars: Mapping[str, Mapping[str, Any]], variables: Sequence[str] = VARIABLES
+    hosts: Sequence[str],
+    hostvars: Mapping[str, Mapping[str, Any]],
+    variables: Sequence[str] = inventory_addresses.VARIABLES,
 ) -> list[str]:
-    """Return the addresses that these variables of the hosts name, sorted.
+    """Return the addresses that these variables of the hosts name.
 
     :raises AnsibleFilterError: the hosts are not a list, or one of them is not in the inventory.
     """
-    if isinstance(hosts, (str, bytes)) or not isinstance(hosts, Iterable):
-        raise AnsibleFilterError(f"node_addresses takes a list of host names, not {hosts!r}.")
-    found: set[_Address] = set()
-    for host in hosts:
-        if host not in hostvars:
-            raise AnsibleFilterError(f"node_addresses: the inventory has no host {host!r}.")
-        known = hostvars[host]
-        for name in variables:
-            found.update(_addresses(known.get(name)))
-    return [str(one) for one in sorted(found, key=lambda one: (one.version, int(one)))]
-
-
-def _addresses(value: object) -> Iterator[_Address]:
-    texts = value.split(",") if isinstance(value, str) else value if isinstance(value, (list, tuple)) else ()
-    for text in texts:
-        try:
-            address = ipaddress.ip_address(str(text).strip())
-        except ValueError:
-            continue
-        if not (address.is_loopback or address.is_unspecified):
-            yield address
+    try:
+        return inventory_addresses.node_addresses(hosts, hostvars, variables)
+    except ValueError as error:
+        raise AnsibleFilterError(str(error)) from error
 
 
 class FilterModule:

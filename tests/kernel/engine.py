@@ -39,6 +39,10 @@ from tests.lab.host import Host
 from tests.lab.namespaces import CLONE_NEWNET
 from tests.lab.topology import Link, mac
 
+assert "ansible.errors" not in sys.modules, (
+    "a test has imported what is the controller's; modules then think they run there"
+)
+
 Result = TypeVar("Result")
 Answer = dict[str, Any]
 Picture = dict[str, str]

@@ -14,7 +14,8 @@ from tests.lab import Host, Lab
 
 #: A rule of somebody who accepts what it likes before anybody else looks, as Calico can.
 ACCEPT = "-m comment --comment somebody -s 198.51.100.0/24 -j ACCEPT"
-_JUMP = "-j HOMEWARD-PREROUTING"
+_CHAIN = "HOMEWARD-PREROUTING"
+_JUMP = f"-j {_CHAIN}"
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ FOREIGN_LINK = (
     Loss("IPv6 chain flushed", _iptables("-F HOMEWARD-0x100", "ip6tables-nft")),
     Loss(
         "chain and jump deleted",
-        _iptables(f"-D PREROUTING {_JUMP}; -F HOMEWARD-PREROUTING; -X HOMEWARD-PREROUTING", "iptables-nft"),
+        # In one go: between two, the guard would put the jump back.
+        (
+            f"printf '*mangle\\n-D PREROUTING {_JUMP}\\n-F {_CHAIN}\\n-X {_CHAIN}\\nCOMMIT\\n' | iptables-nft-restore -w --noflush",
+        ),
     ),
     Loss("one rule of a chain deleted", _iptables("-D HOMEWARD-0x100 1", "iptables-nft")),
     Loss("guard chain flushed", _iptables("-F HOMEWARD-IN-eth0.100", "iptables-nft", "raw")),
