@@ -18,6 +18,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel im
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from tests.kernel.engine import EngineNode, assert_same, difference, unordered
 from tests.kernel.engine_pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
+from tests.kernel.guard_node import apply, read_state
 from tests.lab.namespaces import processes_in
 from tests.playbooks import Played, play
 
@@ -67,6 +68,21 @@ def test_what_nobody_confirms_is_taken_back(node: EngineNode, parameters: Parame
     assert difference(before, node.picture())
     until_decided(node)
     assert_same(unordered(before), unordered(node.picture()))
+
+
+def test_what_keeps_the_state_is_taken_back_with_it(node: EngineNode) -> None:
+    """Or the service would put back at once, and at every boot, what nobody confirmed."""
+    before = node.picture()
+    apply(node.host, {**FIRST, **SOON})
+    assert difference(before, node.picture(), "files")
+    until_decided(node)
+    assert_same(unordered(before), unordered(node.picture()))
+    apply(node.host, FIRST)
+    kept = read_state(node.host)
+    apply(node.host, {**CHANGED, **SOON})
+    assert read_state(node.host) != kept
+    until_decided(node)
+    assert read_state(node.host) == kept
 
 
 def test_what_is_confirmed_stays(node: EngineNode) -> None:
