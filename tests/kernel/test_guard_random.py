@@ -23,6 +23,7 @@ from tests.kernel.guard_node import Guard, call, command, differences, keep, pic
 from tests.lab import Host
 
 LOSSES, KILLS = 200, 100
+MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
 FORGIVEN_EVERY = 5  # losses; without it the guard would take a hundred losses a minute for a fight, and slow down
 #: What is not ours, some of it in our own table and beside our own rules and chains
 FOREIGN = (
@@ -117,7 +118,9 @@ def test_a_kill_at_any_point_leaves_nothing_that_the_next_start_does_not_mend(
     everything, usual = _whole_restore(host)
     half_done = 0
     assert everything > 20
-    for number in range(KILLS):
+    for number in range(MOST_KILLS):
+        if number >= KILLS and half_done >= KILLS / 10:
+            break
         _lose(host, ALL_LOST)
         victim = (healer.restore, _serve)[number % 2]
         if number % 10:
@@ -126,6 +129,8 @@ def test_a_kill_at_any_point_leaves_nothing_that_the_next_start_does_not_mend(
             _kill_the_command(host, ("restore", "guard")[number // 10 % 2], chance)
         missing = len(call(host, healer.find)[1].steps)
         half_done += 0 < missing < everything
+        # How long the work takes changes with the machine's load; too late a kill hits nothing, nor does one too soon.
+        usual *= {0: 0.9, everything: 1.1}.get(missing, 1.0)
         # Restored by the other of the two, so each is once the next start of each.
         if number % 4 < 2:
             call(host, healer.restore)
@@ -136,7 +141,9 @@ def test_a_kill_at_any_point_leaves_nothing_that_the_next_start_does_not_mend(
         if number % 10 == 0:
             assert differences(right, picture(host)) == [], f"kill {number}"
     assert differences(right, picture(host)) == []
-    assert half_done >= KILLS / 10, f"only {half_done} of {KILLS} kills hit the work half done, so they show little"
+    assert half_done >= KILLS / 10, (
+        f"only {half_done} of {MOST_KILLS} kills hit the work half done, so they show little"
+    )
     with Guard(host, tmp_path) as guard:
         assert tell_status(host)[0] == 0
         assert "put back" not in guard.said()
