@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast the guard puts things back, and what it costs: ``python -m tests.bench.guard_bench [LOSSES] [IDLE_SECONDS]``.
+"""How fast the guard puts things back, and what it costs: ``python -m tests.bench.guard_bench --quick | [LOSSES] [IDLE_SECONDS]``.
 
 Times are from the kernel's first event of a loss to its last of what was put back, heard on sockets of our own. Processor
 time is that of the guard and of every program it ran. All of it is printed and nothing asserted: the machine may be busy.
@@ -26,6 +26,7 @@ from tests.kernel.guard_losses import ACCEPT
 from tests.kernel.guard_node import Guard, call, keep, until
 from tests.lab import Host
 
+QUICK = [20, 20]  # losses, idle seconds
 GOAL = 100.0  # milliseconds, of the median
 MEMORY_GOAL = 40.0  # MiB
 EVENTS_A_SECOND, STORM_SECONDS = 1000, 20
@@ -133,7 +134,7 @@ def _drain(ear: socket.socket) -> int:
 
 def main() -> int:
     """Print what was measured."""
-    given = [int(word) for word in sys.argv[1:3]]
+    given = QUICK if "--quick" in sys.argv else [int(word) for word in sys.argv[1:3]]
     count, idle = [*given, *(50, 60)[len(given) :]]
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with EngineNode() as node, tempfile.TemporaryDirectory() as folder:
