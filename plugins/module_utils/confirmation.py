@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+
 FOLDER = Path("/run/homeward.metallb_routing")
 _PREFIX = "unconfirmed."
 _LOOK = 1  # seconds between two looks whether the change is confirmed; only how long the process lingers
@@ -44,15 +46,23 @@ def unless_confirmed(seconds: int, take_back: Callable[[], object]) -> Iterator[
     The time begins as well when the caller is killed within the block. Everything that ``take_back`` needs must be
     imported: what a module was run from is gone by then.
 
-    :raises OSError: the file or the process cannot be made; nothing has happened yet.
+    :raises NodeError: the file or the process cannot be made; nothing has happened yet.
     """
-    FOLDER.mkdir(mode=0o700, exist_ok=True)
     sign = FOLDER / f"{_PREFIX}{os.getpid()}-{time.monotonic_ns()}"
-    sign.touch(mode=0o600)
     sys.stdout.flush()
     sys.stderr.flush()
-    until_done, done = os.pipe()  # nobody writes: that its other end is closed says it all
-    child = os.fork()
+    try:
+        FOLDER.mkdir(mode=0o700, exist_ok=True)
+        sign.touch(mode=0o600)
+        until_done, done = os.pipe()  # nobody writes: that its other end is closed says it all
+        child = os.fork()
+    except OSError as error:
+        with suppress(OSError):
+            _remove(sign)
+        raise NodeError(
+            f"Nothing could be left behind that would take the change back if nobody confirms it: {error}. Nothing was changed."
+            " Mend that, or do without it (confirm_timeout: 0)."
+        ) from error
     if not child:
         _detach(keep=until_done)
         os.read(until_done, 1)

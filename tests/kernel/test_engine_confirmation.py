@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -18,30 +18,16 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel im
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from tests.kernel.engine import EngineNode, assert_same, difference, unordered
 from tests.kernel.engine_pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
-from tests.kernel.guard_node import apply, read_state
+from tests.kernel.guard_node import apply, command, keep, read_state, until
 from tests.lab.namespaces import processes_in
 from tests.playbooks import Played, play
 
 POOLS = "pool_routing"
 SOON = {"confirm_timeout": 2}
+LATER = {"confirm_timeout": 60}  # for what is confirmed, however slow the machine is
 FIRST = declared(EXTERNAL, STORAGE)
 CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"]}, SECOND)
 PLUGINS = Path(__file__).parent / "connection_plugins"
-GIVE_UP = 60  # seconds
-
-
-@pytest.fixture
-def node() -> Iterator[EngineNode]:
-    with EngineNode() as made:
-        yield made
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait for something that must come."""
-    deadline = time.monotonic() + GIVE_UP
-    while not condition():
-        assert time.monotonic() < deadline, "it did not come"
-        time.sleep(0.1)
 
 
 def waiting(node: EngineNode) -> list[int]:
@@ -49,9 +35,13 @@ def waiting(node: EngineNode) -> list[int]:
     return [pid for pid in processes_in([node.name]) if pid != node.host.holder]
 
 
-def until_decided(node: EngineNode) -> None:
+def until_nobody_waits(node: EngineNode) -> None:
+    until(lambda: not waiting(node), lambda: f"processes {waiting(node)} still wait for a confirmation")
+
+
+def until_taken_back(node: EngineNode) -> None:
     assert waiting(node), "nobody waits for a confirmation"
-    until(lambda: not waiting(node))
+    until_nobody_waits(node)
 
 
 def signs(node: EngineNode) -> list[Path]:
@@ -66,7 +56,7 @@ def test_what_nobody_confirms_is_taken_back(node: EngineNode, parameters: Parame
     before = node.picture()
     assert node.change(POOLS, {**parameters, **SOON})["changed"]
     assert difference(before, node.picture())
-    until_decided(node)
+    until_taken_back(node)
     assert_same(unordered(before), unordered(node.picture()))
 
 
@@ -75,35 +65,37 @@ def test_what_keeps_the_state_is_taken_back_with_it(node: EngineNode) -> None:
     before = node.picture()
     apply(node.host, {**FIRST, **SOON})
     assert difference(before, node.picture(), "files")
-    until_decided(node)
+    until_taken_back(node)
     assert_same(unordered(before), unordered(node.picture()))
     apply(node.host, FIRST)
     kept = read_state(node.host)
     apply(node.host, {**CHANGED, **SOON})
     assert read_state(node.host) != kept
-    until_decided(node)
+    until_taken_back(node)
     assert read_state(node.host) == kept
 
 
 def test_what_is_confirmed_stays(node: EngineNode) -> None:
-    pending = node.change(POOLS, {**FIRST, **SOON})["unconfirmed"]
+    pending = node.change(POOLS, {**FIRST, **LATER})["unconfirmed"]
     (sign,) = signs(node)
-    assert (pending["path"], pending["seconds"]) == (f"/run/homeward.metallb_routing/{sign.name}", 2)
+    assert waiting(node)
+    assert (pending["path"], pending["seconds"]) == (f"/run/homeward.metallb_routing/{sign.name}", 60)
     sign.unlink()
     made = node.picture()
-    until_decided(node)
+    until_nobody_waits(node)
     assert_same(made, node.picture())
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
 def test_another_run_confirms(node: EngineNode) -> None:
     """It has found its way to the node; a run in check mode decides nothing."""
-    node.change(POOLS, {**FIRST, **SOON})
+    node.change(POOLS, {**FIRST, **LATER})
+    assert waiting(node)
     node.change(POOLS, FIRST, check=True)
     assert signs(node)
-    assert not node.change(POOLS, {**FIRST, **SOON})["changed"]
+    assert not node.change(POOLS, {**FIRST, **LATER})["changed"]
     assert not signs(node)
-    until_decided(node)
+    until_nobody_waits(node)
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
@@ -124,6 +116,32 @@ def make_a_mistake(*_arguments: object) -> None:
     raise ZeroDivisionError
 
 
+def test_removing_on_the_node_confirms_too(node: EngineNode) -> None:
+    """Or what was removed would come back when the time is over."""
+    before = node.picture()
+    keep(node.host, **LATER)
+    assert waiting(node)
+    node.host.run(command("remove"))
+    assert not signs(node)
+    until_nobody_waits(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+def fork_no_more() -> None:
+    def refuse_to() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    os.fork = refuse_to
+
+
+def test_a_node_that_could_not_take_it_back_is_not_changed(node: EngineNode) -> None:
+    before = node.picture()
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=fork_no_more)
+    assert "Nothing could be left behind" in answer["msg"], answer
+    assert "Resource temporarily unavailable" in answer["msg"]
+    assert_same(before, node.picture())
+
+
 def test_a_run_without_change_and_one_that_fails_leave_nothing_to_confirm(node: EngineNode) -> None:
     before = node.picture()
     assert not node.change(POOLS, {**ABSENT, **SOON})["changed"]
@@ -139,7 +157,7 @@ def test_a_mistake_of_ours_is_taken_back_too(node: EngineNode) -> None:
     before = node.picture()
     with pytest.raises(AssertionError, match="ZeroDivisionError"):
         node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(make_a_mistake))
-    until_decided(node)
+    until_taken_back(node)
     assert_same(before, node.picture())
 
 
@@ -149,7 +167,7 @@ def test_a_run_that_is_killed_leaves_no_half_of_it(node: EngineNode) -> None:
     with pytest.raises(AssertionError, match="died"):
         node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(die))
     assert difference(before, node.picture()), "killed before it had done anything"
-    until_decided(node)
+    until_taken_back(node)
     assert_same(before, node.picture())
 
 
@@ -174,11 +192,11 @@ def test_the_role_confirms_by_a_new_connection(node: EngineNode, tmp_path: Path)
     played = play_node(node, tmp_path, "netns", 60)
     assert (played.code, played.changed()) == (0, 1), played.text
     assert not signs(node)
-    until(lambda: not waiting(node))
+    until_nobody_waits(node)
     assert play_node(node, tmp_path, "netns", 60).changed() == 0
     assert not waiting(node)
     assert play_node(node, tmp_path, "netns", 60, "absent").changed() == 1
-    until(lambda: not waiting(node))
+    until_nobody_waits(node)
     assert_same(before, node.picture())
 
 
@@ -190,5 +208,5 @@ def test_a_node_that_is_cut_off_comes_back(node: EngineNode, tmp_path: Path) -> 
     played = play_node(node, tmp_path, "netns_cut_off_by_rules", 3)
     assert played.code != 0
     assert "no new connection could confirm it within 3 s" in played.text, played.text
-    until(lambda: not waiting(node))
+    until_nobody_waits(node)
     assert_same(before, node.picture())

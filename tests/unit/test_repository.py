@@ -39,8 +39,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "planning": {"errors", "state"},
     "kernel": {"errors", "state", "planning"},
     "transaction": {"errors", "state", "planning", "kernel"},
-    "confirmation": set(),
-    "persistence": {"errors", "state", "planning", "kernel", "transaction"},
+    "confirmation": {"errors"},
+    "persistence": {"errors", "state", "planning", "kernel", "transaction", "confirmation"},
     "objects": {"errors", "declaration", "state"},
     "engine": {
         "errors",

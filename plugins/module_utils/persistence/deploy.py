@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
 ROOMS = (state, planning, kernel, persistence)
 ROOT = state.__name__.rpartition(".")[0]
-SINGLE_FILES = ("errors", "transaction")
+SINGLE_FILES = ("errors", "confirmation", "transaction")
 NEEDS_LINKS_FIRST = (
     "kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service containerd.service crio.service"
     " docker.service k0scontroller.service k0sworker.service snap.microk8s.daemon-kubelite.service"
