@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kernel.engine import EngineNode
+from tests.kernel.guard_node import keep
 from tests.kernel.namespace import Namespace
 
 
@@ -19,3 +21,16 @@ def namespace() -> Iterator[Namespace]:
         made.ip("link add eth0 type veth peer name peer0", "link set eth0 up", "link set peer0 up")
         made.ip("address add 10.0.0.1/16 dev eth0", "address add fd00::1/64 dev eth0 nodad")
         yield made
+
+
+@pytest.fixture
+def node() -> Iterator[EngineNode]:
+    """A node without traffic, as its distribution leaves it."""
+    with EngineNode() as made:
+        yield made
+
+
+@pytest.fixture
+def kept(node: EngineNode) -> None:
+    """The node has a pool, and on it what keeps that so: ask for it with ``usefixtures``."""
+    keep(node.host)

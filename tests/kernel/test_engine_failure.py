@@ -39,12 +39,6 @@ IPTABLES = {"iptables": "ipv4", "ip6tables": "ipv6"}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-@pytest.fixture
-def node() -> Iterator[EngineNode]:
-    with EngineNode() as made:
-        yield made
-
-
 def names_step(answer: Answer, *words: str) -> None:
     """Assert that a run failed, tells the step by number and words, and that the node is as before."""
     assert answer.get("failed"), answer

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import Phase, given, settings
 
@@ -18,12 +16,6 @@ POOLS = "pool_routing"
 OUR_ADDRESSES = SECOND["addresses"]
 # Without shrinking: an example takes seconds, and lists what there was in lines that can be typed.
 MANY = settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
-
-
-@pytest.fixture
-def node() -> Iterator[EngineNode]:
-    with EngineNode() as made:
-        yield made
 
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])

@@ -24,12 +24,6 @@ POOLS = "pool_routing"
 FEW = settings(max_examples=10, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
 
 
-@pytest.fixture
-def node() -> Iterator[EngineNode]:
-    with EngineNode() as made:
-        yield made
-
-
 def change_truly(node: EngineNode, parameters: Parameters, before: Picture) -> tuple[Answer, Picture]:
     """Check, apply, and apply again; the check must have been true, and it and the last run must have written nothing.
 

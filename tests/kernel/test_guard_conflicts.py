@@ -18,8 +18,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE, UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
@@ -34,7 +32,6 @@ from tests.kernel.guard_node import (
     call,
     command,
     differences,
-    keep,
     picture,
     read_state,
     tell_status,
@@ -45,6 +42,8 @@ from tests.kernel.guard_node import (
 #: Deletes the IPv4 rule of priority 2800 whenever it is there, with one netlink socket: RTM_DELRULE with FRA_PRIORITY
 FIGHTER = """
 import errno, socket, struct, time
+
+pytestmark = pytest.mark.usefixtures("kept")
 one = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
 one.bind((0, 0))
 body = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 0, 0, 0, 0, 0) + struct.pack("=HHI", 8, 6, 2800)
@@ -54,13 +53,6 @@ while True:
     time.sleep(0.001)
 """
 DELAY = re.compile(r"(rule priority 2800 .*) keeps being undone by (.*); left alone for (\d+) s")
-
-
-@pytest.fixture
-def node() -> Iterator[EngineNode]:
-    with EngineNode() as made:
-        keep(made.host)
-        yield made
 
 
 def test_a_fight_is_slowed_down_named_and_keeps_nothing_else_back(node: EngineNode, tmp_path: Path) -> None:

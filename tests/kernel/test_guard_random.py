@@ -9,7 +9,7 @@ import os
 import random
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,8 +19,10 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import healer
 from tests.kernel.engine import EngineNode
 from tests.kernel.guard_losses import ACCEPT, FOREIGN_LINK
-from tests.kernel.guard_node import Guard, call, command, differences, keep, picture, run_all, tell_status, until_same
+from tests.kernel.guard_node import Guard, call, command, differences, picture, run_all, tell_status, until_same
 from tests.lab import Host
+
+pytestmark = pytest.mark.usefixtures("kept")
 
 LOSSES, KILLS = 200, 100
 MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
@@ -72,13 +74,6 @@ def seed(request: pytest.FixtureRequest) -> int:
     number = int(os.environ.get("HOMEWARD_SEED", "20261"))
     print(f"HOMEWARD_SEED={number} {request.node.name}")
     return number
-
-
-@pytest.fixture
-def node() -> Iterator[EngineNode]:
-    with EngineNode() as made:
-        keep(made.host)
-        yield made
 
 
 def test_two_hundred_losses_in_a_row_leave_everything_as_it_was(node: EngineNode, tmp_path: Path, seed: int) -> None:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,7 +17,6 @@ from tests.kernel.guard_lab import with_links
 from tests.kernel.guard_node import (
     Guard,
     command,
-    keep,
     picture,
     read_state,
     tell_status,
@@ -27,16 +25,10 @@ from tests.kernel.guard_node import (
     write_state,
 )
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 OURS = Link("eth0.100", "macvlan", "pool0")
 PARENT = "ip link add pool0 type veth peer name other0; ip link set other0 up; ip link set pool0 up"
-
-
-@pytest.fixture
-def node() -> Iterator[EngineNode]:
-    """A node whose state has the foreign link eth0.100."""
-    with EngineNode() as made:
-        keep(made.host)
-        yield made
 
 
 def own(node: EngineNode) -> None:
