@@ -18,6 +18,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE, UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
@@ -39,11 +40,12 @@ from tests.kernel.guard_node import (
     until_same,
 )
 
+pytestmark = pytest.mark.usefixtures("kept")
+
 #: Deletes the IPv4 rule of priority 2800 whenever it is there, with one netlink socket: RTM_DELRULE with FRA_PRIORITY
 FIGHTER = """
 import errno, socket, struct, time
 
-pytestmark = pytest.mark.usefixtures("kept")
 one = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
 one.bind((0, 0))
 body = struct.pack("=BBBBBBBBI", 2, 0, 0, 0, 0, 0, 0, 0, 0) + struct.pack("=HHI", 8, 6, 2800)
