@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE, UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
