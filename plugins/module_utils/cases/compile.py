@@ -29,7 +29,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.ref
     dropped_by_choice,
     refuse,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import warnings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import accepted_early, warnings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState
@@ -63,6 +63,7 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
         state = replace(state, files=frozenset({name}))
     told = (
         *warnings(declaration, choices, groups, node, attached),
+        *accepted_early(needs, node),
         *(warning for need in needs for warning in need.warnings),
     )
     return Compiled(state, choices, groups, tuple(dict.fromkeys(told)))

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import Attached
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group, Needs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
     Cluster,
     Declaration,
@@ -35,6 +35,20 @@ def warnings(
     for choice in choices:
         yield from _filters_nothing(choice, grouped)
         yield from _wrong_link(choice.pool, node, attached)
+
+
+def accepted_early(needs: Iterable[Needs], node: Node) -> Iterator[str]:
+    """Yield that a network plugin takes packets past our marks, which replies need, wherever its jump comes first.
+
+    Calico's own (felix/rules/static.go, ``IptablesMangleAllowAction``) puts its jump first again each time it looks.
+    """
+    if node.accepting_chains and any(need.markings for need in needs):
+        chains = ", ".join(sorted(node.accepting_chains))
+        yield (
+            f"{chains} in the table mangle accepts packets of known connections. Whenever the jump to it comes before ours,"
+            " replies get no mark and leave by the default route. For Calico set iptablesMangleAllowAction: Return in its"
+            " FelixConfiguration (see docs/limits.md)."
+        )
 
 
 def _sources_let_in(cluster: Cluster, groups: Sequence[Group]) -> Iterator[str]:

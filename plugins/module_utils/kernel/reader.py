@@ -88,6 +88,7 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
         iptables_incompatible=chains.incompatible,
         iptables_families=chains.families,
         kube_proxy=surroundings.kube_proxy(node.interfaces, chains.signs),
+        accepting_chains=chains.signs.accepting,
         services=units.active(),
         ssh_peer=peer,
         ssh_interface=interface,

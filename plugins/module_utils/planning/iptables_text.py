@@ -29,13 +29,15 @@ class Signs:
 
     :param chains: names of all chains that Kubernetes or a network plugin makes.
     :param hints: the members of :data:`HINTS` found in the table ``mangle``.
+    :param accepting: those of ``chains`` in ``mangle`` that end the way of packets of known connections.
     """
 
     chains: frozenset[str] = frozenset()
     hints: frozenset[str] = frozenset()
+    accepting: frozenset[str] = frozenset()
 
     def __or__(self, other: Signs) -> Signs:
-        return Signs(self.chains | other.chains, self.hints | other.hints)
+        return Signs(self.chains | other.chains, self.hints | other.hints, self.accepting | other.accepting)
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class _Table:
     leading: dict[str, list[str]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     stray: list[tuple[str, str]] = field(default_factory=list)
+    accepting: set[str] = field(default_factory=set)
 
 
 def parse_save(text: str, variant: str, family: str, ownership: Ownership) -> ParsedTables:
@@ -161,6 +164,8 @@ def _read_rule(table: _Table, line: str, ownership: Ownership) -> None:
         return
     if ownership.chain_prefix not in rule:
         table.closed.add(chain)
+        if rule.endswith("-j ACCEPT") and "ESTABLISHED" in rule:
+            table.accepting.add(chain)
         return
     words = split_rule(rule)
     leads_to = [name for name in destinations(words) if name in table.own]
@@ -201,7 +206,7 @@ def _stray(table: _Table, ownership: Ownership) -> Iterator[tuple[str, str]]:
 def _signs(tables: dict[str, _Table]) -> Signs:
     chains = frozenset(name for table in tables.values() for name in table.foreign if name.startswith(SIGNS))
     mangle = tables.get("mangle", _Table())
-    return Signs(chains, frozenset(name for name in mangle.foreign if name in HINTS))
+    return Signs(chains, frozenset(name for name in mangle.foreign if name in HINTS), chains & mangle.accepting)
 
 
 @dataclass(frozen=True)

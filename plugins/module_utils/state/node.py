@@ -120,6 +120,8 @@ class Node:
     :param default_variant: what plain ``iptables`` is here.
     :param iptables_incompatible: family and table of what cannot be read with it, as ``nft`` itself wrote to it.
     :param iptables_families: those whose chains can be read and written here.
+    :param accepting_chains: of a network plugin in ``mangle`` that accept packets of known connections: no rule after them
+        is asked about such a packet.
     :param services: names of the systemd units that are active.
     :param ssh_peer: address at the other end of the connection we run over; ``""`` if there is none.
     :param ssh_interface: name of the link which that connection uses.
@@ -138,6 +140,7 @@ class Node:
     iptables_incompatible: frozenset[tuple[str, str]] = frozenset()
     iptables_families: tuple[str, ...] = FAMILIES
     kube_proxy: KubeProxy = field(default_factory=KubeProxy)
+    accepting_chains: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()
     ssh_peer: str = ""
     ssh_interface: str = ""

@@ -54,6 +54,20 @@ def test_each_family_of_which_nothing_was_told(option: str) -> None:
     assert told(pool(), cluster_with(**{option: vars(WHOLE)[option][:1]})) == (), "the pool has no IPv6"
 
 
+@pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
+def test_a_chain_that_takes_replies_past_our_marks(mode: str) -> None:
+    node = cluster_node(accepting_chains=frozenset({"cali-PREROUTING"}))
+    (text,) = compile_node(declaration(pool(), cluster=cluster_with(kube_proxy_mode=mode)), node).warnings
+    assert text.startswith("cali-PREROUTING in the table mangle accepts packets of known connections.")
+
+
+@pytest.mark.parametrize("case", ["source_routing", "onlink_route"])
+def test_a_case_without_marks_needs_no_replies_marked(case: str) -> None:
+    one = pool(case=case, gateways=("1.2.3.1",) if case == "source_routing" else ())
+    node = cluster_node(accepting_chains=frozenset({"cali-PREROUTING"}))
+    assert compile_node(declaration(one, cluster=cluster_with(kube_proxy_mode="ipvs")), node).warnings == ()
+
+
 def test_a_case_that_guards_nothing_needs_none_of_it() -> None:
     assert told(pool(gateways=()), Cluster(kube_proxy_mode="iptables")) == ()
 

@@ -72,6 +72,27 @@ def hooks(found: ChainSet) -> dict[str, str]:
 TO_A, TO_B = jump_rule("HOMEWARD-A", OURS), jump_rule("HOMEWARD-B", OURS)
 
 
+@pytest.mark.parametrize(
+    ("table", "rule", "found"),
+    [
+        (
+            "mangle",
+            '-A cali-PREROUTING -m comment --comment "cali:1" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+            True,
+        ),
+        ("mangle", "[3:180] -A cali-PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", True),
+        ("mangle", "-A cali-PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j RETURN", False),
+        ("mangle", "-A cali-PREROUTING -m mark --mark 0x10000/0x10000 -j ACCEPT", False),
+        ("mangle", "-A PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", False),
+        ("filter", "-A cali-PREROUTING -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", False),
+    ],
+)
+def test_a_network_plugin_that_accepts_known_connections(table: str, rule: str, found: bool) -> None:
+    text = f"*{table}\n:PREROUTING ACCEPT [0:0]\n:cali-PREROUTING - [0:0]\n{rule}\nCOMMIT\n"
+    signs = parse_save(text, "nft", "ipv4", OURS).signs
+    assert signs.accepting == (frozenset({"cali-PREROUTING"}) if found else frozenset())
+
+
 def test_reads_our_chains_and_their_hook() -> None:
     assert parse(SAVED) == chain_set(
         chain("0x100", "-j MARK --set-xmark 0x100/0x1f00"),
