@@ -35,5 +35,5 @@ def _refusal(arguments: Mapping[str, Any]) -> dict[str, Any]:
     try:
         parse_declaration(looked_at)
     except InputError as error:
-        return refused(error)
+        return refused(error, arguments)
     return {}

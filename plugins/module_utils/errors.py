@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
 from typing import Any
+
+_POOL = re.compile(r"pools\[(\d+)\]")
+_SHOWN_NAME = re.compile(r"[\w.-]{1,63}", re.ASCII)
 
 
 class HomewardError(Exception):
@@ -49,11 +54,31 @@ class StepError(HomewardError):
     """A step of the plan failed; says which, why, and what became of the steps before it."""
 
 
-def refused(error: InputError) -> dict[str, Any]:
-    """Return what a task tells that refuses its input: ``failed``, ``msg``, and in ``errors`` each place with its message."""
+def refused(error: InputError, parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a task tells that refuses its input: ``failed``, ``msg``, and in ``errors`` each place with its message.
+
+    :param parameters: the task's. A pool is told by its name too, as its number is hard to find in a list that roles have
+        put together.
+    """
     errors = error.errors if isinstance(error, InputErrors) else (error,)
+    messages = [_message(one, parameters.get("pools")) for one in errors]
     return {
         "failed": True,
-        "msg": str(error),
-        "errors": [{"path": one.path, "message": str(one)} for one in errors],
+        "msg": "\n".join(messages),
+        "errors": [{"path": one.path, "message": message} for one, message in zip(errors, messages)],
     }
+
+
+def _message(error: InputError, pools: Any) -> str:
+    found = _POOL.match(error.path)
+    name = _name_of(pools, int(found.group(1))) if found else ""
+    return f"{error.path} (pool {name}): {error.problem}. {error.remedy}" if name else str(error)
+
+
+def _name_of(pools: Any, number: int) -> str:
+    """Return the name that the pool was given, ``""`` where it has none that can be shown."""
+    try:
+        name = pools[number]["name"]
+    except (TypeError, LookupError):
+        return ""
+    return name if isinstance(name, str) and _SHOWN_NAME.fullmatch(name) else ""

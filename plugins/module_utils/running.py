@@ -47,7 +47,7 @@ def run_module(module: Module, flow: Callable[[Mapping[str, Any], Run], Result])
     except Pyroute2Missing as error:
         module.fail_json(msg=str(error), **{PYROUTE2_MISSING: True, "pyroute2_path": run.pyroute2_path})
     except InputError as error:
-        module.fail_json(**refused(error))
+        module.fail_json(**refused(error, module.params))
     except HomewardError as error:
         module.fail_json(msg=str(error))
     else:

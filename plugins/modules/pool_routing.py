@@ -257,7 +257,7 @@ errors:
   returned: when the input is refused
   sample:
     - path: pools[2].gateways[0]
-      message: "pools[2].gateways[0]: 1.2.4.1 is not inside any of pools[2].networks (1.2.3.0/24)."
+      message: "pools[2].gateways[0] (pool external): 1.2.4.1 is not inside any of pools[2].networks (1.2.3.0/24)."
 warnings:
   description: What is true all the same but should be known.
   type: list

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterator
@@ -247,7 +248,7 @@ def test_bad_pools(node: EngineNode, parameters: Parameters, path: str, word: st
     assert path in [error["path"] for error in answer["errors"]], answer["errors"]
     assert word in answer["msg"]
     for error in answer["errors"]:
-        assert error["message"].startswith(f"{error['path']}: ")
+        assert re.match(rf"{re.escape(error['path'])}( \(pool \w+\))?: ", error["message"])
 
 
 def test_all_errors_at_once(node: EngineNode) -> None:

@@ -99,9 +99,9 @@ def test_bad_input_through_a_playbook(node: EngineNode, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"vlan": 100}, "pools[1].vlan: 100 stands where a mapping belongs"),
-        ({"gateway": "1.2.3.1"}, "pools[1].gateway: there is no such option. Write gateways"),
-        ({"networks": {}}, "pools[1].networks: "),
+        ({"vlan": 100}, "pools[1].vlan (pool external): 100 stands where a mapping belongs"),
+        ({"gateway": "1.2.3.1"}, "pools[1].gateway (pool external): there is no such option. Write gateways"),
+        ({"networks": {}}, "pools[1].networks (pool external): "),
     ],
 )
 def test_a_mistake_of_shape_is_told_with_its_place_and_remedy(
