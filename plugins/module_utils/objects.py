@@ -150,7 +150,7 @@ def chain(options: Options, path: str, prefix: str) -> Chain:
             f"{path}.hook", f"table {table} has no built-in chain {hook}", f"It has {', '.join(BUILT_IN[table])}."
         )
     for number, text in enumerate(options["rules"]):
-        if "\n" in text or not text.strip():
+        if not text.strip().isprintable() or not text.strip():
             raise InputError(f"{path}.rules[{number}]", "a rule is one line", "Give one list entry per rule.")
     return Chain(options["family"], table, name, tuple(text.strip() for text in options["rules"]), hook)
 

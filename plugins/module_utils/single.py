@@ -10,6 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import objects
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.scopes import (
+    read_comment,
+    read_owner,
+    read_prefix,
+    read_protocol,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run, converge
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import (
@@ -27,24 +33,31 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
 
 Parameters = Mapping[str, Any]
+POOLS = Ownership()  # what pool_routing knows its own by
+USUAL_PROTOCOL = 78
 
 
 def converge_links(parameters: Parameters, run: Run) -> Result:
     """Make or remove links that carry the alias ``owner``."""
     wanted = objects.parse_all("links", parameters["links"], objects.link)
-    return _converge_kind("links", wanted, Ownership(alias=parameters["owner"]), parameters, run)
+    ownership = Ownership(alias=read_owner("owner", parameters["owner"], POOLS.alias))
+    return _converge_kind("links", wanted, ownership, parameters, run)
 
 
 def converge_routes(parameters: Parameters, run: Run) -> Result:
     """Make or remove routes of the protocol number."""
     wanted = objects.parse_all("routes", parameters["routes"], objects.route)
-    return _converge_kind("routes", wanted, Ownership(protocol=parameters["protocol"]), parameters, run)
+    return _converge_kind("routes", wanted, _by_protocol(parameters), parameters, run)
 
 
 def converge_rules(parameters: Parameters, run: Run) -> Result:
     """Make or remove rules of the protocol number."""
     wanted = objects.parse_all("rules", parameters["rules"], objects.rule)
-    return _converge_kind("rules", wanted, Ownership(protocol=parameters["protocol"]), parameters, run)
+    return _converge_kind("rules", wanted, _by_protocol(parameters), parameters, run)
+
+
+def _by_protocol(parameters: Parameters) -> Ownership:
+    return Ownership(protocol=read_protocol("protocol", parameters["protocol"], USUAL_PROTOCOL, POOLS.protocol))
 
 
 def _converge_kind(kind: str, wanted: Iterable[Any], ownership: Ownership, parameters: Parameters, run: Run) -> Result:
@@ -76,8 +89,8 @@ def _merge(owned: Iterable[Any], wanted: Mapping[Any, Any], parameters: Paramete
 
 def converge_chains(parameters: Parameters, run: Run) -> Result:
     """Make or remove chains whose names begin with ``prefix``."""
-    prefix = parameters["prefix"]
-    ownership = Ownership(chain_prefix=prefix, comment=parameters["comment"])
+    prefix = read_prefix("prefix", parameters["prefix"], POOLS.chain_prefix)
+    ownership = Ownership(chain_prefix=prefix, comment=read_comment("comment", parameters["comment"]))
     parse: Callable[[Any, str], Chain] = lambda options, path: objects.chain(options, path, prefix)  # noqa: E731
     listed = objects.parse_all("chains", parameters["chains"], parse)
     wanted = _unique("chains", listed)

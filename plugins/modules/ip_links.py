@@ -53,7 +53,9 @@ options:
         type: bool
         default: true
   owner:
-    description: The alias by which our links are known.
+    description:
+      - The alias by which our links are known, one line of at most 255 bytes.
+      - That of M(homeward.metallb_routing.pool_routing) is refused.
     type: str
     default: homeward.metallb_routing.ip_links
   purge:
@@ -71,6 +73,12 @@ EXAMPLES = r"""
   homeward.metallb_routing.ip_links:
     links:
       - {name: eth0.100, parent: eth0, vlan_id: 100}
+
+- name: This one is not needed any more
+  homeward.metallb_routing.ip_links:
+    state: absent
+    links:
+      - {name: eth0.200, parent: eth0, vlan_id: 200}
 
 - name: Nothing of ours is left
   homeward.metallb_routing.ip_links:

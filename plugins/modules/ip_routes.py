@@ -66,7 +66,8 @@ options:
   protocol:
     description:
       - Number by which our routes are known, see C(/etc/iproute2/rt_protos).
-      - M(homeward.metallb_routing.pool_routing) owns 77, and removes what it did not make itself there.
+      - A number that others use is refused, as their routes would count as ours. That is 77 of M(homeward.metallb_routing.pool_routing), those
+        of the kernel and of administrators (0 to 4), and those of routing daemons.
     type: int
     default: 78
   purge:
@@ -86,6 +87,19 @@ EXAMPLES = r"""
       - {destination: 1.2.3.0/24, interface: eth0.100, table: "100"}
       - {destination: default, gateway: 1.2.3.1, interface: eth0.100, table: "100"}
       - {destination: default, type: unreachable, metric: 4294967294, table: "100"}
+
+- name: These two are not needed any more, other routes of ours stay
+  homeward.metallb_routing.ip_routes:
+    state: absent
+    routes:
+      - {destination: 10.9.8.0/24, interface: eth1}
+      - {destination: default, type: unreachable, metric: 4294967294, table: "100", family: ipv6}
+
+- name: No route of this play's number is left
+  homeward.metallb_routing.ip_routes:
+    protocol: 201
+    routes: []
+    purge: true
 """
 
 RETURN = r"""

@@ -73,7 +73,8 @@ options:
   protocol:
     description:
       - Number by which our rules are known, see C(/etc/iproute2/rt_protos).
-      - M(homeward.metallb_routing.pool_routing) owns 77, and removes what it did not make itself there.
+      - A number that others use is refused, as their rules would count as ours. That is 77 of M(homeward.metallb_routing.pool_routing), those
+        of the kernel and of administrators (0 to 4), and those of routing daemons.
     type: int
     default: 78
   purge:
@@ -87,12 +88,18 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Marked packets leave through table 100
+- name: Marked packets leave through table 100, and no other rule of ours is there
   homeward.metallb_routing.ip_rules:
     rules:
       - {priority: 3000, fwmark: "0x100/0x1f00", table: "100"}
       - {priority: 3000, fwmark: "0x100/0x1f00", table: "100", family: ipv6}
     purge: true
+
+- name: Requests from a link follow the main table no longer
+  homeward.metallb_routing.ip_rules:
+    state: absent
+    rules:
+      - {priority: 2700, iif: eth0.100, table: main}
 """
 
 RETURN = r"""

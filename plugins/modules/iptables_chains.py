@@ -56,7 +56,10 @@ options:
         elements: str
         default: []
   prefix:
-    description: Names of our chains begin with it. C(HOMEWARD-) belongs to M(homeward.metallb_routing.pool_routing).
+    description:
+      - Names of our chains begin with it.
+      - What others' chains begin with is refused, as these would count as ours. That is C(HOMEWARD-) of
+        M(homeward.metallb_routing.pool_routing), C(KUBE-), C(cali-) and the like, and the built-in chains.
     type: str
     required: true
   comment:
@@ -82,6 +85,12 @@ EXAMPLES = r"""
         rules:
           - -i eth0.100 -s 1.2.3.0/24 -j RETURN
           - -i eth0.100 -m comment --comment "from elsewhere"
+
+- name: No chain of this prefix is left, nor a jump to one
+  homeward.metallb_routing.iptables_chains:
+    prefix: SITE-
+    chains: []
+    purge: true
 """
 
 RETURN = r"""

@@ -205,6 +205,21 @@ EXAMPLES = r"""
     pools:
       - {name: storage, networks: [10.9.8.10-10.9.8.60], interface: eth1, onlink_networks: [10.9.8.0/24]}
 
+- name: A second router on the nodes' own network, under IPVS; the change is taken back unless a new connection confirms it
+  homeward.metallb_routing.pool_routing:
+    pools:
+      - name: second
+        networks: [192.168.1.240/28]
+        interface: eth0
+        gateways: [192.168.1.254]
+        onlink_networks: [192.168.1.0/24]
+        case: policy_routing
+        rp_filter: leave
+    cluster:
+      pod_networks: [10.112.0.0/12]
+      kube_proxy_mode: ipvs
+    confirm_timeout: 60
+
 - name: The node as it was before
   homeward.metallb_routing.pool_routing:
     state: absent

@@ -339,6 +339,11 @@ BAD_OBJECTS: list[tuple[str, Parameters, str]] = [
         {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "rules": ["-j DROP", "-s x\n-j DROP"]}]},
         "chains[0].rules[1]",
     ),
+    ("ip_links", {"links": [], "purge": True, "owner": ""}, "owner"),
+    ("ip_routes", {"routes": [], "purge": True, "protocol": 2}, "protocol"),
+    ("ip_rules", {"rules": [], "purge": True, "protocol": 77}, "protocol"),
+    ("iptables_chains", {"chains": [], "purge": True, "prefix": "KUBE-"}, "prefix"),
+    ("iptables_chains", {"chains": [], "prefix": "SITE-", "comment": "a\n-j ACCEPT"}, "comment"),
 ]
 
 

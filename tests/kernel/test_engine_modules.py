@@ -101,8 +101,8 @@ def test_purge_takes_only_what_has_our_sign(node: EngineNode, module: str) -> No
     first, _changed, other = OBJECTS[module]
     theirs = {
         "ip_links": {"owner": "another.play"},
-        "ip_routes": {"protocol": 80},
-        "ip_rules": {"protocol": 80},
+        "ip_routes": {"protocol": 200},
+        "ip_rules": {"protocol": 200},
         "iptables_chains": {"prefix": "SITX-", "comment": "another play"},
     }[module]
     renamed = copy.deepcopy(other)

@@ -11,6 +11,7 @@ from typing import Any, Callable
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.limits import MAX_POOLS
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import VARIANTS, Settings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.scopes import read_protocol
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
     is_unset,
     read_bounded,
@@ -32,37 +33,6 @@ _LOWEST_PRIORITY = 2000
 #: A rule made without a priority gets 32000 or less, so our 1,000 end before that.
 _HIGHEST_PRIORITY = 31000
 
-_OWNERS_OF_PROTOCOLS = {
-    8: "gated",
-    9: "the kernel, for router advertisements (ra)",
-    10: "mrt",
-    11: "zebra of FRR",
-    12: "BIRD, and Calico with it",
-    13: "dnrouted",
-    14: "XORP",
-    15: "Netsukuku (ntk)",
-    16: "DHCP clients",
-    17: "mrouted",
-    18: "keepalived",
-    42: "Babel daemons",
-    80: "Calico, for its tunnels",
-    84: "OVN",
-    99: "Open/R",
-    186: "BGP daemons",
-    187: "IS-IS daemons",
-    188: "OSPF daemons",
-    189: "RIP daemons",
-    190: "ripngd of FRR",
-    191: "nhrpd of FRR",
-    192: "EIGRP daemons",
-    193: "ldpd of FRR",
-    194: "sharpd of FRR",
-    195: "pbrd of FRR",
-    196: "staticd of FRR",
-    197: "fabricd of FRR",
-    198: "pathd of FRR",
-}
-
 
 def read_settings(problems: Problems, parameters: Mapping[str, Any]) -> Settings:
     """Return the settings; what is unset or cannot be right has its default."""
@@ -76,7 +46,7 @@ def read_settings(problems: Problems, parameters: Mapping[str, Any]) -> Settings
         mark_mask=setting("mark_mask", defaults.mark_mask, _read_mark_mask),
         priority_base=setting("priority_base", defaults.priority_base, _read_priority_base),
         table_base=setting("table_base", defaults.table_base, _read_table_base),
-        protocol=setting("protocol", defaults.protocol, _read_protocol),
+        protocol=setting("protocol", defaults.protocol, read_protocol, defaults.protocol),
         iptables_variant=setting("iptables_variant", defaults.iptables_variant, read_choice, VARIANTS),
     )
 
@@ -120,15 +90,3 @@ def _read_table_base(path: str, value: Any) -> int:
     remedy = "Take a number well away from the tables in use, or leave it out for 7701."
     # From below 256 a count upwards would meet default, main and local, and at the end there must be room for all.
     return read_bounded(path, value, 256, LARGEST_TABLE - MAX_POOLS, remedy)
-
-
-def _read_protocol(path: str, value: Any) -> int:
-    remedy = "Take a number from 5 to 255 that nothing else on the nodes uses, or leave it out for 77."
-    protocol = read_bounded(path, value, 0, 255, remedy)
-    if protocol < 5:
-        problem = f"{protocol} belongs to the kernel and to administrators, whose routes would count as ours"
-        raise InputError(path, problem, remedy)
-    if protocol in _OWNERS_OF_PROTOCOLS:
-        problem = f"{protocol} belongs to {_OWNERS_OF_PROTOCOLS[protocol]}, whose routes would count as ours"
-        raise InputError(path, problem, remedy)
-    return protocol

@@ -19,6 +19,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors im
 _NUMBER = re.compile(r"-?(?:0[xX][0-9a-fA-F]{1,16}|0|[1-9][0-9]{0,19})")
 _PLAIN = re.compile(r"[A-Za-z0-9._:/@%+-]{1,64}")
 _LONGEST_SHOWN = 64
+_LONGEST_PATH = 4095  # bytes: PATH_MAX - 1, include/uapi/linux/limits.h
 
 # What Ansible itself takes for a boolean.
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
@@ -70,6 +71,18 @@ def read_integer(path: str, value: Any, remedy: str) -> int:
     if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         return int(value.strip(), 0)
     raise InputError(path, f"{shown(value)} is not a whole number (decimal, or hexadecimal after 0x)", remedy)
+
+
+def read_absolute_path(path: str, value: Any, remedy: str) -> str:
+    """Return the path of a folder, from ``/`` on and in one line of printable letters."""
+    folder = read_text(path, value)
+    if not folder.startswith("/"):
+        raise InputError(
+            path, f"{shown(folder)} does not begin with /, so it would depend on where the program runs", remedy
+        )
+    if not folder.isprintable() or len(folder.encode()) > _LONGEST_PATH:
+        raise InputError(path, f"{shown(folder)} is no path that a file can have", remedy)
+    return folder
 
 
 def read_bounded(path: str, value: Any, low: int, high: int, remedy: str) -> int:

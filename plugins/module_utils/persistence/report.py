@@ -95,13 +95,17 @@ _told: set[Path] = set()  # what could not be written when it was last tried
 
 
 def _write(path: Path, text: str) -> None:
+    temporary = Path()
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
-        Path(temporary).chmod(0o644)
-        Path(temporary).replace(path)
+        temporary.chmod(0o644)
+        temporary.replace(path)
     except OSError as error:
+        if temporary.name:  # a full disk must not fill with what could not be written to it
+            temporary.unlink(missing_ok=True)
         if path not in _told:
             print(f"{path} cannot be written: {error.strerror}", flush=True)
         _told.add(path)

@@ -27,6 +27,12 @@ def test_what_can_be_meant(given: dict[str, Any]) -> None:
         {"confirm_timeout": 99999999},
         {"metrics_directory": "metrics"},
         {"metrics_directory": "../x"},
+        {"metrics_directory": "/srv/\0"},
+        {"metrics_directory": "/srv/a\nb"},
+        {"metrics_directory": "/" + "a" * 4095},
+        {"metrics_directory": ["/srv"]},
+        {"pyroute2_path": "python"},
+        {"pyroute2_path": "/srv/\x1b[1m"},
     ],
 )
 def test_what_cannot(given: dict[str, Any]) -> None:

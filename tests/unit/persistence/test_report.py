@@ -84,6 +84,13 @@ def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(
     assert places.is_dir()
 
 
+def test_what_could_not_be_put_in_place_is_not_left_beside_it(places: Path) -> None:
+    metrics = places / "homeward_metallb_routing.prom"
+    metrics.mkdir(parents=True)
+    Report().write("")
+    assert sorted(path.name for path in places.iterdir()) == ["guard.json", metrics.name]
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "\udcff"])
 def test_a_damaged_report_is_no_report(places: Path, text: str) -> None:
     places.mkdir()

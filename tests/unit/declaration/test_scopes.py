@@ -1,0 +1,115 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""By what the modules for one kind of object tell what is theirs: nothing that others have may count as ours."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.scopes import (
+    read_comment,
+    read_owner,
+    read_prefix,
+    read_protocol,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import BUILT_IN
+
+POOLS = Ownership()
+
+
+def refusal(read: Any, value: Any, *arguments: Any) -> str:
+    """Return why the value is refused; the place and a remedy must be told."""
+    with pytest.raises(InputError) as caught:
+        read("option", value, *arguments)
+    assert caught.value.path == "option"
+    assert caught.value.remedy
+    return caught.value.problem
+
+
+@pytest.mark.parametrize("number", [5, 78, 79, 200, 255])
+def test_protocols_that_may_be_ours(number: int) -> None:
+    assert read_protocol("protocol", number, 78, POOLS.protocol) == number
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (-1, "is not between 0 and 255"),
+        (256, "is not between 0 and 255"),
+        ("kernel", "is not a whole number"),
+        *((number, "belongs to the kernel and to administrators") for number in range(5)),
+        (16, "belongs to DHCP clients"),
+        (186, "belongs to BGP daemons"),
+        (77, "belongs to homeward.metallb_routing.pool_routing"),
+    ],
+)
+def test_protocols_of_others(number: Any, words: str) -> None:
+    assert words in refusal(read_protocol, number, 78, POOLS.protocol)
+
+
+@pytest.mark.parametrize("owner", ["site.storage", "a", "the storage's play", "ä" * 127])
+def test_aliases_that_may_be_ours(owner: str) -> None:
+    assert read_owner("owner", owner, POOLS.alias) == owner
+
+
+@pytest.mark.parametrize(
+    ("owner", "words"),
+    [
+        ("", "every link without an alias"),
+        ("  ", "every link without an alias"),
+        ("homeward.metallb_routing", "belongs to homeward.metallb_routing.pool_routing"),
+        ("a\nb", "is no alias"),
+        ("a\0", "is no alias"),
+        ("a" * 256, "is no alias"),
+        (5, "without quotes is no text"),
+    ],
+)
+def test_aliases_of_others(owner: Any, words: str) -> None:
+    assert words in refusal(read_owner, owner, POOLS.alias)
+
+
+@pytest.mark.parametrize("prefix", ["SITE-", "X-", "Acme", "PRE-", "car", "KU_"])
+def test_prefixes_that_may_be_ours(prefix: str) -> None:
+    assert read_prefix("prefix", prefix, POOLS.chain_prefix) == prefix
+
+
+@pytest.mark.parametrize(
+    ("prefix", "words"),
+    [
+        ("", "cannot begin the names of chains"),
+        ("K", "cannot begin the names of chains"),
+        ("A" * 21, "cannot begin the names of chains"),
+        ("$(id)", "cannot begin the names of chains"),
+        ("A B", "cannot begin the names of chains"),
+        ("KU", "goes with KUBE- of Kubernetes"),
+        ("KUBE-", "goes with KUBE- of Kubernetes"),
+        ("KUBE-SEP-", "goes with KUBE- of Kubernetes"),
+        ("cali", "goes with cali- of Calico"),
+        ("DOCKER-USER", "goes with DOCKER of Docker"),
+        ("HOMEWARD", "goes with HOMEWARD- of homeward.metallb_routing.pool_routing"),
+        ("HOMEWARD-IN", "goes with HOMEWARD- of homeward.metallb_routing.pool_routing"),
+    ],
+)
+def test_prefixes_of_others(prefix: str, words: str) -> None:
+    assert words in refusal(read_prefix, prefix, POOLS.chain_prefix)
+
+
+@pytest.mark.parametrize("name", sorted({name for names in BUILT_IN.values() for name in names}))
+@pytest.mark.parametrize("length", [2, 5])
+def test_no_prefix_takes_in_a_built_in_chain(name: str, length: int) -> None:
+    assert "a built-in chain" in refusal(read_prefix, name[:length], POOLS.chain_prefix)
+
+
+@pytest.mark.parametrize("comment", ["", "a play", 'says "so"', "a" * 255])
+def test_comments(comment: str) -> None:
+    assert read_comment("comment", comment) == comment
+
+
+@pytest.mark.parametrize("comment", ["a\n-j ACCEPT", "a\0", "\r", "a" * 256])
+def test_what_is_no_comment(comment: str) -> None:
+    assert "is no comment" in refusal(read_comment, comment)
