@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import at_removal
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmation import (
     Unconfirmed,
     confirm,
@@ -85,6 +86,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     def desire(node: Node) -> NodeState:
         nonlocal compiled, kept
         if not present:
+            compiled = replace(compiled, warnings=tuple(at_removal(node)))
             return NodeState()
         compiled = compile_node(declaration, node)
         compiled = replace(compiled, state=_as_printed(compiled.state, node, scope.ownership))

@@ -162,8 +162,14 @@ def test_foreign_routes_are_told_and_never_touched(namespace: Namespace) -> None
     foreign = read(namespace, Route)[1]
     assert {route for route in foreign if route.table != 254 or route.destination.startswith(("10.2", "fd21"))} == {
         Route("ipv4", 254, "10.20.0.0/16", gateway="10.0.0.7", interface="eth0"),
-        Route("ipv4", 254, "10.21.0.0/16", gateway="10.0.0.2", interface="eth0"),
-        Route("ipv6", 254, "fd21::/64", gateway="fd00::2", interface="eth0"),
+        *(
+            Route("ipv4", 254, "10.21.0.0/16", type="multipath", gateway=gateway, interface="eth0")
+            for gateway in ("10.0.0.2", "10.0.0.3")
+        ),
+        *(
+            Route("ipv6", 254, "fd21::/64", type="multipath", gateway=gateway, interface="eth0")
+            for gateway in ("fd00::2", "fd00::3")
+        ),
         Route("ipv4", 7701, "10.22.0.0/16", gateway="10.0.0.8", interface="eth0"),
         Route("ipv4", 254, "10.23.0.0/16", gateway="fd00::8", interface="eth0"),
         Route("ipv4", 254, "10.24.0.0/16", gateway="10.0.0.9", interface="eth0"),

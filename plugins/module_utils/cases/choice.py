@@ -30,9 +30,8 @@ def choose(pool: Pool, node: Node, attached: Attached) -> Choice:
     fitting = _fitting(pool, node, attached)
     if pool.case == "auto":
         return fitting
-    if pool.case == "same_subnet" and fitting.case != "same_subnet":
-        raise _does_not_fit(pool, fitting)
-    if pool.case == "onlink_route" and fitting.case == "same_subnet":
+    # Where nothing is needed, no other case fits either: each would change what works.
+    if (pool.case == "same_subnet") != (fitting.case == "same_subnet"):
         raise _does_not_fit(pool, fitting)
     return Choice(pool, pool.case, "declared")
 
@@ -87,7 +86,9 @@ def _require_gateways(pool: Pool) -> None:
 
 def _default_leads_home(pool: Pool, node: Node) -> bool:
     """Whether every gateway of the pool is the next hop of the node's best default route of that family."""
-    best: dict[str, str] = {}
+    best: dict[str, set[str]] = {}
+    least: dict[str, int] = {}
     for route in node.default_routes:
-        best.setdefault(route.family, route.gateway)
-    return all(gateway in best.values() for gateway in pool.gateways)
+        if least.setdefault(route.family, route.metric) == route.metric:
+            best.setdefault(route.family, set()).add(route.gateway)
+    return all(best.get(family_of(gateway)) == {gateway} for gateway in pool.gateways)

@@ -22,6 +22,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.cho
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import effective_mode
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.groups import form_groups
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.misled import misled
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Compiled, Group, Needs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.refusals import (
     after_grouping,
@@ -48,7 +49,7 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
     choices = _choose_all(declaration.pools, node, attached)
     refuse(dropped_by_choice(choices))
     groups = form_groups(choices, declaration, node)
-    refuse(after_grouping(groups, node))
+    refuse((*after_grouping(groups, node), *misled(choices, groups, declaration, node, attached)))
     needs = tuple(_needs(choices, groups, declaration, node))
     chains = compile_chains(
         node.variant,

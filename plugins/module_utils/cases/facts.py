@@ -24,7 +24,11 @@ def attached_networks(node: Node) -> tuple[tuple[str, str], ...]:
         sorted(
             (route.destination, route.interface)
             for route in node.foreign_routes
-            if route.table == MAIN_TABLE and route.type == "unicast" and not route.gateway and not route.is_default
+            if route.table == MAIN_TABLE
+            and route.type == "unicast"
+            and route.interface
+            and not route.gateway
+            and not route.is_default
         )
     )
 
@@ -55,7 +59,9 @@ def why_shared(node: Node, declaration: Declaration, interface: str) -> str:
         return vital
     pools = declaration.pools_by_interface.get(interface, ())
     networks = [network for pool in pools for network in pool.networks]
-    others = other_addresses(node, interface, networks)
+    # Before Linux 5.18 the pools' own addresses look like somebody else's.
+    declared = [address for pool in pools for address in pool.addresses]
+    others = other_addresses(node, interface, [*networks, *declared])
     if others:
         return f"the node has the address {others[0]} on it"
     attached = [*networks, *(network for pool in pools for network in pool.onlink_networks)]
@@ -67,8 +73,15 @@ def why_vital(node: Node, interface: str) -> str:
     """Return why the node would be cut off if everything but the pools were dropped on the interface, or ``""``."""
     if interface == node.ssh_interface:
         return f"the connection from {node.ssh_peer} that this runs over uses it"
-    if any(route.interface == interface for route in node.default_routes):
-        return "a default route of the main table leaves by it"
+    for route in node.default_routes:
+        if route.interface == interface:
+            return "a default route of the main table leaves by it"
+        if route.type == "unicast" and not route.interface:
+            return "a default route of the main table tells its next hop by number only (nhid), which may lead over it"
+    for what, addresses in (("the connection", (node.ssh_peer,)), ("a Kubernetes API server", node.api_servers)):
+        for address in addresses:
+            if address and interface in node.way_to(address)[1]:
+                return f"{what} at {address} is reached over it"
     return ""
 
 
@@ -76,15 +89,21 @@ def _other_routes(node: Node, interface: str, attached: Iterable[str]) -> tuple[
     """Return routes of other owners over the interface that lead elsewhere than into the networks attached to it."""
     inside = tuple(attached)
     leading = node.foreign_routes_by_link.get(interface, ())
-    return tuple(route for route in leading if not _is_of_the_link(route.destination, inside))
+    return tuple(route for route in leading if not _is_of_the_link(route, inside))
 
 
-def _is_of_the_link(destination: str, attached: tuple[str, ...]) -> bool:
-    """Whether a route is one that every link has, or leads into a network attached to this one, or to all of that."""
-    network: Any = ipaddress.ip_network(destination)
-    if network.is_link_local or network.is_multicast or covering(attached, destination):
+def _is_of_the_link(route: Route, attached: tuple[str, ...]) -> bool:
+    """Whether a route is one that every link has, or leads into a network attached to this one, or to all of that.
+
+    One with a gateway leads further, and so does a default route, of whatever table: replies to what the node sends there
+    come back by this link.
+    """
+    network: Any = ipaddress.ip_network(route.destination)
+    if network.is_link_local or network.is_multicast or covering(attached, route.destination):
         return True
-    return any(contains(destination, inner) for inner in attached)
+    if route.gateway or route.is_default:
+        return False
+    return any(contains(route.destination, inner) for inner in attached)
 
 
 def effective_mode(declaration: Declaration, node: Node) -> str:

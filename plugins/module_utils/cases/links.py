@@ -74,11 +74,17 @@ def pool_guardings(pool: Pool) -> tuple[Guarding, ...]:
     return tuple(Guarding(family, pool.interface, tuple(networks)) for family, networks in by_family.items())
 
 
-def strict_arp(mode: str) -> NodeState:
-    """Return strict ARP for IPVS, whose service addresses sit on every node; the other modes need none."""
+def strict_arp(mode: str, node: Node) -> NodeState:
+    """Return strict ARP for IPVS, whose service addresses sit on every node; the other modes need none.
+
+    Where it is set already it is somebody else's, kube-proxy's (``strictARP``) most likely: then it is not ours to take
+    back, and not ours to set at boot, when there are no such addresses before kube-proxy has started.
+    """
     if mode != "ipvs":
         return NodeState()
-    return NodeState(sysctls=frozenset({Sysctl(ARP_IGNORE, "1"), Sysctl(ARP_ANNOUNCE, "2")}))
+    wanted = (Sysctl(ARP_IGNORE, "1"), Sysctl(ARP_ANNOUNCE, "2"))
+    ours = (item for item in wanted if item.name in node.originals or node.sysctls.get(item.name) != item.value)
+    return NodeState(sysctls=frozenset(ours))
 
 
 def no_router_advertisements(group: Group) -> NodeState:

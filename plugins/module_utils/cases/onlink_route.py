@@ -22,5 +22,5 @@ def compile_pool(choice: Choice, node: Node, mode: str) -> Needs:
     further = pool.onlink_networks
     attached = (*further, *(network for network in pool.networks if not covering(further, network)))
     routes = frozenset(Route(family_of(network), MAIN_TABLE, network, interface=pool.interface) for network in attached)
-    state = NodeState.union((link_and_addresses((pool,), node), NodeState(routes=routes), strict_arp(mode)))
+    state = NodeState.union((link_and_addresses((pool,), node), NodeState(routes=routes), strict_arp(mode, node)))
     return Needs(state, guardings=pool_guardings(pool))

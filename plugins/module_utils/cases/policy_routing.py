@@ -30,7 +30,7 @@ def compile_group(group: Group, declaration: Declaration, node: Node, mode: str)
             no_router_advertisements(group),
             filtering,
             mark_recipe(group, declaration),
-            strict_arp(mode),
+            strict_arp(mode, node),
         )
     )
     return Needs(state, markings(group), _guardings(group), warnings)

@@ -102,10 +102,10 @@ def markings(group: Group) -> tuple[Marking, ...]:
 
 def mark_recipe(group: Group, declaration: Declaration) -> NodeState:
     """Return routes and rules of the group; the chains are made of all groups' markings together."""
-    return NodeState(routes=table_routes(group) | _routes_to_askers(group), rules=mark_rules(group, declaration))
+    return NodeState(routes=table_routes(group) | routes_to_askers(group), rules=mark_rules(group, declaration))
 
 
-def _routes_to_askers(group: Group) -> frozenset[Route]:
+def routes_to_askers(group: Group) -> frozenset[Route]:
     """Return the main table's route to the gateway, where nodes have addresses of their own on the link.
 
     The kernel checks the source of an ARP request as it checks any other, but a request carries no mark. Without this

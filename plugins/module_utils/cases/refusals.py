@@ -16,6 +16,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.fac
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import DISABLE_IPV6
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import END, UNMARKED
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
     Declaration,
     Pool,
@@ -28,7 +29,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.loo
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
 
 RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
-RESERVED_PRIORITIES = 1000
 OUR_TABLES = ("mangle", "raw")
 PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 WHOLE_MARK = 0xFFFFFFFF
@@ -139,12 +139,16 @@ def _asks_our_bits(rule: Rule, mask: int) -> bool:
 
 
 def _priorities_in_use(settings: Settings, node: Node) -> Iterator[InputError]:
-    last = settings.priority_base + RESERVED_PRIORITIES - 1
-    taken = [rule for rule in sorted(node.foreign_rules) if settings.priority_base <= rule.priority <= last]
+    """Refuse rules of others among ours, which packets without a mark skip.
+
+    Before our first one they do no harm; the kernel puts a rule there that is made without a priority.
+    """
+    first, last = settings.priority_base + UNMARKED, settings.priority_base + END
+    taken = [rule for rule in sorted(node.foreign_rules) if first <= rule.priority <= last]
     if taken:
         yield InputError(
             "priority_base",
-            f"priorities {settings.priority_base}-{last} are to be ours, and a rule that is not ours is among them: {taken[0]}",
+            f"priorities {first}-{last} are to be ours, and a rule that is not ours is among them: {taken[0]}",
             "Choose a range that is free, or remove that rule if it was made by hand for a pool.",
         )
     local = [
@@ -251,7 +255,7 @@ def _ipv6(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputEr
 
 
 @dataclass(frozen=True)
-class _Precious:
+class Precious:
     """An address that no pool may cover.
 
     :param what: what it is, in words.
@@ -268,7 +272,7 @@ class _OwnAddresses:
 
     def __init__(self, declaration: Declaration, node: Node) -> None:
         self._own = {own.address.partition("/")[0]: own for own in sorted(node.foreign_addresses, reverse=True)}
-        self._precious = AddressLookup((item.address, item) for item in _precious(declaration, node))
+        self._precious = AddressLookup((item.address, item) for item in precious(declaration, node))
 
     def refusals(self, pool: Pool, _declaration: Declaration, _node: Node) -> Iterator[InputError]:
         """Yield what the pool covers."""
@@ -287,19 +291,20 @@ class _OwnAddresses:
                 )
 
 
-def _precious(declaration: Declaration, node: Node) -> Iterator[_Precious]:
+def precious(declaration: Declaration, node: Node) -> Iterator[Precious]:
+    """Yield what the node needs, and must reach where it is now."""
     vital = {route.interface for route in node.default_routes} | {node.ssh_interface}
     for own in sorted(node.foreign_addresses):
         if not is_link_local(own.address) and own.interface not in IPVS_LINKS:
             allowed = "" if own.interface in vital else own.interface
-            yield _Precious(own.address.partition("/")[0], f"this node's own address on {own.interface}", allowed)
+            yield Precious(own.address.partition("/")[0], f"this node's own address on {own.interface}", allowed)
     if node.ssh_peer:
-        yield _Precious(node.ssh_peer, "the other end of the connection that this runs over")
+        yield Precious(node.ssh_peer, "the other end of the connection that this runs over")
     for server in dict.fromkeys((*declaration.cluster.api_servers, *node.api_servers)):
-        yield _Precious(server, "a Kubernetes API server")
+        yield Precious(server, "a Kubernetes API server")
     for route in node.default_routes:
         if route.gateway and not ipaddress.ip_address(route.gateway).is_link_local:
-            yield _Precious(route.gateway, f"the node's default gateway on {route.interface}")
+            yield Precious(route.gateway, f"the node's default gateway on {route.interface}")
 
 
 def _dedicated(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:

@@ -20,5 +20,5 @@ def compile_pool(choice: Choice, node: Node, mode: str) -> Needs:
     A link of ours that somebody put an address on stays where it is declared.
     """
     pool = choice.pool
-    state = NodeState.union((link_and_addresses((pool,), node), strict_arp(mode)))
+    state = NodeState.union((link_and_addresses((pool,), node), strict_arp(mode, node)))
     return Needs(state, guardings=pool_guardings(pool))

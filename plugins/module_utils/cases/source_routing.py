@@ -39,7 +39,7 @@ def compile_group(group: Group, declaration: Declaration, node: Node, mode: str)
     guardings = _guardings(group)
     if mode == "ipvs":
         routed = NodeState(routes=table_routes(group), rules=_source_rules(group, declaration))
-        return Needs(NodeState.union((link, quiet, routed, strict_arp(mode))), guardings=guardings)
+        return Needs(NodeState.union((link, quiet, routed, strict_arp(mode, node))), guardings=guardings)
     filtering, warnings = reverse_path_filter(group, node)
     state = NodeState.union((link, quiet, filtering, mark_recipe(group, declaration)))
     return Needs(state, markings(group), guardings, warnings)

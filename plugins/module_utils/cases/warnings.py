@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import Attached
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import ARP_ANNOUNCE, ARP_IGNORE
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group, Needs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
     Cluster,
@@ -17,6 +18,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
 
 _NUMBERED = re.compile(r"\.(\d+)$")  # the usual name of a VLAN link, parent.id
 
@@ -48,6 +50,16 @@ def accepted_early(needs: Iterable[Needs], node: Node) -> Iterator[str]:
             f"{chains} in the table mangle accepts packets of known connections. Whenever the jump to it comes before ours,"
             " replies get no mark and leave by the default route. For Calico set iptablesMangleAllowAction: Return in its"
             " FelixConfiguration (see docs/limits.md)."
+        )
+
+
+def at_removal(node: Node) -> Iterator[str]:
+    """Yield what the removal takes away that somebody else may want to stay."""
+    names = sorted({item.name for item in node.owned.sysctls} & {ARP_IGNORE, ARP_ANNOUNCE})
+    if names and any(link in node.interfaces for link in IPVS_LINKS):
+        yield (
+            f"{' and '.join(names)} get the values back that they had before. kube-proxy sets them (strictARP) only when it"
+            " starts: where it serves by IPVS and is to go on, restart it, or every node answers for every service's address."
         )
 
 

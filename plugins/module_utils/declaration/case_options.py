@@ -68,5 +68,6 @@ def _check_gateway_for_each_family(problems: Problems, entry: PoolInput) -> None
                 f"{pool.path}.gateways",
                 f"there is no {label} gateway, but case {pool.case} sends replies through one, and {pool.path}.networks"
                 f" has {label} ({listed(networks)})",
-                "Add one, or declare these networks as a pool of their own with case onlink_route.",
+                "Add one, or declare these networks as a pool of their own with case onlink_route, or same_subnet where the"
+                " node is in them.",
             )

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import (
     Fields,
@@ -36,11 +37,13 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.un
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership, Route
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, everything
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MULTIPATH
 
 LOCAL_TABLE = 255
 _COMPAT_TABLE = 252  # stands in the header's one byte for tables above 255
 _CLONED = 0x200  # RTM_F_CLONED: an entry of the cache, not of the table
 _ONLINK = 4  # RTNH_F_ONLINK
+_SIZE_OF_RTNEXTHOP = 8
 _SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
 
 _TYPES = {
@@ -86,9 +89,10 @@ def read_routes(
 ) -> tuple[frozenset[Route], frozenset[Route]]:
     """Return our own routes and everybody else's, of both families and every table but ``local``.
 
-    Of another owner's route only what :class:`Route` has is told: of several next hops the first one. Our own are told
-    completely: what Route has no field for is appended to the type (``unicast with RTA_FLOW=5``), so that such a route
-    differs from any that we would make.
+    Of another owner's route only what :class:`Route` has is told. One with several next hops is told once for each, of the
+    type ``multipath``; one whose next hop is told by number only (``nhid``) has no interface. Our own are told completely:
+    what Route has no field for is appended to the type (``unicast with RTA_FLOW=5``), so that such a route differs from
+    any that we would make.
 
     :param names: interfaces by index.
     :raises NodeError: the kernel does not list its routes.
@@ -101,9 +105,9 @@ def read_routes(
             if not is_table_entry(fields):
                 continue
             if fields["proto"] == ownership.protocol:
-                owned.add(_own_route(netlink, family, fields, names))
+                owned.add(_own_route(family, fields, names))
             else:
-                foreign.add(_route(netlink, family, fields, names))
+                foreign.update(_by_next_hop(netlink, _route(family, fields, names), fields, names))
     return frozenset(owned), frozenset(foreign)
 
 
@@ -117,11 +121,9 @@ def _address(fields: Fields, name: str) -> str:
     return address_text(value) if value else ""
 
 
-def _route(
-    netlink: Netlink, family: str, fields: Fields, names: Mapping[int, str], extra: Fields | None = None
-) -> Route:
+def _route(family: str, fields: Fields, names: Mapping[int, str], extra: Fields | None = None) -> Route:
     word = _TYPES.get(number(fields, "type"), f"type-{number(fields, 'type')}")
-    index, gateway = _first_next_hop(netlink, fields)
+    index = number(fields, "RTA_OIF")
     destination = _address(fields, "RTA_DST") or everything(family).partition("/")[0]
     return Route(
         family,
@@ -129,7 +131,7 @@ def _route(
         f"{destination}/{number(fields, 'dst_len')}",
         number(fields, "RTA_PRIORITY"),
         with_fields(word, extra) if extra else word,
-        gateway,
+        _gateway(fields),
         # IPv6 says "lo" for a route that leads nowhere.
         names.get(index, f"index {index}") if index and word in ("local", *_ON_LINK_TYPES) else "",
         bool(number(fields, "flags") & _ONLINK),
@@ -137,27 +139,32 @@ def _route(
     )
 
 
-def _own_route(netlink: Netlink, family: str, fields: Fields, names: Mapping[int, str]) -> Route:
+def _own_route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
     extra = {name: value for name, value in fields.items() if name not in _MODELLED}
     if fields["tos"]:
         extra["tos"] = fields["tos"]
     if fields["src_len"]:
         extra["src_len"] = fields["src_len"]
-    route = _route(netlink, family, fields, names, extra)
+    route = _route(family, fields, names, extra)
     if family == IPV4 and fields["scope"] != _scope(split_fields(route.type)[0], route.gateway):
         extra["scope"] = fields["scope"]
-        route = _route(netlink, family, fields, names, extra)
+        route = _route(family, fields, names, extra)
     return route
 
 
-def _first_next_hop(netlink: Netlink, fields: Fields) -> tuple[int, str]:
-    """Return index and gateway of a next hop that is not told in RTA_OIF and RTA_GATEWAY."""
+def _by_next_hop(netlink: Netlink, route: Route, fields: Fields, names: Mapping[int, str]) -> Iterator[Route]:
+    """Yield the route, or one for each of its next hops that are told in RTA_MULTIPATH."""
     hops = packed(fields, "RTA_MULTIPATH")
     if not hops:
-        return number(fields, "RTA_OIF"), _gateway(fields)
-    length = int.from_bytes(hops[:2], sys.byteorder)  # struct rtnexthop begins with it
-    hop = netlink.formats.nexthop.decode(hops, 2, length)
-    return number(hop, "oif"), _gateway(hop)
+        yield route
+    while len(hops) >= _SIZE_OF_RTNEXTHOP:
+        length = max(int.from_bytes(hops[:2], sys.byteorder), _SIZE_OF_RTNEXTHOP)  # struct rtnexthop begins with it
+        hop = netlink.formats.nexthop.decode(hops, 2, length)
+        index = number(hop, "oif")
+        yield replace(
+            route, type=MULTIPATH, gateway=_gateway(hop), interface=names.get(index, f"index {index}") if index else ""
+        )
+        hops = hops[(length + 3) & ~3 :]
 
 
 def _gateway(fields: Fields) -> str:

@@ -138,7 +138,7 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
 
     :raises NodeError: another owner's object differs from ours and has its place.
     """
-    foreign_routes = {route.key: route for route in node.foreign_routes}
+    foreign_routes = {route.key: route for route in sorted(node.foreign_routes, reverse=True)}
     satisfied: list[StateObject] = []
     for route in sorted(route for route in desired.routes if route.key in foreign_routes):
         other = foreign_routes[route.key]

@@ -14,6 +14,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.cha
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.file import File
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import Link
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import NetworkLookup
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE, Route
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rule import Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.sysctl import Sysctl
@@ -150,7 +151,19 @@ class Node:
     def default_routes(self) -> tuple[Route, ...]:
         """Default routes of the main table that other owners made, best metric first."""
         found = (route for route in self.foreign_routes if route.table == MAIN_TABLE and route.is_default)
-        return tuple(sorted(found, key=lambda route: (route.family, route.metric)))
+        return tuple(sorted(found, key=lambda route: (route.family, route.metric, route)))
+
+    @cached_property
+    def _main_routes(self) -> NetworkLookup[tuple[str, tuple[str, ...]]]:
+        links: dict[str, set[str]] = {}
+        for route in self.foreign_routes:
+            if route.table == MAIN_TABLE:
+                links.setdefault(route.destination, set()).add(route.interface)
+        return NetworkLookup((network, (network, tuple(sorted(found)))) for network, found in links.items())
+
+    def way_to(self, address: str) -> tuple[str, tuple[str, ...]]:
+        """Return by which network of the main table, and over which links, other owners' routes lead to the address."""
+        return self._main_routes.longest(address) or ("", ())
 
     @cached_property
     def foreign_routes_by_link(self) -> Mapping[str, tuple[Route, ...]]:

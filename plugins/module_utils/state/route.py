@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, everything
 
 TYPES = ("unicast", "unreachable", "blackhole", "prohibit", "throw")
+MULTIPATH = "multipath"  # the type of a foreign route that has several next hops: there is one route for each
 MAIN_TABLE = 254
 IPV6_DEFAULT_METRIC = 1024  # IP6_RT_PRIO_USER, include/net/ip6_route.h
 LAST_METRIC = 4294967294  # one below the largest, which IPv6 keeps for its own null routes
@@ -23,7 +24,7 @@ class Route:
     :param table: number of the routing table.
     :param destination: ``address/length``; the default route is ``0.0.0.0/0`` or ``::/0``.
     :param metric: the kernel's ``priority``; for IPv6 never 0, as the kernel makes 1024 of it.
-    :param type: one of :data:`TYPES`.
+    :param type: one of :data:`TYPES`; of another owner's route what the kernel has, or :data:`MULTIPATH`.
     :param gateway: next hop, or ``""`` for a network on the link.
     :param interface: the link's name; ``""`` for every type but unicast.
     :param onlink: the gateway is taken as reachable on the link without a route that says so.

@@ -56,6 +56,8 @@ def test_the_case_follows_from_the_node(changes: dict[str, Any], node: Node, cas
     [
         ({"case": "same_subnet", "gateways": ()}, "pools[0].case", "Use case: onlink_route"),
         ({**INSIDE, "case": "onlink_route"}, "pools[0].case", "Use case: same_subnet"),
+        ({**INSIDE, "case": "source_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
+        ({**INSIDE, "case": "policy_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
         ({**INSIDE, "interface": "eth1"}, "pools[0].interface", "is attached to eth0 on this node, not to eth1"),
     ],
 )

@@ -406,7 +406,7 @@ REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
         "mark_mask",
         "shares bits",
     ),
-    ("foreign priority", declaration(pool()), foreign_rule(priority=2050, table=9), "priority_base", "2000-2999"),
+    ("foreign priority", declaration(pool()), foreign_rule(priority=2650, table=9), "priority_base", "2500-2999"),
     (
         "below the moved local table",
         declaration(pool()),

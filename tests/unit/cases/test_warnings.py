@@ -11,8 +11,10 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import ARP_ANNOUNCE, ARP_IGNORE
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import at_removal
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, NodeState, Sysctl
 from tests.unit.nodes import cluster_node, declaration, pool, vlan
 
 WHOLE = Cluster(
@@ -90,3 +92,17 @@ def test_the_link_is_there_and_no_vlan() -> None:
     (text,) = told(pool(vlan=vlan()), link=replace(PLAIN, kind="veth"))
     assert text.startswith("pools[0].vlan: eth0.100 is there already and no VLAN link, but veth")
     assert told(pool(vlan=vlan())) == ()
+
+
+IPVS_LINK = {"kube-ipvs0": Interface("kube-ipvs0", 9, False, kind="dummy")}
+ARP = frozenset({Sysctl(ARP_IGNORE, "1"), Sysctl(ARP_ANNOUNCE, "2")})
+
+
+@pytest.mark.parametrize(
+    ("links", "owned", "told_of"), [(IPVS_LINK, ARP, 1), ({}, ARP, 0), (IPVS_LINK, frozenset(), 0)]
+)
+def test_strict_arp_that_kube_proxy_may_want_to_stay(
+    links: dict[str, Interface], owned: frozenset[Sysctl], told_of: int
+) -> None:
+    node = cluster_node(interfaces=links, owned=NodeState(sysctls=owned))
+    assert [text.startswith(f"{ARP_ANNOUNCE} and {ARP_IGNORE} get") for text in at_removal(node)] == [True] * told_of
