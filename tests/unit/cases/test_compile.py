@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What each case compiles to, and what is refused because of the node."""
+"""What each case compiles to."""
 
 from __future__ import annotations
 
@@ -14,14 +14,11 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
     Cluster,
-    Declaration,
     Settings,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
     Chain,
-    KubeProxy,
     Link,
     Node,
     NodeState,
@@ -289,177 +286,3 @@ def reachable(chains: dict[str, Chain], interface: str, rule: str, chain: str = 
             if matches and reachable(chains, interface, rule, words[3]):
                 return True
     return False
-
-
-def foreign_rule(**values: Any) -> Node:
-    node = cluster_node()
-    return replace(node, foreign_rules=node.foreign_rules | {Rule("ipv4", **values)})
-
-
-def interface(**changes: Any) -> Node:
-    node = cluster_node()
-    present = replace(node.interfaces["eth0.100"], **changes)
-    return replace(node, interfaces={**node.interfaces, present.name: present})
-
-
-def parent(**changes: Any) -> Node:
-    node = cluster_node()
-    present = replace(node.interfaces["eth0"], **changes)
-    return replace(node, interfaces={**node.interfaces, "eth0": present})
-
-
-NEW_VLAN = pool(interface="eth0.7", vlan=vlan("eth0", 7))
-REFUSALS: list[tuple[str, Declaration, Node, str, str]] = [
-    ("no interface", declaration(pool(interface="eth9")), cluster_node(), "pools[0].interface", "no interface eth9"),
-    ("interface down", declaration(pool()), interface(up=False), "pools[0].interface", "is down"),
-    ("bridge member", declaration(pool()), interface(master="br0"), "pools[0].interface", "is part of br0"),
-    (
-        "no parent",
-        declaration(pool(interface="x", vlan=vlan("eth9", 7))),
-        cluster_node(),
-        "pools[0].vlan.parent",
-        "no interface eth9",
-    ),
-    ("parent down", declaration(NEW_VLAN), parent(up=False), "pools[0].vlan.parent", "is down"),
-    (
-        "mtu above the parent's",
-        declaration(replace(NEW_VLAN, vlan=replace(vlan("eth0", 7), mtu=9000))),
-        cluster_node(),
-        "pools[0].vlan.mtu",
-        "more than eth0 carries",
-    ),
-    ("other id", declaration(pool(vlan=vlan("eth0", 101))), cluster_node(), "pools[0].vlan", "as VLAN 100 on eth0"),
-    (
-        "twin",
-        declaration(pool(interface="x", vlan=vlan())),
-        cluster_node(),
-        "pools[0].vlan",
-        "exists already, as eth0.100",
-    ),
-    (
-        "IPv6 off",
-        declaration(pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",))),
-        cluster_node(sysctls={"net/ipv6/conf/all/disable_ipv6": "1"}),
-        "pools[0].networks",
-        "switched off",
-    ),
-    (
-        "covers the node",
-        declaration(pool(networks=("192.168.0.0/16",))),
-        cluster_node(),
-        "pools[0].networks",
-        "covers 192.168.1.11",
-    ),
-    (
-        "covers the default gateway",
-        declaration(pool(networks=("192.168.1.0/29",), interface="eth0", gateways=())),
-        cluster_node(),
-        "pools[0].networks",
-        "the node's default gateway",
-    ),
-    (
-        "covers the SSH peer",
-        declaration(pool()),
-        cluster_node(ssh_peer="1.2.3.77", ssh_interface="eth0"),
-        "pools[0].networks",
-        "the connection that this runs over",
-    ),
-    (
-        "covers the API server",
-        declaration(pool()),
-        cluster_node(api_servers=("1.2.3.9",)),
-        "pools[0].networks",
-        "API server",
-    ),
-    (
-        "own address as gateway",
-        declaration(pool(gateways=("192.168.1.11",))),
-        cluster_node(),
-        "pools[0].gateways",
-        "own address",
-    ),
-    (
-        "dedicated under SSH",
-        declaration(pool(dedicated=True)),
-        cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0.100"),
-        "pools[0].dedicated",
-        "is not dedicated",
-    ),
-    (
-        "eBPF",
-        declaration(pool()),
-        cluster_node(kube_proxy=KubeProxy("ebpf", "link cilium_host")),
-        "cluster.kube_proxy_mode",
-        "cilium_host",
-    ),
-    (
-        "Cilium's mark",
-        declaration(pool()),
-        foreign_rule(priority=9, table=2004, fwmark=0x200, fwmask=0xF00),
-        "mark_mask",
-        "shares bits",
-    ),
-    (
-        "a hand-made mark",
-        declaration(pool()),
-        foreign_rule(priority=9, table=9, fwmark=0x100, fwmask=0xFFFFFFFF),
-        "mark_mask",
-        "shares bits",
-    ),
-    ("foreign priority", declaration(pool()), foreign_rule(priority=2650, table=9), "priority_base", "2500-2999"),
-    (
-        "below the moved local table",
-        declaration(pool()),
-        cluster_node(foreign_rules=frozenset({Rule("ipv4", 4000, table=255)})),
-        "priority_base",
-        "before the local table",
-    ),
-    (
-        "deny without effect",
-        declaration(pool(gateways=(), deny=("10.0.0.0/8",))),
-        cluster_node(),
-        "pools[0].deny",
-        "no effect",
-    ),
-]
-
-
-@pytest.mark.parametrize(("name", "wanted", "node", "path", "words"), REFUSALS, ids=[item[0] for item in REFUSALS])
-def test_what_could_hurt_the_node_is_refused(name: str, wanted: Declaration, node: Node, path: str, words: str) -> None:
-    with pytest.raises(InputErrors) as caught:
-        compile_node(wanted, node)
-    assert any(error.path == path and words in str(error) for error in caught.value.errors), f"{name}: {caught.value}"
-
-
-@pytest.mark.parametrize(
-    ("name", "wanted", "node"),
-    [
-        (
-            "declared mode overrules what replaces kube-proxy",
-            declaration(pool(), cluster=IPVS),
-            cluster_node(kube_proxy=KubeProxy("ebpf", "x")),
-        ),
-        ("a mark elsewhere", declaration(pool()), foreign_rule(priority=9, table=9, fwmark=0x1, fwmask=0xFFFFFFFF)),
-        ("Cilium's local table at 100", declaration(pool()), foreign_rule(priority=100, table=255)),
-        ("a per-node address on the pool's own link", declaration(pool()), interface(addresses=("1.2.3.201/24",))),
-        (
-            "dedicated where SSH is elsewhere",
-            declaration(pool(dedicated=True)),
-            cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0"),
-        ),
-        (
-            "one gateway for two pools",
-            declaration(pool(), pool("b", networks=("1.2.4.0/24",), onlink_networks=("1.2.3.1/32",))),
-            cluster_node(),
-        ),
-    ],
-)
-def test_what_is_harmless_is_not_refused(name: str, wanted: Declaration, node: Node) -> None:
-    assert compile_node(wanted, node).state.routes, name
-
-
-def test_an_interface_that_is_ours_may_be_down_and_is_set_up() -> None:
-    node = interface(up=False, ours=True)
-    owned = NodeState(links=frozenset({Link("eth0.100", "vlan", "eth0", 100, up=False)}))
-    state = compile_node(declaration(pool(vlan=vlan())), replace(node, owned=owned)).state
-    assert state.links == {Link("eth0.100", "vlan", "eth0", 100)}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,9 +96,15 @@ def check(flaw: Flaw) -> None:
     assert isinstance(parse_declaration(sound), Declaration), "the declaration must pass without the flaw"
     with pytest.raises(InputErrors) as caught:
         parse_declaration(changed(sound, flaw.flaw))
-    errors = caught.value.errors
-    assert [error.path for error in errors] == [flaw.path], str(caught.value)
-    for word in flaw.words:
-        assert word in str(errors[0])
-    assert errors[0].remedy.endswith("."), "the remedy is a sentence"
-    assert not errors[0].problem.endswith("."), "the full stop comes between problem and remedy"
+    assert_only(caught.value, flaw.path, flaw.words)
+
+
+def assert_only(caught: InputErrors, path: str, words: Iterable[str]) -> None:
+    """Assert that there is one error alone: with this path, with these words of its reason and remedy, and with both."""
+    assert [error.path for error in caught.errors] == [path], str(caught)
+    (error,) = caught.errors
+    for word in words:
+        assert word in str(error), str(error)
+    assert error.problem, "there is a reason"
+    assert error.remedy.endswith("."), "the remedy is a sentence"
+    assert not error.problem.endswith("."), "the full stop comes between problem and remedy"

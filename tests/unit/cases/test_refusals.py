@@ -1,0 +1,322 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is refused because of the node, and what is not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Declaration
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Address,
+    KubeProxy,
+    Link,
+    Node,
+    NodeState,
+    Rule,
+)
+from tests.unit.declaration.flaws import assert_only
+from tests.unit.nodes import cluster_node, declaration, pool, vlan
+
+PLAIN = cluster_node()
+SOUND = declaration(pool())
+IPVS = Cluster(pod_networks=("10.112.0.0/12",), kube_proxy_mode="ipvs")
+
+
+def foreign_rule(**values: Any) -> Node:
+    node = cluster_node()
+    return replace(node, foreign_rules=node.foreign_rules | {Rule("ipv4", **values)})
+
+
+def interface(**changes: Any) -> Node:
+    node = cluster_node()
+    present = replace(node.interfaces["eth0.100"], **changes)
+    return replace(node, interfaces={**node.interfaces, present.name: present})
+
+
+def parent(**changes: Any) -> Node:
+    node = cluster_node()
+    present = replace(node.interfaces["eth0"], **changes)
+    return replace(node, interfaces={**node.interfaces, "eth0": present})
+
+
+def with_address(link: str, address: str) -> Node:
+    node = cluster_node()
+    return replace(node, foreign_addresses=node.foreign_addresses | {Address(link, address)})
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A declaration and a node that do not go together, though each of them does with others.
+
+    :param path: which the error must have.
+    :param words: that its text must have: of the reason, and of the remedy.
+    """
+
+    name: str
+    path: str
+    words: tuple[str, ...]
+    wanted: Declaration = SOUND
+    node: Node = PLAIN
+
+    def __str__(self) -> str:
+        return self.name
+
+
+RANGES = "Declare only the addresses MetalLB hands out"
+NEW_VLAN = pool(interface="eth0.7", vlan=vlan("eth0", 7))
+SIX = pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",))
+OTHER = pool("other", networks=("10.2.0.0/24",), gateways=("10.2.0.1",))
+
+LINKS = [
+    Refusal(
+        "no interface",
+        "pools[0].interface",
+        ("this node has no interface eth9", "declare pools[0].vlan", "eth0, eth0.100, eth1, lo"),
+        declaration(pool(interface="eth9")),
+    ),
+    Refusal(
+        "interface down",
+        "pools[0].interface",
+        ("eth0.100 is down, and no route can go over it", 'Run "ip link set eth0.100 up"'),
+        node=interface(up=False),
+    ),
+    Refusal(
+        "bridge member",
+        "pools[0].interface",
+        ("eth0.100 is part of br0", "Name br0 here"),
+        node=interface(master="br0"),
+    ),
+    Refusal(
+        "no parent",
+        "pools[0].vlan.parent",
+        ("this node has no interface eth9", "Name the link that carries the VLAN", "eth0, eth0.100, eth1, lo"),
+        declaration(pool(interface="x", vlan=vlan("eth9", 7))),
+    ),
+    Refusal(
+        "parent down",
+        "pools[0].vlan.parent",
+        ("eth0 is down, and a VLAN on it cannot be set up", 'Run "ip link set eth0 up" first'),
+        declaration(NEW_VLAN),
+        parent(up=False),
+    ),
+    Refusal(
+        "mtu above the parent's",
+        "pools[0].vlan.mtu",
+        ("9000 is more than eth0 carries (1500)", "Lower it, or raise the parent's first"),
+        declaration(replace(NEW_VLAN, vlan=replace(vlan("eth0", 7), mtu=9000))),
+    ),
+    Refusal(
+        "other id",
+        "pools[0].vlan",
+        ("eth0.100 exists already, made by someone else, as VLAN 100 on eth0", "or remove that link first"),
+        declaration(pool(vlan=vlan("eth0", 101))),
+    ),
+    Refusal(
+        "twin",
+        "pools[0].vlan",
+        ("VLAN 100 on eth0 exists already, as eth0.100", "Declare interface: eth0.100"),
+        declaration(pool(interface="x", vlan=vlan())),
+    ),
+    Refusal(
+        "IPv6 off",
+        "pools[0].networks",
+        ("fd00:1::/64 is IPv6, which is switched off on this node", "Enable IPv6 on the node"),
+        declaration(SIX),
+        cluster_node(sysctls={"net/ipv6/conf/all/disable_ipv6": "1"}),
+    ),
+]
+
+#: What would be cut off from the node, or dropped there.
+COVERED = [
+    Refusal(
+        "covers the node",
+        "pools[0].networks",
+        ("192.168.1.8/29 covers 192.168.1.11, this node's own address on eth0", RANGES),
+        declaration(pool(networks=("192.168.1.8/29",))),
+    ),
+    Refusal(
+        "covers the node on the link of its default route",
+        "pools[0].networks",
+        ("192.168.1.8/29 covers 192.168.1.11, this node's own address on eth0", RANGES),
+        declaration(pool(networks=("192.168.1.8/29",), interface="eth0", gateways=())),
+    ),
+    Refusal(
+        "covers the default gateway",
+        "pools[0].networks",
+        ("192.168.1.0/29 covers 192.168.1.1, the node's default gateway on eth0", RANGES),
+        declaration(pool(networks=("192.168.1.0/29",), interface="eth0", gateways=())),
+    ),
+    Refusal(
+        "covers the SSH peer",
+        "pools[0].networks",
+        ("1.2.3.0/24 covers 1.2.3.77, the other end of the connection that this runs over", RANGES),
+        node=cluster_node(ssh_peer="1.2.3.77", ssh_interface="eth0"),
+    ),
+    Refusal(
+        "covers the SSH peer over IPv6",
+        "pools[0].networks",
+        ("fd00:1::/64 covers fd00:1::77, the other end of the connection that this runs over", RANGES),
+        declaration(SIX),
+        cluster_node(ssh_peer="fd00:1::77", ssh_interface="eth0"),
+    ),
+    Refusal(
+        "covers the API server that the kubelet talks to",
+        "pools[0].networks",
+        ("1.2.3.0/24 covers 1.2.3.9, a Kubernetes API server", RANGES),
+        node=cluster_node(api_servers=("1.2.3.9",)),
+    ),
+    Refusal(
+        "covers the declared API server",
+        "pools[0].networks",
+        ("1.2.3.0/24 covers 1.2.3.9, a Kubernetes API server", RANGES),
+        declaration(pool(), cluster=replace(SOUND.cluster, api_servers=("1.2.3.9",))),
+    ),
+    Refusal(
+        "own address as gateway",
+        "pools[0].gateways",
+        ("192.168.1.11 is this node's own address on eth0", "Give the router's address"),
+        declaration(pool(gateways=("192.168.1.11",))),
+    ),
+    Refusal(
+        "own address as gateway, on the pool's link",
+        "pools[0].gateways",
+        ("1.2.3.1 is this node's own address on eth0.100", "Give the router's address"),
+        node=with_address("eth0.100", "1.2.3.1/24"),
+    ),
+    Refusal(
+        "dedicated under SSH",
+        "pools[0].dedicated",
+        ("eth0.100 is not dedicated to the pool", "would be dropped", "Leave dedicated out"),
+        declaration(pool(dedicated=True)),
+        cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0.100"),
+    ),
+]
+
+#: What others have on the node already, and what is no use there.
+TAKEN = [
+    Refusal(
+        "eBPF",
+        "cluster.kube_proxy_mode",
+        ("(link cilium_host)", "bypasses the connection tracking", "declare its mode: iptables, nftables or ipvs"),
+        node=cluster_node(kube_proxy=KubeProxy("ebpf", "link cilium_host")),
+    ),
+    Refusal(
+        "Cilium's mark",
+        "mark_mask",
+        ("0x1f00 shares bits with a rule that is not ours", "lookup 2004", "Choose bits that are free"),
+        node=foreign_rule(priority=9, table=2004, fwmark=0x200, fwmask=0xF00),
+    ),
+    Refusal(
+        "a hand-made mark",
+        "mark_mask",
+        ("0x1f00 shares bits with a rule that is not ours", "Choose bits that are free"),
+        node=foreign_rule(priority=9, table=9, fwmark=0x100, fwmask=0xFFFFFFFF),
+    ),
+    Refusal(
+        "foreign priority",
+        "priority_base",
+        ("priorities 2500-2999 are to be ours", "lookup 9", "Choose a range that is free, or remove that rule"),
+        node=foreign_rule(priority=2650, table=9),
+    ),
+    Refusal(
+        "below the moved local table",
+        "priority_base",
+        ("2000 comes before the local table", "moved to priority 4000", "Choose a priority_base above 4000"),
+        node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 4000, table=255)})),
+    ),
+    Refusal(
+        "table that another pool was given",
+        "pools[1].table",
+        ("table 7701 is already the one of pools[0] (eth0.100, 1.2.3.1)", "Give one of them another table"),
+        declaration(pool(), replace(OTHER, table=7701)),
+    ),
+    Refusal(
+        "table that nft wrote to",
+        "iptables_variant",
+        (
+            "the ipv4 table mangle of iptables-nft holds rules that nft itself wrote, so iptables cannot show ours",
+            "Move those rules to a table of their own (nft list ruleset",
+        ),
+        node=cluster_node(iptables_incompatible=frozenset({("ipv4", "mangle")})),
+    ),
+    Refusal(
+        "IPv6 table that nft wrote to",
+        "iptables_variant",
+        ("the ipv6 table raw of iptables-nft holds rules", "Move those rules to a table of their own"),
+        declaration(SIX),
+        cluster_node(iptables_incompatible=frozenset({("ipv6", "raw")})),
+    ),
+    Refusal(
+        "IPv6 without ip6tables",
+        "pools[0].networks",
+        (
+            "fd00:1::/64 is ipv6, whose packets cannot be marked here: the node has no ip6tables",
+            "Install ip6tables and the kernel's tables for it, or leave the network out",
+        ),
+        declaration(SIX),
+        cluster_node(iptables_families=("ipv4",)),
+    ),
+    Refusal(
+        "deny without effect",
+        "pools[0].deny",
+        ("onlink_route filters nothing, so deny would have no effect", "Remove deny, or declare case: policy_routing"),
+        declaration(pool(gateways=(), deny=("10.0.0.0/8",))),
+    ),
+]
+
+
+@pytest.mark.parametrize("refusal", LINKS + COVERED + TAKEN, ids=str)
+def test_what_could_hurt_the_node_is_refused_for_this_alone(refusal: Refusal) -> None:
+    assert compile_node(SOUND, PLAIN).state.routes, "what is sound must pass on the plain node"
+    if refusal.node != PLAIN:
+        assert compile_node(refusal.wanted, PLAIN).state.routes, "it is the node that makes the difference"
+    with pytest.raises(InputErrors) as caught:
+        compile_node(refusal.wanted, refusal.node)
+    assert_only(caught.value, refusal.path, refusal.words)
+
+
+@pytest.mark.parametrize(
+    ("name", "wanted", "node"),
+    [
+        (
+            "declared mode overrules what replaces kube-proxy",
+            declaration(pool(), cluster=IPVS),
+            cluster_node(kube_proxy=KubeProxy("ebpf", "x")),
+        ),
+        ("a mark elsewhere", declaration(pool()), foreign_rule(priority=9, table=9, fwmark=0x1, fwmask=0xFFFFFFFF)),
+        ("Cilium's local table at 100", declaration(pool()), foreign_rule(priority=100, table=255)),
+        (
+            "nft's rules in a table that we have no use for",
+            declaration(pool()),
+            cluster_node(iptables_incompatible=frozenset({("ipv4", "filter"), ("ipv6", "mangle")})),
+        ),
+        ("no ip6tables for an IPv4 pool", declaration(pool()), cluster_node(iptables_families=("ipv4",))),
+        ("a per-node address on the pool's own link", declaration(pool()), interface(addresses=("1.2.3.201/24",))),
+        (
+            "dedicated where SSH is elsewhere",
+            declaration(pool(dedicated=True)),
+            cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0"),
+        ),
+        (
+            "one gateway for two pools",
+            declaration(pool(), pool("b", networks=("1.2.4.0/24",), onlink_networks=("1.2.3.1/32",))),
+            cluster_node(),
+        ),
+    ],
+)
+def test_what_is_harmless_is_not_refused(name: str, wanted: Declaration, node: Node) -> None:
+    assert compile_node(wanted, node).state.routes, name
+
+
+def test_an_interface_that_is_ours_may_be_down_and_is_set_up() -> None:
+    node = interface(up=False, ours=True)
+    owned = NodeState(links=frozenset({Link("eth0.100", "vlan", "eth0", 100, up=False)}))
+    state = compile_node(declaration(pool(vlan=vlan())), replace(node, owned=owned)).state
+    assert state.links == {Link("eth0.100", "vlan", "eth0", 100)}
