@@ -1,23 +1,21 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node lacks or a user gets wrong is refused in clear words before anything is written, by the real modules."""
+"""What a node lacks is told in clear words before anything is written, by the real modules."""
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pyroute2
 import pytest
 
 from tests.kernel.engine import MODULES, EngineNode, assert_same, warnings_of
-from tests.kernel.engine_pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE, Parameters, declared
+from tests.kernel.engine_pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
 from tests.lab import kernel
 
 POOLS = "pool_routing"
@@ -31,9 +29,6 @@ def node() -> Iterator[EngineNode]:
     """A node on which nothing is ever written but by tests that put it back."""
     with EngineNode() as made:
         yield made
-
-
-# --- what the node lacks
 
 
 def become_nobody() -> None:
@@ -182,100 +177,6 @@ def test_a_truth_about_kube_proxy_that_nobody_saw(node: EngineNode) -> None:
     assert any(text.startswith("cluster.kube_proxy_mode: ") for text in warnings_of(answer))
 
 
-# --- what a user gets wrong, through the real module
-
-
-def pool(**options: Any) -> Parameters:
-    return declared({**EXTERNAL, **options})
-
-
-BAD: list[tuple[str, Parameters, str, str]] = [
-    ("host bits", pool(networks=["1.2.3.1/24"]), "pools[0].networks[0]", "1.2.3.0/24"),
-    ("gateway outside", pool(gateways=["1.2.4.1"]), "pools[0].gateways[0]", "not inside any of"),
-    ("gateway of the other family", pool(networks=["fd00:1:2:3::/64"]), "pools[0].gateways[0]", "IPv4"),
-    ("VLAN 0", pool(vlan={"parent": "eth0", "id": 0}), "pools[0].vlan.id", "4094"),
-    ("VLAN 4095", pool(vlan={"parent": "eth0", "id": 4095}), "pools[0].vlan.id", "4094"),
-    ("16 letters", pool(interface="a" * 16), "pools[0].interface", "16 bytes"),
-    ("shell in a name", pool(interface="eth0;reboot"), "pools[0].interface", "eth0;reboot"),
-    ("shell in a pool's name", pool(name="$(reboot)"), "pools[0].name", "$(reboot)"),
-    ("unknown table", pool(table="nonsense"), "pools[0].table", "nonsense"),
-    ("mark outside of the mask", pool(mark="0x4000"), "pools[0].mark", "0x1f00"),
-    ("overlapping", declared(EXTERNAL, {**SECOND, "networks": ["1.2.3.128/25"]}), "pools[1].networks[0]", "1.2.3.0/24"),
-    ("no networks", pool(networks=[]), "pools[0].networks", "missing"),
-    (
-        "10,000 networks",
-        pool(networks=[f"20.{n >> 8}.{n & 255}.0/24" for n in range(10_000)]),
-        "pools[0].networks",
-        "256",
-    ),
-    ("no pools", {"pools": []}, "pools", "none"),
-    ("unknown interface", pool(interface="eth9"), "pools[0].interface", "no interface eth9"),
-    (
-        "covers the node",
-        declared(
-            {**EXTERNAL, "networks": ["192.168.1.0/24"], "gateways": ["192.168.1.9"]}, cluster={"node_addresses": []}
-        ),
-        "pools[0].networks",
-        "192.168.1.11, this node's own address",
-    ),
-    (
-        "covers the router",
-        pool(networks=["192.168.1.0/30"], gateways=["192.168.1.2"]),
-        "pools[0].networks",
-        "192.168.1.1",
-    ),
-    (
-        "covers the API",
-        declared(EXTERNAL, cluster={"api_servers": ["1.2.3.9"]}),
-        "pools[0].networks[0]",
-        "cluster.api_servers",
-    ),
-    ("priorities in the way", {**SOUND, "priority_base": 40000}, "priority_base", "40000"),
-    (
-        "dedicated with the default route",
-        declared({**SHARED, "interface": "eth0", "dedicated": True}),
-        "pools[0].dedicated",
-        "eth0",
-    ),
-    ("case that does not fit", declared({**STORAGE, "case": "same_subnet"}), "pools[0].case", "onlink_route"),
-    ("deny without gateway", declared({**STORAGE, "deny": ["9.0.0.0/8"]}), "pools[0].deny", "no effect"),
-]
-
-
-@pytest.mark.parametrize(("parameters", "path", "word"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
-def test_bad_pools(node: EngineNode, parameters: Parameters, path: str, word: str) -> None:
-    answer = node.refuse(POOLS, parameters)
-    assert path in [error["path"] for error in answer["errors"]], answer["errors"]
-    assert word in answer["msg"]
-    for error in answer["errors"]:
-        assert re.match(rf"{re.escape(error['path'])}( \(pool \w+\))?: ", error["message"])
-
-
-def test_all_errors_at_once(node: EngineNode) -> None:
-    answer = node.refuse(
-        POOLS, declared({**EXTERNAL, "interface": "a" * 16, "mark": "0x4000"}, {**SECOND, "networks": ["x"]})
-    )
-    assert {error["path"] for error in answer["errors"]} >= {
-        "pools[0].interface",
-        "pools[0].mark",
-        "pools[1].networks[0]",
-    }
-
-
-def test_the_ssh_connection_is_safe(node: EngineNode) -> None:
-    def come_over_ssh() -> None:
-        os.environ["SSH_CONNECTION"] = "1.2.3.99 40000 172.16.0.11 22"
-
-    answer = node.refuse(POOLS, SOUND, before=come_over_ssh)
-    assert "1.2.3.99, the other end of the connection" in answer["msg"]
-
-    def come_by_eth2() -> None:
-        os.environ["SSH_CONNECTION"] = "9.9.9.9 40000 172.16.0.11 22"
-
-    answer = node.refuse(POOLS, declared({**SHARED, "dedicated": True}), before=come_by_eth2)
-    assert answer["errors"][0]["path"] == "pools[0].dedicated"
-
-
 @pytest.mark.parametrize("module", MODULES)
 def test_unknown_options(node: EngineNode, module: str) -> None:
     required = {
@@ -286,69 +187,3 @@ def test_unknown_options(node: EngineNode, module: str) -> None:
     }
     answer = node.refuse(module, {**required.get(module, {}), "frobnicate": 1})
     assert "frobnicate" in answer["msg"]
-
-
-BAD_OBJECTS: list[tuple[str, Parameters, str]] = [
-    ("ip_links", {"links": [{"name": "x" * 16, "kind": "dummy"}]}, "links[0].name"),
-    ("ip_links", {"links": [{"name": "mv0", "kind": "macvlan"}]}, "links[0].parent"),
-    ("ip_links", {"links": [{"name": "v", "parent": "eth0", "vlan_id": 4095}]}, "links[0].vlan_id"),
-    ("ip_links", {"links": [{"name": "v", "parent": "eth0"}]}, "links[0].vlan_id"),
-    ("ip_links", {"links": [{"name": "d", "kind": "dummy", "mtu": 99999}]}, "links[0].mtu"),
-    ("ip_routes", {"routes": [{"destination": "5.6.7.1/24", "interface": "eth1"}]}, "routes[0].destination"),
-    ("ip_routes", {"routes": [{"destination": "5.6.7.0/24"}]}, "routes[0].interface"),
-    ("ip_routes", {"routes": [{"destination": "nonsense", "interface": "eth1"}]}, "routes[0].destination"),
-    (
-        "ip_routes",
-        {"routes": [{"destination": "5.6.7.0/24", "gateway": "fd00::1", "interface": "eth1"}]},
-        "routes[0].gateway",
-    ),
-    ("ip_routes", {"routes": [{"destination": "5.6.7.0/24", "interface": "eth1", "table": "nine"}]}, "routes[0].table"),
-    (
-        "ip_routes",
-        {
-            "routes": [
-                {"destination": "5.6.7.0/24", "interface": "eth1"},
-                {"destination": "5.6.7.0/24", "interface": "eth2"},
-            ]
-        },
-        "routes[1]",
-    ),
-    ("ip_rules", {"rules": [{"priority": 0, "table": "100"}]}, "rules[0].priority"),
-    ("ip_rules", {"rules": [{"priority": 5}]}, "rules[0].table"),
-    ("ip_rules", {"rules": [{"priority": 5, "action": "goto", "goto": 4}]}, "rules[0].goto"),
-    ("ip_rules", {"rules": [{"priority": 5, "table": "100", "fwmark": "0x2000/0x1f00"}]}, "rules[0].fwmark"),
-    ("ip_rules", {"rules": [{"priority": 5, "table": "100", "source": "1.2.3.4/8"}]}, "rules[0].source"),
-    ("iptables_chains", {"prefix": "SITE-", "chains": [{"name": "OTHER", "table": "raw"}]}, "chains[0].name"),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-" + "x" * 30, "table": "raw"}]},
-        "chains[0].name",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "hook": "FORWARD"}]},
-        "chains[0].hook",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "rules": ["-j NOWHERE"]}]},
-        "chains[0].rules[0]",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "rules": ["-j DROP", "-s x\n-j DROP"]}]},
-        "chains[0].rules[1]",
-    ),
-    ("ip_links", {"links": [], "purge": True, "owner": ""}, "owner"),
-    ("ip_routes", {"routes": [], "purge": True, "protocol": 2}, "protocol"),
-    ("ip_rules", {"rules": [], "purge": True, "protocol": 77}, "protocol"),
-    ("iptables_chains", {"chains": [], "purge": True, "prefix": "KUBE-"}, "prefix"),
-    ("iptables_chains", {"chains": [], "prefix": "SITE-", "comment": "a\n-j ACCEPT"}, "comment"),
-]
-
-
-@pytest.mark.parametrize(("module", "parameters", "path"), BAD_OBJECTS, ids=[f"{m} {p}" for m, _o, p in BAD_OBJECTS])
-def test_bad_objects(node: EngineNode, module: str, parameters: Parameters, path: str) -> None:
-    answer = node.refuse(module, parameters)
-    assert path in answer["msg"]
-    assert [error["path"] for error in answer.get("errors", ())] == [path], answer

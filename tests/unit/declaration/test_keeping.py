@@ -11,6 +11,7 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.keeping import check_keeping
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
+from tests.unit.declaration.flaws import assert_only
 
 
 @pytest.mark.parametrize(
@@ -20,22 +21,34 @@ def test_what_can_be_meant(given: dict[str, Any]) -> None:
     check_keeping(given)
 
 
+SECONDS = "Give seconds to wait for a new connection, 60 for instance, or 0 to wait for none."
+FOLDER = "Give the whole path of the directory that node_exporter reads."
+
+
 @pytest.mark.parametrize(
-    "given",
+    ("option", "value", "reason", "remedy"),
     [
-        {"confirm_timeout": -5},
-        {"confirm_timeout": 99999999},
-        {"metrics_directory": "metrics"},
-        {"metrics_directory": "../x"},
-        {"metrics_directory": "/srv/\0"},
-        {"metrics_directory": "/srv/a\nb"},
-        {"metrics_directory": "/" + "a" * 4095},
-        {"metrics_directory": ["/srv"]},
-        {"pyroute2_path": "python"},
-        {"pyroute2_path": "/srv/\x1b[1m"},
+        ("confirm_timeout", -5, "-5 is not between 0 and 3600", SECONDS),
+        ("confirm_timeout", 99999999, "99999999 is not between 0 and 3600", SECONDS),
+        ("confirm_timeout", "soon", "soon is not a whole number", SECONDS),
+        ("metrics_directory", "metrics", "metrics does not begin with /", FOLDER),
+        ("metrics_directory", "../x", "../x does not begin with /", FOLDER),
+        ("metrics_directory", "$(id)", "'$(id)' does not begin with /", FOLDER),
+        ("metrics_directory", "/srv/\0", "'/srv/\\x00' is no path that a file can have", FOLDER),
+        ("metrics_directory", "/srv/a\nb", "'/srv/a\\nb' is no path that a file can have", FOLDER),
+        ("metrics_directory", "/" + "a" * 4095, "'/" + "a" * 63 + "...' is no path that a file can have", FOLDER),
+        ("metrics_directory", ["/srv"], "a list stands where text belongs", "Give one piece of text."),
+        ("pyroute2_path", "python", "python does not begin with /", "Give the whole path"),
+        ("pyroute2_path", "/srv/\x1b[1m", "'/srv/\\x1b[1m' is no path that a file can have", "Give the whole path"),
     ],
 )
-def test_what_cannot(given: dict[str, Any]) -> None:
+def test_what_cannot(option: str, value: Any, reason: str, remedy: str) -> None:
     with pytest.raises(InputErrors) as caught:
-        check_keeping(given)
-    assert [error.path for error in caught.value.errors] == list(given)
+        check_keeping({option: value})
+    assert_only(caught.value, option, [f"{option}: {reason}", remedy])
+
+
+def test_both_are_told_at_once() -> None:
+    with pytest.raises(InputErrors) as caught:
+        check_keeping({"confirm_timeout": -5, "metrics_directory": "metrics"})
+    assert [error.path for error in caught.value.errors] == ["confirm_timeout", "metrics_directory"]
