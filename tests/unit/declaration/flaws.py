@@ -90,13 +90,14 @@ class Flaw:
         return re.sub(r"[^\w.:/-]+", " ", f"{self.path} {self.words[0]}")[:70]
 
 
-def check(flaw: Flaw) -> None:
-    """Assert that the flaw is refused with its path, reason and remedy, and that nothing else is."""
+def check(flaw: Flaw) -> str:
+    """Assert that the flaw is refused with its path, reason and remedy, and that nothing else is; return the message."""
     sound = changed(SOUND, flaw.given)
     assert isinstance(parse_declaration(sound), Declaration), "the declaration must pass without the flaw"
     with pytest.raises(InputErrors) as caught:
         parse_declaration(changed(sound, flaw.flaw))
     assert_only(caught.value, flaw.path, flaw.words)
+    return str(caught.value)
 
 
 def assert_only(caught: InputErrors, path: str, words: Iterable[str]) -> None:
