@@ -11,10 +11,14 @@ from tests.lab import Cell, Delivery, Lab, LabOptions, controls, kernel, kube_pr
 from tests.lab.delivery import all_cells
 
 PREFIX = "homeward-controls"
-#: Which endpoints a client reaches: a pod, a host network, a socket on the address itself
-EVERYTHING = frozenset((protocol, kind) for protocol in ("tcp", "udp") for kind in ("pod", "host", "socket"))
+#: Which endpoints a client reaches: a pod, the network of the host that translates, of another host, a socket on the address
+EVERYTHING = frozenset(
+    (protocol, kind) for protocol in ("tcp", "udp") for kind in ("pod", "host", "far host", "socket")
+)
 UDP = frozenset(pair for pair in EVERYTHING if pair[0] == "udp")
 SOCKET = frozenset(pair for pair in EVERYTHING if pair[1] == "socket")
+#: Endpoints whose replies come in from a link; those of the host itself pass no PREROUTING
+ELSEWHERE = frozenset(pair for pair in EVERYTHING if pair[1] in ("pod", "far host"))
 NOTHING: frozenset[tuple[str, str]] = frozenset()
 #: recipe -> what is reached by outside, onlink, lan, pod1 (of pods: the socket only on the pod's own node)
 KNOWN = {
@@ -23,15 +27,22 @@ KNOWN = {
     "case3": (SOCKET, SOCKET, SOCKET | UDP, EVERYTHING - SOCKET),
     "case4a": (SOCKET, SOCKET, SOCKET | UDP, EVERYTHING),
     "case4b": (NOTHING, NOTHING, UDP, EVERYTHING),
+    "issue610": (ELSEWHERE, ELSEWHERE, ELSEWHERE | UDP, EVERYTHING - ELSEWHERE),
     "recipe": (EVERYTHING, EVERYTHING, EVERYTHING, EVERYTHING),
     "refined": (EVERYTHING, EVERYTHING, EVERYTHING, EVERYTHING),
 }
 
 
 def kind_of(lab: Lab, cell: Cell) -> str:
-    """pod, host or socket."""
-    endpoints = lab.services[cell.service].endpoints
-    return endpoints[0].rstrip("12") if endpoints else "socket"
+    """pod, host, far host or socket."""
+    service = lab.services[cell.service]
+    if not service.endpoints:
+        return "socket"
+    endpoint = service.endpoints[0]
+    # Nodes and pods have the address translated where they are, all others where it is announced.
+    translator = cell.client if cell.client.startswith(("node", "pod")) else service.announcer
+    far = "far " if endpoint.startswith("host") and endpoint[-1] != translator[-1] else ""
+    return far + endpoint.rstrip("12")
 
 
 def reached(lab: Lab, deliveries: list[Delivery], client: str) -> frozenset[tuple[str, str]]:
@@ -61,6 +72,12 @@ def assert_known(recipe: str, mode: str) -> None:
             assert reached(lab, deliveries, client) == known, (mode, client)
         for node in ("node1", "node2"):
             assert reached(lab, services_only, node) == EVERYTHING - SOCKET, (mode, node)
+        home = KNOWN[recipe][0]
+        for delivery in deliveries:
+            # What reaches the LAN alone came by luck: straight from the node, past the pool's router.
+            by_pool = delivery.cell.client == "outside" or (delivery.cell.protocol, kind_of(lab, delivery.cell)) in home
+            if delivery.reached and delivery.cell.client in ("outside", "lan"):
+                assert delivery.ways == (("pool",) if by_pool else ("direct",)), (mode, delivery)
 
 
 @pytest.mark.parametrize(
