@@ -218,5 +218,7 @@ def test_the_pools_link_leads_nowhere_else(lab: Lab, family: int) -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_source_routing_denies_what_it_is_told_to(lab: Lab, family: int) -> None:
     probes = forged(family, [LAN[family]])
+    apply(lab, pool_of(lab, case="source_routing"))
+    assert delivered(lab, probes, honest(family)) == probes, "the control: it is an option"
     apply(lab, pool_of(lab, case="source_routing", deny=DENY))
     assert delivered(lab, probes, honest(family)) == []
