@@ -219,6 +219,15 @@ def warnings_of(answer: Answer) -> list[str]:
     return [item["event"]["msg"] for item in answer.get("warnings", ())]
 
 
+def assert_told(answer: Answer, path: str, reason: str, remedy: str) -> None:
+    """Assert that this alone is told: the place, what is wrong there, and behind the full stop what to do."""
+    assert [error["path"] for error in answer["errors"]] == [path], answer["errors"]
+    message = answer["errors"][0]["message"]
+    told = rf"{re.escape(path)}( \(pool \w+\))?: .*{re.escape(reason)}.*\. {re.escape(remedy)}.*"
+    assert re.fullmatch(told, message), message
+    assert answer["msg"] == message
+
+
 def run_module(module: str, parameters: Mapping[str, Any]) -> Answer:
     """Run a module's ``main`` in this process, as Ansible's wrapper does, and return what it prints."""
     output = io.StringIO()

@@ -6,13 +6,12 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from tests.kernel.engine import Answer, EngineNode
+from tests.kernel.engine import EngineNode, assert_told
 from tests.kernel.engine_pools import EXTERNAL, SECOND, SHARED, STORAGE, Parameters, declared
 
 POOLS = "pool_routing"
@@ -192,15 +191,6 @@ BAD: list[tuple[str, Parameters, str, str, str]] = [
 ]
 
 
-def assert_told(answer: Answer, path: str, reason: str, remedy: str) -> None:
-    """Assert that this alone is told: the place, what is wrong there, and behind the full stop what to do."""
-    assert [error["path"] for error in answer["errors"]] == [path], answer["errors"]
-    message = answer["errors"][0]["message"]
-    told = rf"{re.escape(path)}( \(pool \w+\))?: .*{re.escape(reason)}.*\. {re.escape(remedy)}.*"
-    assert re.fullmatch(told, message), message
-    assert answer["msg"] == message
-
-
 @pytest.mark.parametrize(
     ("parameters", "path", "reason", "remedy"), [row[1:] for row in BAD], ids=[row[0] for row in BAD]
 )
@@ -231,203 +221,3 @@ def test_the_ssh_connection_is_safe(node: EngineNode) -> None:
 
     answer = node.refuse(POOLS, declared({**SHARED, "dedicated": True}), before=come_by_eth2)
     assert_told(answer, "pools[0].dedicated", "eth2 is not dedicated to the pool", "Leave dedicated out")
-
-
-BAD_OBJECTS: list[tuple[str, Parameters, str, str, str]] = [
-    (
-        "ip_links",
-        {"links": [{"name": "x" * 16, "kind": "dummy"}]},
-        "links[0].name",
-        "xxxxxxxxxxxxxxxx has 16 bytes, but the kernel allows 15",
-        "Give the name as `ip -brief link` shows it",
-    ),
-    (
-        "ip_links",
-        {"links": [{"name": "mv0", "kind": "macvlan"}]},
-        "links[0].parent",
-        "a macvlan needs a link below it",
-        "Name it",
-    ),
-    (
-        "ip_links",
-        {"links": [{"name": "v", "parent": "eth0", "vlan_id": 4095}]},
-        "links[0].vlan_id",
-        "4095 is out of range",
-        "Give a number up to 4094",
-    ),
-    (
-        "ip_links",
-        {"links": [{"name": "v", "parent": "eth0"}]},
-        "links[0].vlan_id",
-        "0 does not go with kind vlan",
-        "A vlan, and only a vlan, has an id of 1-4094",
-    ),
-    (
-        "ip_links",
-        {"links": [{"name": "d", "kind": "dummy", "mtu": 99999}]},
-        "links[0].mtu",
-        "99999 is out of range",
-        "Give a number up to 65535",
-    ),
-    (
-        "ip_routes",
-        {"routes": [{"destination": "5.6.7.1/24", "interface": "eth1"}]},
-        "routes[0].destination",
-        "5.6.7.1/24 has host bits set",
-        "Give a network as address/length",
-    ),
-    (
-        "ip_routes",
-        {"routes": [{"destination": "5.6.7.0/24"}]},
-        "routes[0].interface",
-        "a unicast route needs the link it leaves by",
-        "Name it, or give another type",
-    ),
-    (
-        "ip_routes",
-        {"routes": [{"destination": "nonsense", "interface": "eth1"}]},
-        "routes[0].destination",
-        "'nonsense' does not appear to be an IPv4 or IPv6 network",
-        "Give a network as address/length",
-    ),
-    (
-        "ip_routes",
-        {"routes": [{"destination": "5.6.7.0/24", "gateway": "fd00::1", "interface": "eth1"}]},
-        "routes[0].gateway",
-        "fd00::1 is not ipv4, as the destination is",
-        "Give an address of the same family",
-    ),
-    (
-        "ip_routes",
-        {"routes": [{"destination": "5.6.7.0/24", "interface": "eth1", "table": "nine"}]},
-        "routes[0].table",
-        "'nine' is not a number",
-        "Give a number up to 4294967295",
-    ),
-    (
-        "ip_routes",
-        {
-            "routes": [
-                {"destination": "5.6.7.0/24", "interface": "eth1"},
-                {"destination": "5.6.7.0/24", "interface": "eth2"},
-            ]
-        },
-        "routes[1]",
-        "5.6.7.0/24 dev eth2 table main contradicts routes[0], 5.6.7.0/24 dev eth1",
-        "Declare one of them",
-    ),
-    (
-        "ip_rules",
-        {"rules": [{"priority": 0, "table": "100"}]},
-        "rules[0].priority",
-        "0 is the priority of the kernel's own first rule",
-        "Give 1 to 32765",
-    ),
-    (
-        "ip_rules",
-        {"rules": [{"priority": 5}]},
-        "rules[0].table",
-        "action lookup and table none do not go together",
-        "lookup alone has a table",
-    ),
-    (
-        "ip_rules",
-        {"rules": [{"priority": 5, "action": "goto", "goto": 4}]},
-        "rules[0].goto",
-        "action goto with goto 4",
-        "goto alone names a priority, above its own",
-    ),
-    (
-        "ip_rules",
-        {"rules": [{"priority": 5, "table": "100", "fwmark": "0x2000/0x1f00"}]},
-        "rules[0].fwmark",
-        "0x2000/0x1f00 has bits outside its mask, so it can never match",
-        "Give value/mask with the value inside",
-    ),
-    (
-        "ip_rules",
-        {"rules": [{"priority": 5, "table": "100", "source": "1.2.3.4/8"}]},
-        "rules[0].source",
-        "1.2.3.4/8 has host bits set",
-        "Give a network as address/length",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "OTHER", "table": "raw"}]},
-        "chains[0].name",
-        "OTHER does not begin with SITE-, by which our chains are known",
-        "Name it so",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-" + "x" * 30, "table": "raw"}]},
-        "chains[0].name",
-        "is not a chain's name",
-        "Use at most 28 letters, digits, and . _ : -",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "hook": "FORWARD"}]},
-        "chains[0].hook",
-        "table raw has no built-in chain FORWARD",
-        "It has PREROUTING, OUTPUT",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "rules": ["-j NOWHERE"]}]},
-        "chains[0].rules[0]",
-        "Chain 'NOWHERE' does not exist. The rule is: -j NOWHERE",
-        "Correct it as iptables-extensions(8)",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "rules": ["-j DROP", "-s x\n-j DROP"]}]},
-        "chains[0].rules[1]",
-        "a rule is one line",
-        "Give one list entry per rule",
-    ),
-    (
-        "ip_links",
-        {"links": [], "purge": True, "owner": ""},
-        "owner",
-        "every link without an alias would count as ours",
-        "Take a word of your own",
-    ),
-    (
-        "ip_routes",
-        {"routes": [], "purge": True, "protocol": 2},
-        "protocol",
-        "2 belongs to the kernel",
-        "Take a number from 5 to 255",
-    ),
-    (
-        "ip_rules",
-        {"rules": [], "purge": True, "protocol": 77},
-        "protocol",
-        "77 belongs to homeward.metallb_routing.pool_routing",
-        "Take a number from 5 to 255",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "KUBE-", "chains": [], "purge": True},
-        "prefix",
-        "whose chains would count as ours",
-        "Take a word of your own",
-    ),
-    (
-        "iptables_chains",
-        {"prefix": "SITE-", "chains": [], "comment": "a\n-j ACCEPT"},
-        "comment",
-        "is no comment: one line",
-        "Shorten it",
-    ),
-]
-
-
-@pytest.mark.parametrize(
-    ("module", "parameters", "path", "reason", "remedy"), BAD_OBJECTS, ids=[f"{row[0]} {row[2]}" for row in BAD_OBJECTS]
-)
-def test_bad_objects(
-    node: EngineNode, module: str, parameters: Parameters, path: str, reason: str, remedy: str
-) -> None:
-    assert_told(node.refuse(module, parameters), path, reason, remedy)
