@@ -25,6 +25,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmat
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.keeping import check_keeping
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import StepError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import require_extensions
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
@@ -162,6 +163,7 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
         node = read_node(scope, run.pyroute2_path)
         plan = make_plan(desire(node), node)
         require_kinds(plan.steps, run.pyroute2_path)
+        require_extensions(plan.steps, scope.ownership)
         if plan.steps and not run.check:
             unconfirmed = _change(plan.steps, node.owned, scope, run)
     return {**_result(plan, node, scope, run), **({"unconfirmed": asdict(unconfirmed)} if unconfirmed else {})}

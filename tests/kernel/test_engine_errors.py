@@ -98,6 +98,29 @@ class bare_picture:  # noqa: N801 - reads as a statement
         ]
 
 
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_the_kernel_lacks_what_a_rule_needs(node: EngineNode, tmp_path: Path, program: str) -> None:
+    """A stand-in for the program says what the real one says on such a kernel, and is the real one for all else."""
+    real = shutil.which(f"{program}-nft-restore", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    stand_in = tmp_path / f"{program}-nft-restore"
+    said = "Warning: Extension CONNMARK revision 0 not supported, missing kernel module?"
+    stand_in.write_text(
+        f"""#!/bin/sh
+text=$(cat)
+case $text in *CONNMARK*) echo '{said}' >&2; echo "$0: line 3 failed" >&2; exit 2;; esac
+printf '%s\\n' "$text" | {real} "$@"
+"""
+    )
+    stand_in.chmod(0o755)
+
+    def be_first() -> None:
+        os.environ["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+
+    answer = node.refuse(POOLS, {**SOUND, "iptables_variant": "nft"}, before=be_first)
+    assert said in answer["msg"]
+    assert "Nothing was written" in answer["msg"]
+
+
 def test_the_wanted_variant_is_missing(bare: EngineNode) -> None:
     hide(bare, "legacy")
     answer = bare.module(POOLS, {**SOUND, "iptables_variant": "legacy"})

@@ -166,6 +166,31 @@ def _state(variant: str, reason: str, families: tuple[str, ...], parsed: Parsed)
     )
 
 
+def require_extensions(steps: Sequence[Step], ownership: Ownership) -> None:
+    """Refuse chains that this kernel has no means for, before anything is written.
+
+    The first ones of a family are read by ``iptables-restore --test``, which asks the kernel for every match and target
+    and writes nothing. Where there are some already, the kernel has what they need. The legacy variant is not asked: it
+    would make the tables that it reads, and wait for the lock; there the step that fails tells.
+
+    :raises NodeError: with the program's own words, which name what is missing.
+    """
+    for step in steps:
+        before, after = step.before, step.after
+        is_first = not (isinstance(before, ChainSet) and before.chains)
+        if isinstance(after, ChainSet) and after.chains and is_first and after.variant == "nft":
+            text = render_restore(ChainSet(after.variant, after.family), after, ownership)
+            command = programs.find(after.variant, after.family, "restore")
+            completed = programs.run((*command, "--noflush", "--test"), text) if command else None
+            if completed and completed.returncode:
+                said = programs.complaint(completed)
+                raise NodeError(
+                    f"This node's {after.family} iptables ({after.variant}) cannot have the chains that are needed here:"
+                    f" {said}{_offending_line(said, text)}. Load the kernel's module for it (xt_connmark for CONNMARK, for"
+                    " instance), or install the package that has it. Nothing was written."
+                )
+
+
 def write(steps: Sequence[Step], ownership: Ownership, lock_wait: int = programs.LOCK_WAIT) -> None:
     """Carry out steps of the kind ``chains``, one ``iptables-restore`` each.
 
