@@ -67,10 +67,7 @@ def apply(host: Host, parameters: Mapping[str, Any], service: Service | None = N
     """
 
     def run() -> Answer:
-        deploy.systemd_runs = lambda: True
-        deploy.may_write = lambda _folder: False  # /usr/local/sbin is the machine's own
-        units.read = lambda _names: frozenset({service.unit} if service else ())
-        units.write = lambda steps: service.change(steps) if service else None
+        stand_in_for_systemd(service)
         whole = {"persist": True, **parameters, "_ansible_check_mode": False, "_ansible_diff": False}
         return run_module("pool_routing", whole)
 
@@ -88,6 +85,14 @@ class Service:
 
     unit: Unit
     change: Callable[[Sequence[Step]], object]
+
+
+def stand_in_for_systemd(service: Service | None = None) -> None:
+    """Have the modules in this process find a systemd, which has this service or none, and does nothing without."""
+    deploy.systemd_runs = lambda: True
+    deploy.may_write = lambda _folder: False  # /usr/local/sbin is the machine's own
+    units.read = lambda _names: frozenset({service.unit} if service else ())
+    units.write = lambda steps: service.change(steps) if service else None
 
 
 def keep(host: Host, **changes: Any) -> None:

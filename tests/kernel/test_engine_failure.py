@@ -12,6 +12,7 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from tests.kernel.engine_pools import (
     Parameters,
     declared,
 )
+from tests.kernel.guard_node import stand_in_for_systemd
 
 POOLS = "pool_routing"
 FIRST = declared(EXTERNAL, STORAGE)
@@ -88,18 +90,39 @@ def trap(number: int) -> Callable[[], None]:
     return arm
 
 
+def set_trap(number: int) -> None:
+    stand_in_for_systemd()
+    trap(number)()
+
+
+KEPT = {**FIRST, "persist": True}
+KEPT_CHANGED = {**CHANGED, "persist": True}
+
+
 @pytest.mark.parametrize(
     ("start", "end", "variant"),
-    [(ABSENT, FIRST, "nft"), (FIRST, CHANGED, "nft"), (FIRST, CHANGED, "legacy"), (CHANGED, ABSENT, "nft")],
-    ids=["come-nft", "change-nft", "change-legacy", "go-nft"],
+    [
+        (ABSENT, FIRST, "nft"),
+        (FIRST, CHANGED, "nft"),
+        (FIRST, CHANGED, "legacy"),
+        (CHANGED, ABSENT, "nft"),
+        (ABSENT, KEPT, "nft"),
+        (KEPT, KEPT_CHANGED, "nft"),
+        (KEPT_CHANGED, ABSENT, "nft"),
+    ],
+    ids=["come-nft", "change-nft", "change-legacy", "go-nft", "come-kept", "change-kept", "go-kept"],
 )
 def test_every_step_in_turn(node: EngineNode, start: Parameters, end: Parameters, variant: str) -> None:
-    node.change(POOLS, {**start, "iptables_variant": variant})
+    """With what keeps a state, too: the state file, the program, the unit and the neighbours' files."""
+    node.change(POOLS, {**start, "iptables_variant": variant}, before=stand_in_for_systemd)
     end = {**end, "iptables_variant": variant}
+    if end.get("persist"):
+        planned = node.change(POOLS, end, check=True, before=stand_in_for_systemd)["commands"]
+        assert any("/var/lib/homeward.metallb_routing/state.json" in line for line in planned)
     before = node.picture()
     tried = 0
     while True:
-        answer = node.module(POOLS, end, before=trap(tried))
+        answer = node.module(POOLS, end, before=partial(set_trap, tried))
         if not answer.get("failed"):
             break
         found = re.match(rf'step (\d+) of (\d+), "[^"]+", failed: {REASON}\. The node is as before\.', answer["msg"])
