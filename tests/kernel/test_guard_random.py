@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two hundred random losses in a row, and a hundred kills at random points: what is right stays right."""
+"""Random losses in a row, each by itself, and a hundred kills at random points: what is right stays right."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import guard as guard_module
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import healer
 from tests.kernel.engine import EngineNode
-from tests.kernel.guard_losses import ACCEPT, FOREIGN_LINK
-from tests.kernel.guard_node import Guard, call, command, differences, picture, run_all, tell_status, until_same
+from tests.kernel.guard_losses import ACCEPT, FOREIGN_LINK, Loss
+from tests.kernel.guard_node import Guard, call, command, differences, picture, run_all, tell_status, until, until_same
 from tests.lab import Host
 
 pytestmark = pytest.mark.usefixtures("kept")
 
-LOSSES, KILLS = 200, 100
+KILLS = 100
 MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
 FORGIVEN_EVERY = 5  # losses; without it the guard would take a hundred losses a minute for a fight, and slow down
 #: What is not ours, some of it in our own table and beside our own rules and chains
@@ -41,16 +41,20 @@ FOREIGN = (
     "ip address add 198.51.100.77/32 dev eth1",
     "ip address add 198.51.100.78/32 dev eth0.100",  # the last address of a link takes all routes over it along
 )
-#: Those that take nothing of anybody else's, and need no lab around the node
-OWN_LOSSES = [
-    loss
-    for loss in FOREIGN_LINK
-    if loss.lines
-    and not loss.by_sweep
-    and not any(
-        words in loss.name for words in ("ruleset", "built-in", "whole table", "link set", "table flushed", "all IPv4")
-    )
-]
+#: Those that need no lab around the node
+LOSSES = [loss for loss in FOREIGN_LINK if loss.lines]
+#: Of them, those that would take what is not ours along, or that no event tells of
+WIDE = (
+    "link set down and up",
+    "all IPv4 addresses of the link flushed",
+    "table flushed",
+    "built-in chain flushed",
+    "whole table mangle flushed",
+    "ruleset of nftables flushed",
+    "src_valid_mark changed",
+)
+OWN_LOSSES = [loss for loss in LOSSES if loss.name not in WIDE]
+assert len(LOSSES) == len(OWN_LOSSES) + len(WIDE)
 ALL_LOST = (
     *(
         line
@@ -76,28 +80,62 @@ def seed(request: pytest.FixtureRequest) -> int:
     return number
 
 
-def test_two_hundred_losses_in_a_row_leave_everything_as_it_was(node: EngineNode, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("foreign", "losses", "count"),
+    [(FOREIGN, OWN_LOSSES, 200), ((), LOSSES, 80)],
+    ids=["ours beside others'", "all where nothing is others'"],
+)
+def test_losses_in_a_row_leave_everything_as_it_was(
+    node: EngineNode, tmp_path: Path, seed: int, foreign: tuple[str, ...], losses: list[Loss], count: int
+) -> None:
     host, chance = node.host, random.Random(seed)
-    run_all(host, FOREIGN)
+    run_all(host, foreign)
     right = picture(host)
     with Guard(host, tmp_path) as guard:
-        pid, memory = guard.pid, {}
-        for number in range(1, LOSSES + 1):
-            _lose(host, chance.choice(OWN_LOSSES).lines)
+        pid, memory = guard.pid, []
+        for number in range(1, count + 1):
+            _lose(host, chance.choice(losses).lines)
             time.sleep(chance.choice((0.0, 0.0, 0.02, 0.1)))  # into the middle of a repair, and after it
             if number % FORGIVEN_EVERY == 0:
                 guard.forgive()
-            if number in (50, LOSSES):
+            if number in (count // 4, count):
                 guard.forgive()
                 while not host.run(f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}", check=False).returncode:
                     pass
                 until_same(host, right, guard)
-                memory[number] = guard.memory()
+                memory.append(guard.memory())
         assert guard.pid == pid
         guard.signal(signal.SIGHUP)  # it is alive
-        assert sum(guard.report()["healed"].values()) > LOSSES / 2
+        assert sum(guard.report()["healed"].values()) > count / 2
         assert "Traceback" not in guard.said()
-        assert abs(memory[LOSSES] - memory[50]) <= memory[50] / 10, memory
+        early, late = memory
+        assert abs(late - early) <= early / 10, memory
+
+
+def test_each_loss_is_noticed_by_itself(node: EngineNode, tmp_path: Path, seed: int) -> None:
+    """In random order, twice: it takes something, the guard puts that back, and tells so."""
+    host, chance = node.host, random.Random(seed)
+    right = picture(host)
+    with Guard(host, tmp_path) as guard:
+        guard.forgive()  # what it does at its start is over
+        for loss in (*chance.sample(LOSSES, len(LOSSES)), *chance.sample(LOSSES, len(LOSSES))):
+            healed = sum(guard.report()["healed"].values())
+            guard.freeze()
+            run_all(host, loss.lines)
+            assert differences(right, picture(host)), f"{loss.name}: nothing was lost"
+            guard.thaw()
+            if loss.by_sweep:
+                guard.signal(signal.SIGHUP)
+            if loss.once_healed:
+                until(lambda: _jump_is_first(host), guard.said)
+                host.run(loss.once_healed)
+            until_same(host, right, guard)
+            until(lambda before=healed: sum(guard.report()["healed"].values()) > before, guard.said)
+            guard.forgive()
+
+
+def _jump_is_first(host: Host) -> bool:
+    return "HOMEWARD-" in host.output("iptables-nft -w -t mangle -S PREROUTING").splitlines()[1]
 
 
 def _lose(host: Host, lines: tuple[str, ...]) -> None:
