@@ -12,7 +12,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables, iptables_programs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import (
+    iptables,
+    iptables_programs,
+    nf_tables,
+)
 from tests.kernel.iptables_world import OURS, STEMS, VARIANTS, chain, chains, load, load_kube_proxy, write
 from tests.kernel.namespace import Namespace
 
@@ -188,11 +192,45 @@ def test_without_ip6tables_ipv6_is_no_family_of_the_node(namespace: Namespace, v
     assert state.chain_sets == {chains(variant)}
 
 
-def test_a_variant_that_fails_is_passed_over(namespace: Namespace, programs: Path) -> None:
-    install(programs, xtables_legacy_multi="xtables-legacy-multi")
-    broken = programs / "xtables-nft-multi"
-    broken.write_text("#!/bin/sh\necho 'iptables-save: Could not fetch rule set generation id' >&2\nexit 4\n")
+def break_save(programs: Path, variant: str, stem: str) -> None:
+    """Have the program fail as it does for a moment on a busy kernel."""
+    broken = programs / f"{stem}-{variant}-save"
+    broken.write_text("#!/bin/sh\necho 'Could not fetch rule set generation id: Interrupted system call' >&2\nexit 4\n")
     broken.chmod(0o755)
+
+
+@pytest.mark.parametrize("wanted", ["auto", *VARIANTS])
+@pytest.mark.parametrize("family", STEMS)
+def test_a_variant_that_cannot_be_read_is_not_taken_for_empty(
+    namespace: Namespace, variant: str, family: str, wanted: str, programs: Path
+) -> None:
+    install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
+    left = chains(variant, chain("A", "-j DROP", hook="INPUT", family=family), family=family)
+    write(namespace, chains(variant, family=family), left)
+    break_save(programs, variant, STEMS[family])
+    with pytest.raises(NodeError, match=rf"{STEMS[family]}-{variant}-save failed: Could not .*nothing was changed"):
+        read(namespace, wanted)
+
+
+def test_legacy_that_fails_does_not_matter_where_it_has_no_table(namespace: Namespace, programs: Path) -> None:
+    install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
+    for stem in STEMS.values():
+        break_save(programs, "legacy", stem)
+    assert read(namespace).variant == "nft"
+
+
+def test_nft_that_fails_is_passed_over_where_the_kernel_has_no_nf_tables(
+    namespace: Namespace, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
+    for stem in STEMS.values():
+        break_save(programs, "nft", stem)
+    # The kernel itself answers, about a part of netfilter that no kernel has.
+    monkeypatch.setattr(nf_tables, "_SUBSYSTEM", 42)
     assert read(namespace).variant == "legacy"
-    with pytest.raises(NodeError, match="Could not fetch rule set generation id"):
+    with pytest.raises(NodeError, match=r"Could not fetch.*This kernel has no nf_tables"):
         read(namespace, "nft")
+
+
+def test_the_kernel_of_this_machine_has_nf_tables(namespace: Namespace) -> None:
+    assert namespace.call(nf_tables.kernel_has_nf_tables)

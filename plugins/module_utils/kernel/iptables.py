@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables_programs as programs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.nf_tables import kernel_has_nf_tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import (
     ParsedTables,
     Signs,
@@ -61,7 +62,9 @@ def read(wanted_variant: str, ownership: Ownership) -> IptablesState:
     """Read all tables once.
 
     :param wanted_variant: ``nft``, ``legacy``, or ``auto`` for what the kubelet, kube-proxy and the network plugin use.
-    :raises NodeError: no iptables, not the wanted variant, or it cannot read the tables.
+    :raises NodeError: no iptables, not the wanted variant, or a program that cannot read tables which the node may have:
+        to take another variant then, or to take the tables for empty, would leave what is in them in force beside what
+        is written.
     """
     installed = programs.installed()
     variants = [variant for variant in VARIANTS if (variant, IPV4) in installed]
@@ -71,10 +74,11 @@ def read(wanted_variant: str, ownership: Ownership) -> IptablesState:
         raise NodeError(
             f"iptables of variant {wanted_variant} is wanted, but only {variants[0]} is installed. {_REMEDY}."
         )
-    parsed, failures = _read_variants(variants, installed, ownership)
-    if failures and (wanted_variant in failures or len(failures) == len(variants)):
-        raise NodeError(next(iter(failures.values())))
-    variant, reason = _choose(wanted_variant, parsed, [name for name in variants if name not in failures])
+    parsed, unusable = _read_variants(variants, installed, ownership)
+    usable = [name for name in variants if name not in unusable]
+    if wanted_variant in unusable or not usable:
+        raise NodeError(unusable["nft"])
+    variant, reason = _choose(wanted_variant, parsed, usable)
     families = tuple(family for family in FAMILIES if (variant, family) in installed and _has(family))
     return _state(variant, reason, families, parsed)
 
@@ -97,7 +101,10 @@ def _has_legacy_tables(family: str) -> bool:
 def _read_variants(
     variants: Sequence[str], installed: Collection[tuple[str, str]], ownership: Ownership
 ) -> tuple[Parsed, dict[str, str]]:
-    """Return what each variant and family has, and by variant why it could not be read."""
+    """Return what each variant and family has, and by variant why it cannot be used on this kernel at all.
+
+    :raises NodeError: a program failed that should have shown what is there.
+    """
     keys = [
         (variant, family)
         for variant in variants
@@ -106,15 +113,22 @@ def _read_variants(
     ]
     commands = [programs.find(variant, family, "save") for variant, family in keys]
     parsed: dict[tuple[str, str], ParsedTables] = {}
-    failures: dict[str, str] = {}
+    unusable: dict[str, str] = {}
     for key, command, completed in zip(keys, commands, programs.run_together(commands)):
         if completed.returncode == 0:
             parsed[key] = parse_save(completed.stdout + completed.stderr, *key, ownership)
+        elif key[0] == "nft" and not kernel_has_nf_tables():
+            unusable["nft"] = f"{_failure(command, completed)}. This kernel has no nf_tables. Install iptables-legacy."
         else:
-            failures[key[0]] = (
-                f"{' '.join(command)} failed: {programs.complaint(completed)}. Run it as root on the node to see more."
+            raise NodeError(
+                f"{_failure(command, completed)}. What is in the {key[1]} tables of iptables-{key[0]} is not known, so"
+                " nothing was changed. Run it as root on the node to see more, and try again when it works."
             )
-    return {key: tables for key, tables in parsed.items() if key[0] not in failures}, failures
+    return parsed, unusable
+
+
+def _failure(command: Sequence[str], completed: programs.Completed[str]) -> str:
+    return f"{' '.join(command)} failed: {programs.complaint(completed)}"
 
 
 def _choose(wanted: str, parsed: Parsed, variants: Sequence[str]) -> tuple[str, str]:
