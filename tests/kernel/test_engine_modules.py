@@ -189,6 +189,17 @@ def test_a_foreign_object_in_the_way(node: EngineNode) -> None:
     assert "5.6.9.0/24 dev eth1" in answer["msg"]
 
 
+@pytest.mark.parametrize("module", ["iptables_chains", "pool_routing"])
+def test_a_table_with_rules_that_iptables_cannot_print(node: EngineNode, module: str) -> None:
+    native = "fib daddr type local accept"
+    node.host.run(f"nft 'add table ip raw; add chain ip raw own; add rule ip raw own {native}'")
+    chain = {"name": "SITE-IN", "table": "raw", "hook": "PREROUTING", "rules": ["-i eth9 -j DROP"]}
+    parameters = {"iptables_chains": {"prefix": "SITE-", "chains": [chain]}, "pool_routing": declared(EXTERNAL)}
+    answer = node.refuse(module, {**parameters[module], "iptables_variant": "nft"})
+    assert '"nft -a list table ip raw" shows them' in answer["msg"]
+    node.host.run("nft delete table ip raw")
+
+
 def test_routing_info_tells_what_there_is(node: EngineNode) -> None:
     empty = node.change("routing_info", {})
     assert all(empty[name] == [] for name in ("links", "addresses", "sysctls", "routes", "rules", "chains"))

@@ -255,3 +255,27 @@ def test_a_guard_waits_for_whoever_holds_the_lock_and_then_mends(node: EngineNod
 
         assert call(host, work) == ""
         until_same(host, right, guard)
+
+
+def test_what_cannot_be_seen_is_not_written_again(node: EngineNode, tmp_path: Path) -> None:
+    """A rule of nft's own in our table hides ours; the guard says so, leaves that family's chains, and minds the rest."""
+    host = node.host
+    right = picture(host)
+    with Guard(host, tmp_path) as guard:
+        host.run("nft add rule ip mangle PREROUTING ct state established meta mark set ct mark and 0xff00")
+        until(lambda: "ipv4 chains wait: " in guard.said(), guard.said)
+        host.run("ip route flush table 7701; ip6tables-nft -w -t mangle -F HOMEWARD-PREROUTING")
+        until(lambda: "put back: change chains ipv6" in guard.said(), guard.said)
+        guard.forgive()
+        chain = host.output("nft -a list chain ip mangle PREROUTING")
+        assert chain.count("jump HOMEWARD-PREROUTING") == 1
+        assert [sentence.partition(":")[0] for sentence in guard.report()["waiting"]] == ["ipv4 chains wait"]
+        code, facts = tell_status(host)
+        assert (code, facts["waiting"], facts["missing"]) == (1, guard.report()["waiting"], [])
+        assert "nft -a list table ip mangle" in host.run(command("status"), check=False).stdout
+
+        handle = next(line for line in chain.splitlines() if "ct state" in line).rpartition(" ")[2]
+        host.run(f"nft delete rule ip mangle PREROUTING handle {handle}")
+        until(lambda: not guard.report()["waiting"], guard.said)
+        until_same(host, right, guard)
+        assert "chains ipv4" not in guard.said(), "there was nothing to put back"

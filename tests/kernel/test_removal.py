@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import LIBRARY, STATE_FILE
-from tests.kernel.engine import OUR_PLACES, EngineNode
-from tests.kernel.engine_pools import declared
+from tests.kernel.engine import OUR_PLACES, EngineNode, assert_same
+from tests.kernel.engine_pools import ABSENT, declared
 from tests.kernel.guard_node import Guard, apply, command, differences, keep, picture
 
 COLLECTOR = "/var/lib/collector"
+#: A rule that iptables cannot print.
+NATIVE = "ct state established meta mark set ct mark and 0xff00"
+ON_LINK = {"name": "on-link", "networks": ["10.9.8.0/24"], "interface": "eth1"}
 
 
 @pytest.fixture
@@ -66,3 +69,46 @@ def test_metrics_go_when_they_are_wanted_elsewhere_or_no_more(
     else:
         keep(node.host, **changes)
     assert COLLECTOR not in files(node)
+
+
+@pytest.mark.parametrize("table", ["mangle", "raw"])
+@pytest.mark.parametrize("way", ["remove", "restore", "absent"])
+def test_nothing_is_written_while_ours_cannot_be_seen(node: EngineNode, table: str, way: str) -> None:
+    """iptables calls a table empty that has a rule which it cannot print; nft shows that ours is there."""
+    before = picture(node.host)
+    keep(node.host)
+    node.host.run(f"nft add rule ip {table} PREROUTING {NATIVE}")
+    hidden = node.picture()
+    told = refusal(node, way)
+    assert f"the ipv4 table {table} of iptables-nft holds rules that iptables cannot print" in told
+    assert f'"nft -a list table ip {table}" shows them' in told
+    assert_same({**hidden, "files": ""}, {**node.picture(), "files": ""})
+
+    node.host.run(f"nft delete rule ip {table} PREROUTING handle {handle_of_native(node, table)}")
+    node.host.run(command("remove"))
+    assert (differences(before, picture(node.host)), files(node)) == ([], "")
+
+
+def refusal(node: EngineNode, way: str) -> str:
+    """Return what is said by whoever has to refuse."""
+    if way == "absent":
+        answer = node.module("pool_routing", ABSENT)
+        assert answer.get("failed"), answer
+        return str(answer["msg"])
+    done = node.host.run(command(way), check=False)
+    assert done.returncode == 2, done
+    return done.stderr
+
+
+def handle_of_native(node: EngineNode, table: str) -> str:
+    listed = node.host.output(f"nft -a list chain ip {table} PREROUTING")
+    return next(line for line in listed.splitlines() if "ct state" in line).rpartition(" ")[2]
+
+
+def test_a_native_table_without_anything_of_ours_keeps_nobody_from_removing(node: EngineNode) -> None:
+    node.host.run(f"nft 'add table ip mangle; add chain ip mangle own; add rule ip mangle own {NATIVE}'")
+    node.change("pool_routing", declared(ON_LINK, persist=False))
+    before = node.picture()
+    assert not node.change("pool_routing", declared(ON_LINK, persist=False))["changed"]
+    assert_same(before, node.picture())
+    assert node.change("pool_routing", ABSENT)["changed"]

@@ -15,7 +15,7 @@ from typing import NoReturn
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables, surroundings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables, nf_tables, surroundings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, KubeProxy
 from tests.kernel.iptables_world import KUBE_PROXY, OURS, VARIANTS, load_kube_proxy
 from tests.kernel.namespace import Namespace
@@ -98,13 +98,13 @@ def test_cilium_beside_kube_proxy_replaces_nothing(namespace: Namespace) -> None
 
 
 def test_lists_the_tables_that_nft_lists(namespace: Namespace) -> None:
-    assert namespace.call(surroundings.nft_tables) == frozenset()
+    assert namespace.call(nf_tables.nft_tables) == frozenset()
     families = ("ip", "ip6", "inet", "arp", "bridge", "netdev")
     load_nft(namespace, "".join(f"table {family} of-{family}-{n} {{ }}\n" for family in families for n in range(400)))
     listed = namespace.run(["nft", "list", "tables"]).split("\n")
     expected = {tuple(line.split()[1:]) for line in listed if line}
     assert len(expected) == 2400, "more than one answer of the kernel holds"
-    assert namespace.call(surroundings.nft_tables) == expected
+    assert namespace.call(nf_tables.nft_tables) == expected
 
 
 @pytest.mark.parametrize(

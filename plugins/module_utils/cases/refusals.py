@@ -24,6 +24,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import AddressLookup
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
@@ -89,8 +90,8 @@ def after_grouping(groups: Iterable[Group], node: Node) -> Iterator[InputError]:
             if family in group.families and table in OUR_TABLES:
                 yield InputError(
                     "iptables_variant",
-                    f"the {family} table {table} of iptables-nft holds rules that nft itself wrote, so iptables cannot show ours",
-                    "Move those rules to a table of their own (nft list ruleset shows them).",
+                    f"nothing of ours could be seen again: {native_words(family, table)}",
+                    "Move them there.",
                 )
         for family in set(group.families) - set(node.iptables_families):
             yield InputError(

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables_programs as programs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.nf_tables import kernel_has_nf_tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.nf_tables import (
+    kernel_has_nf_tables,
+    nft_chains,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import (
     ParsedTables,
     Signs,
@@ -47,6 +50,7 @@ class IptablesState:
     :param families: that can be read and written here; ``ipv6`` is missing where the kernel or ip6tables is.
     :param default_variant: what plain ``iptables`` is here, ``""`` where there is none.
     :param incompatible: family and table of what ``variant`` cannot read, as ``nft`` wrote to it directly.
+    :param hidden: family and table of what nft cannot read either, chosen or not, where there are chains of ours.
     """
 
     variant: str
@@ -56,6 +60,7 @@ class IptablesState:
     families: tuple[str, ...] = FAMILIES
     default_variant: str = ""
     incompatible: frozenset[tuple[str, str]] = frozenset()
+    hidden: frozenset[tuple[str, str]] = frozenset()
 
 
 def read(wanted_variant: str, ownership: Ownership) -> IptablesState:
@@ -80,7 +85,7 @@ def read(wanted_variant: str, ownership: Ownership) -> IptablesState:
         raise NodeError(unusable["nft"])
     variant, reason = _choose(wanted_variant, parsed, usable)
     families = tuple(family for family in FAMILIES if (variant, family) in installed and _has(family))
-    return _state(variant, reason, families, parsed)
+    return _state(variant, reason, families, parsed, ownership)
 
 
 def _has(family: str) -> bool:
@@ -165,7 +170,7 @@ def _signs(variant: str, parsed: Parsed) -> Signs:
     return signs
 
 
-def _state(variant: str, reason: str, families: tuple[str, ...], parsed: Parsed) -> IptablesState:
+def _state(variant: str, reason: str, families: tuple[str, ...], parsed: Parsed, ownership: Ownership) -> IptablesState:
     chosen = {family: parsed.get((variant, family), ParsedTables(ChainSet(variant, family))) for family in families}
     others = {tables.chain_set for key, tables in parsed.items() if key[0] != variant}
     return IptablesState(
@@ -177,6 +182,7 @@ def _state(variant: str, reason: str, families: tuple[str, ...], parsed: Parsed)
         families,
         programs.default_variant(IPV4),
         frozenset((family, table) for family, tables in chosen.items() for table in tables.incompatible),
+        frozenset(_hidden(parsed, ownership)),
     )
 
 
@@ -203,6 +209,14 @@ def require_extensions(steps: Sequence[Step], ownership: Ownership) -> None:
                     f" {said}{_offending_line(said, text)}. Load the kernel's module for it (xt_connmark for CONNMARK, for"
                     " instance), or install the package that has it. Nothing was written."
                 )
+
+
+def _hidden(parsed: Parsed, ownership: Ownership) -> Iterator[tuple[str, str]]:
+    """Yield family and table of what cannot be shown and has chains of ours: of those the kernel itself tells the names."""
+    for (_variant, family), tables in parsed.items():
+        for table in tables.incompatible:
+            if any(name.startswith(ownership.chain_prefix) for name in nft_chains(family, table)):
+                yield family, table
 
 
 def write(steps: Sequence[Step], ownership: Ownership, lock_wait: int = programs.LOCK_WAIT) -> None:

@@ -86,6 +86,7 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
         variant=chains.variant,
         default_variant=chains.default_variant or chains.variant,
         iptables_incompatible=chains.incompatible,
+        iptables_hidden=chains.hidden,
         iptables_families=chains.families,
         kube_proxy=surroundings.kube_proxy(node.interfaces, chains.signs),
         accepting_chains=chains.signs.accepting,

@@ -8,11 +8,10 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-import socket
-import struct
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.nf_tables import nft_tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import Signs
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, KubeProxy
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPAddress
@@ -22,13 +21,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.nod
 IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
 _EBPF_LINK = re.compile(r"cilium_(host|net)|bpf(in|out)\.cali|lxc_health|lxc[0-9a-f]{12}")
 _KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
-
-_NETLINK_NETFILTER = 12  # include/uapi/linux/netlink.h
-_GET_TABLES = (10 << 8) | 1  # NFNL_SUBSYS_NFTABLES, NFT_MSG_GETTABLE
-_TABLE_NAME = 1  # NFTA_TABLE_NAME, include/uapi/linux/netfilter/nf_tables.h
-_REQUEST_DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-_ERROR, _DONE = 2, 3  # NLMSG_ERROR, NLMSG_DONE
-_FAMILIES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}  # include/uapi/linux/netfilter.h
 
 _KUBECONFIGS = (
     "etc/kubernetes/kubelet.conf",
@@ -89,46 +81,6 @@ def ipvs_services() -> int:
     except FileNotFoundError:
         return 0
     return sum(line.startswith(("TCP ", "UDP ", "SCTP ", "FWM ")) for line in lines)
-
-
-def nft_tables() -> frozenset[tuple[str, str]]:
-    """Return family and name of all nftables tables, without the program ``nft``; none where the kernel cannot say."""
-    message = struct.pack("=IHHIIBBH", 20, _GET_TABLES, _REQUEST_DUMP, 1, 0, 0, 0, 0)
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_NETFILTER) as kernel:
-            kernel.settimeout(5)
-            kernel.send(message)
-            return frozenset(_tables(kernel))
-    except OSError:
-        return frozenset()
-
-
-def _tables(kernel: socket.socket) -> Iterator[tuple[str, str]]:
-    while True:
-        data = kernel.recv(1 << 17)
-        for kind, body in _messages(data):
-            if kind in (_ERROR, _DONE):
-                return
-            family = _FAMILIES.get(body[0], str(body[0]))
-            yield from (
-                (family, value.rstrip(b"\0").decode())
-                for number, value in _attributes(body[4:])
-                if number == _TABLE_NAME
-            )
-
-
-def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= 16:
-        length, kind = struct.unpack_from("=IH", data)
-        yield kind, data[16:length]
-        data = data[max(16, (length + 3) & ~3) :]
-
-
-def _attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    while len(data) >= 4:
-        length, number = struct.unpack_from("=HH", data)
-        yield number & 0x3FFF, data[4:length]
-        data = data[max(4, (length + 3) & ~3) :]
 
 
 def ssh_peer(interfaces: Mapping[str, Interface]) -> tuple[str, str]:

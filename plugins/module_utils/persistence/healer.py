@@ -13,6 +13,7 @@ from hashlib import sha256
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError, StepError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.events import (
+    CHAINS,
     EVERYTHING,
     NETLINK,
     Heard,
@@ -52,6 +53,8 @@ class Healer:
         self._culprits: dict[Hashable, str] = {}  # who took a thing last
         self._blamed: dict[Hashable, str] = {}
         self._failures: dict[Hashable, str] = {}
+        self._waiting: tuple[str, ...] = ()
+        self._hidden: tuple[str, ...] = ()
 
     def load(self) -> None:
         """Read the state file if it was written anew.
@@ -100,11 +103,7 @@ class Healer:
         saved = self._require()
         kinds = frozenset(heard.kinds)
         repair = _find(saved, kinds)
-        if kinds >= NETLINK:
-            for sentence in repair.waiting:
-                if sentence not in self.report.waiting:
-                    print(sentence, flush=True)
-            self.report.waiting = list(repair.waiting)
+        self._tell_waiting(kinds, repair)
         if heard.actors:
             self._culprits.update((_thing(step), ", ".join(heard.actors)) for step in repair.steps)
         now = time.monotonic()
@@ -117,6 +116,18 @@ class Healer:
         self._failures = {thing: why for thing, why in self._failures.items() if thing in things}
         self.report.drift = len(self._open)
         self.report.left_alone = [self._blamed[_thing(step)] for step in self._open if _thing(step) in self._blamed]
+
+    def _tell_waiting(self, kinds: frozenset[str], repair: Repair) -> None:
+        """Report what waits, and print it when it begins to; what was not looked at waits on."""
+        if kinds >= NETLINK:
+            self._waiting = repair.waiting
+        if kinds >= CHAINS:
+            self._hidden = repair.hidden
+        waiting = [*self._waiting, *self._hidden]
+        for sentence in waiting:
+            if sentence not in self.report.waiting:
+                print(sentence, flush=True)
+        self.report.waiting = waiting
 
     def _do(self, steps: Sequence[Step], saved: Saved) -> list[Step]:
         """Carry out what can be; a step that fails does not keep the others from being done."""
@@ -178,6 +189,8 @@ def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
         saved = load(STATE_FILE)
         repair = _find(saved, EVERYTHING)
         for _round in range(ROUNDS):
+            if repair.hidden:
+                raise NodeError(f"{'; '.join(repair.hidden)}. Move them there, and run again.")
             if not repair.steps:
                 return tuple(done), repair.waiting
             try:

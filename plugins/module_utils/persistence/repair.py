@@ -5,13 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.reach import within_reach
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Node, NodeState, Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 
 _DEFAULT_TABLE = 253
@@ -24,10 +25,12 @@ class Repair:
 
     :param steps: in order.
     :param waiting: one sentence per thing that cannot be had at present.
+    :param hidden: one sentence per table of iptables in which ours cannot be seen, and so not put right.
     """
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[str, ...] = ()
+    hidden: tuple[str, ...] = ()
 
 
 def plan_repair(wanted: NodeState, node: Node) -> Repair:
@@ -43,10 +46,33 @@ def plan_repair(wanted: NodeState, node: Node) -> Repair:
     state = replace(
         reach.state, routes=reach.state.routes - routes.keys(), addresses=reach.state.addresses - addresses.keys()
     )
-    plan = make_plan(state, _with_taken_places(state, node))
+    hidden = _hidden_tables(state, node)
+    keys = {("nft", family) for family, _table in hidden}
+    plan = make_plan(_without_chains(state, keys), _with_taken_places(state, _with_chains_unread(node, keys)))
     waiting = [f"route {route} waits: {why}" for route, why in sorted(routes.items())]
     waiting += [f"address {address} waits: {why}" for address, why in sorted(addresses.items())]
-    return Repair(plan.steps, (*reach.waiting, *waiting))
+    words = tuple(f"{family} chains wait: {native_words(family, table)}" for family, table in hidden)
+    return Repair(plan.steps, (*reach.waiting, *waiting), words)
+
+
+def _hidden_tables(wanted: NodeState, node: Node) -> list[tuple[str, str]]:
+    """Return the tables that cannot be read in which there are, or should be, chains of ours.
+
+    What is written to such a table cannot be found there afterwards, and would be written again at every look.
+    """
+    needed = {(chain.family, chain.table) for chains in wanted.chains for chain in chains.chains}
+    return sorted(node.iptables_hidden | (node.iptables_incompatible & needed))
+
+
+def _without_chains(state: NodeState, keys: Collection[tuple[str, str]]) -> NodeState:
+    return replace(state, chains=frozenset(chains for chains in state.chains if chains.key not in keys))
+
+
+def _with_chains_unread(node: Node, keys: Collection[tuple[str, str]]) -> Node:
+    """Return the node as though there were no chains of these variants and families: the plan leaves them alone."""
+    if not keys:
+        return node
+    return replace(node, owned=_without_chains(node.owned, keys), iptables_hidden=frozenset())
 
 
 def _contested_routes(wanted: NodeState, node: Node) -> Iterator[tuple[Route, str]]:

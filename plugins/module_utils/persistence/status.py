@@ -25,12 +25,13 @@ def gather() -> dict[str, Any]:
     :raises HomewardError: the state file or the node cannot be read.
     """
     saved, repair = healer.find()
+    waiting = [*repair.waiting, *repair.hidden]
     return {
         "declared": {kind: _count(saved.state, kind) for kind in KINDS},
         "cases": list(saved.cases),
-        "right": not repair.steps and not repair.waiting,
+        "right": not repair.steps and not waiting,
         "missing": [str(step) for step in repair.steps],
-        "waiting": list(repair.waiting),
+        "waiting": waiting,
         "guard": _guard(),
     }
 

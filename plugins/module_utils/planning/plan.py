@@ -21,6 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Rule,
     Sysctl,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4
 
 
@@ -39,8 +40,9 @@ class Plan:
 def make_plan(desired: NodeState, node: Node) -> Plan:
     """Return the steps that make ``node`` have ``desired`` and nothing else of ours.
 
-    :raises NodeError: something of another owner stands where ours must go.
+    :raises NodeError: something of another owner stands where ours must go, or hides what is ours.
     """
+    _refuse_hidden_chains(node)
     replaced = _replaced_links(desired, node)
     wanted, satisfied = _without_foreign(desired, node)
     clearing = (*_clear_links(replaced, node), *_clear_last_addresses(wanted, node, replaced))
@@ -267,7 +269,26 @@ def _chain_steps(wanted: NodeState, node: Node) -> Iterator[Step]:
         before = present.get(key, ChainSet(*key))
         after = asked.get(key, ChainSet(*key))
         if before != after:
+            _refuse_native_tables(before, after, node)
             yield Step("chains", before, after)
+
+
+def _refuse_hidden_chains(node: Node) -> None:
+    for family, table in sorted(node.iptables_hidden):
+        raise NodeError(
+            f"Nothing can be changed while chains of ours cannot be seen: {native_words(family, table)}."
+            " Move them there, and run again."
+        )
+
+
+def _refuse_native_tables(before: ChainSet, after: ChainSet, node: Node) -> None:
+    """Refuse to write what could not be read again, and so would be written once more with every run."""
+    for chain in sorted(before.chains ^ after.chains):
+        if after.variant == node.variant and (chain.family, chain.table) in node.iptables_incompatible:
+            raise NodeError(
+                f"The chain {chain} cannot be changed: {native_words(chain.family, chain.table)}."
+                " Move them there, and run again."
+            )
 
 
 def _removal(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Iterator[Step]:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
+
 NAME_LENGTH = 28  # bytes without the final zero: XT_EXTENSION_MAXNAMELEN (29), include/uapi/linux/netfilter/x_tables.h
 VARIANTS = ("nft", "legacy")
 BUILT_IN = {
@@ -66,3 +68,15 @@ class ChainSet:
     def __str__(self) -> str:
         names = ", ".join(f"{chain.table} {chain.name}" for chain in sorted(self.chains))
         return f"{self.family} ({self.variant}): {names or 'none'}"
+
+
+def native_words(family: str, table: str) -> str:
+    """Return what is to be said of a table of ``nft`` that iptables cannot show: why, and how to see it.
+
+    Who wrote there, the table does not tell.
+    """
+    command = f"nft -a list table {'ip6' if family == IPV6 else 'ip'} {table}"
+    return (
+        f"the {family} table {table} of iptables-nft holds rules that iptables cannot print: nft, or a program that speaks"
+        f' to nf_tables itself, wrote them. "{command}" shows them; they belong in a table of their own'
+    )

@@ -120,6 +120,8 @@ class Node:
     :param variant: ``nft`` or ``legacy``: the iptables that kube-proxy or the CNI uses here.
     :param default_variant: what plain ``iptables`` is here.
     :param iptables_incompatible: family and table of what cannot be read with it, as ``nft`` itself wrote to it.
+    :param iptables_hidden: family and table of nft where there are chains of ours that cannot be read for the same reason;
+        whatever is read of ours in that family is not all there is.
     :param iptables_families: those whose chains can be read and written here.
     :param accepting_chains: of a network plugin in ``mangle`` that accept packets of known connections: no rule after them
         is asked about such a packet.
@@ -139,6 +141,7 @@ class Node:
     variant: str = "nft"
     default_variant: str = "nft"
     iptables_incompatible: frozenset[tuple[str, str]] = frozenset()
+    iptables_hidden: frozenset[tuple[str, str]] = frozenset()
     iptables_families: tuple[str, ...] = FAMILIES
     kube_proxy: KubeProxy = field(default_factory=KubeProxy)
     accepting_chains: frozenset[str] = frozenset()

@@ -182,3 +182,35 @@ def test_the_same_of_somebody_else_is_enough() -> None:
     )
     repair = plan_repair(STATE, node)
     assert (repair.steps, repair.waiting) == ((), ())
+
+
+def chains(variant: str, family: str, table: str = "raw") -> ChainSet:
+    return ChainSet(variant, family, frozenset({Chain(family, table, "HOMEWARD-X", ("-j DROP",))}))
+
+
+@pytest.mark.parametrize(
+    "native",
+    [
+        {"iptables_incompatible": frozenset({("ipv4", "raw")})},
+        {"iptables_hidden": frozenset({("ipv4", "mangle")}), "iptables_incompatible": frozenset({("ipv4", "mangle")})},
+    ],
+)
+def test_chains_that_could_not_be_seen_again_wait_and_nothing_else_does(native: dict[str, object]) -> None:
+    other = chains("nft", "ipv6")
+    wanted = replace(STATE, chains=frozenset({CHAINS, other}))
+    node = as_declared(owned=replace(STATE, rules=frozenset(), chains=frozenset()), **native)
+    repair = plan_repair(wanted, node)
+    assert [(step.kind, step.after) for step in repair.steps if step.kind == "chains"] == [("chains", other)]
+    assert [step.after for step in repair.steps if step.kind == "rule"] == [RULE]
+    (sentence,) = repair.hidden
+    (((_family, table),),) = [native[name] for name in sorted(native)][:1]
+    assert sentence.startswith(f"ipv4 chains wait: the ipv4 table {table} of iptables-nft holds rules that")
+    assert f'"nft -a list table ip {table}" shows them' in sentence
+
+
+def test_native_rules_in_a_table_that_we_do_not_need_keep_nothing_back() -> None:
+    node = as_declared(
+        owned=replace(STATE, chains=frozenset()), iptables_incompatible=frozenset({("ipv4", "filter"), ("ipv6", "raw")})
+    )
+    repair = plan_repair(STATE, node)
+    assert ([step.after for step in repair.steps if step.kind == "chains"], repair.hidden) == ([CHAINS], ())

@@ -193,6 +193,27 @@ def test_chains_left_in_the_other_variant_go() -> None:
     assert Step("chains", stale, ChainSet("legacy", "ipv4")) in steps
 
 
+def test_nothing_is_planned_while_ours_cannot_be_seen() -> None:
+    for wanted in (NodeState(), NodeState(rules=frozenset({Rule("ipv4", 2800, "lookup", 7701)}))):
+        with pytest.raises(NodeError, match='"nft -a list table ip6 raw" shows them'):
+            make_plan(wanted, Node(iptables_hidden=frozenset({("ipv6", "raw")})))
+
+
+def test_chains_are_not_written_where_they_could_not_be_seen_again() -> None:
+    native = frozenset({("ipv4", "raw")})
+    chain = ChainSet("nft", "ipv4", frozenset({Chain("ipv4", "raw", "HOMEWARD-X", ("-j DROP",))}))
+    with pytest.raises(NodeError, match=r"The chain ipv4 raw HOMEWARD-X .* cannot be changed: .* ip raw\" shows them"):
+        make_plan(NodeState(chains=frozenset({chain})), Node(iptables_incompatible=native))
+    elsewhere = {
+        ChainSet("nft", "ipv6", frozenset({Chain("ipv6", "raw", "HOMEWARD-X")})),
+        ChainSet("legacy", "ipv4", chain.chains),
+        ChainSet("nft", "ipv4", frozenset({Chain("ipv4", "mangle", "HOMEWARD-X")})),
+    }
+    for one in elsewhere:
+        plan = make_plan(NodeState(chains=frozenset({one})), Node(iptables_incompatible=native))
+        assert [step.after for step in plan.steps] == [one]
+
+
 def test_a_jump_that_is_not_first_is_put_back() -> None:
     chains = frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")})
     stray = ChainSet("nft", "ipv4", chains, (("raw", "PREROUTING", "-j HOMEWARD-PREROUTING"),))
