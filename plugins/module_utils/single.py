@@ -99,6 +99,8 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
         return rule_path(listed.index(tuple(wanted.values())[number]), rule)
 
     def desire(node: Node) -> NodeState:
+        if parameters["state"] == "present":
+            _refuse_missing_families(listed, node)
         owned = {item.key: item for item in node.owned.chains}
         sets = {family: owned.get((node.variant, family), ChainSet(node.variant, family)) for family in FAMILIES}
         canonical = normalise(tuple(wanted.values()), node.variant, sets.values(), ownership, path_of)
@@ -117,3 +119,11 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
         return replace(node.owned, chains=frozenset((*merged.values(), *elsewhere)))
 
     return converge(Scope(ownership, parameters["iptables_variant"], kinds=frozenset({"chains"})), desire, run)
+
+
+def _refuse_missing_families(chains: Iterable[Chain], node: Node) -> None:
+    """Refuse chains that could not be read again: the program may write them even where the kernel has no such family."""
+    for number, item in enumerate(chains):
+        if item.family not in node.iptables_families:
+            problem = f"this node has no {item.family} in iptables: the kernel or the program is without it"
+            raise InputError(f"chains[{number}].family", problem, "Leave the chain out here.")

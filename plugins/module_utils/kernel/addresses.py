@@ -19,6 +19,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.co
     number,
     packed,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.families import kernel_families
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.flushed_routes import FlushedRoutes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
     AF_OF_FAMILY,
@@ -34,7 +35,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.steps import carry_out
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface, Ownership
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, IPV6
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, IPV6
 
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
 # struct ifa_cacheinfo: preferred and valid seconds. On a shared link the node's own IPv6 traffic would leave by the default
@@ -78,7 +79,7 @@ def read_addresses(netlink: Netlink, ownership: Ownership, names: Mapping[int, s
     owned: set[Address] = set()
     foreign: set[Address] = set()
     seen_protocol = False
-    for family in FAMILIES:
+    for family in kernel_families():
         request: Fields = {"family": AF_OF_FAMILY[family]}
         for fields in netlink.dump(RTM_GETADDR, netlink.formats.address, f"{family} addresses", request):
             seen_protocol = seen_protocol or "IFA_PROTO" in fields

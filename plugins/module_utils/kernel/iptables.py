@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables_programs as programs
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.families import NETWORK, kernel_families
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.nf_tables import (
     kernel_has_nf_tables,
     nft_chains,
@@ -28,8 +29,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import VARIANTS
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, IPV6
 
-# Of the thread, not of the process: a thread may be in a network namespace of its own.
-_NETWORK = Path("/proc/thread-self/net")
 _LEGACY_TABLES = {IPV4: "ip_tables_names", IPV6: "ip6_tables_names"}
 # kube-proxy's own canary is no hint: its image follows the kubelet, and leaves the canary behind where that has changed.
 _OF_KUBELET = frozenset({"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"})
@@ -84,19 +83,14 @@ def read(wanted_variant: str, ownership: Ownership) -> IptablesState:
     if wanted_variant in unusable or not usable:
         raise NodeError(unusable["nft"])
     variant, reason = _choose(wanted_variant, parsed, usable)
-    families = tuple(family for family in FAMILIES if (variant, family) in installed and _has(family))
+    families = tuple(family for family in kernel_families() if (variant, family) in installed)
     return _state(variant, reason, families, parsed, ownership)
-
-
-def _has(family: str) -> bool:
-    """Whether the kernel has the family (``ipv6.disable=1`` takes IPv6 away)."""
-    return family == IPV4 or (_NETWORK / "if_inet6").exists()
 
 
 def _has_legacy_tables(family: str) -> bool:
     """Whether the kernel has any legacy table, found without loading the module that would make one."""
     try:
-        return bool((_NETWORK / _LEGACY_TABLES[family]).read_text(encoding="ascii").strip())
+        return bool((NETWORK / _LEGACY_TABLES[family]).read_text(encoding="ascii").strip())
     except FileNotFoundError:
         return False
     except PermissionError as error:
@@ -113,8 +107,8 @@ def _read_variants(
     keys = [
         (variant, family)
         for variant in variants
-        for family in FAMILIES
-        if (variant, family) in installed and _has(family) and (variant == "nft" or _has_legacy_tables(family))
+        for family in kernel_families()
+        if (variant, family) in installed and (variant == "nft" or _has_legacy_tables(family))
     ]
     commands = [programs.find(variant, family, "save") for variant, family in keys]
     parsed: dict[tuple[str, str], ParsedTables] = {}

@@ -175,6 +175,7 @@ class Netlink:
         objects: list[Fields] = []
         whole = True
         decode = message_format.decode
+        family = body[0]  # the first byte of every kind of object; 0 asks for all
         while True:
             size, complete = self._receive(what)
             whole = whole and complete
@@ -189,7 +190,9 @@ class Netlink:
                         refusal = Refusal(code, self._kernel_text(kind, flags, start, stop))
                         raise NodeError(f"The kernel does not list its {what}: {refusal}.")
                     return objects, whole and not code
-                objects.append(decode(self._buffer, start, stop))
+                # Asked for the routes of a family that it has not, the kernel lists those of all.
+                if not family or self._buffer[start] == family:
+                    objects.append(decode(self._buffer, start, stop))
 
     def batch(self, requests: Sequence[Request]) -> list[Refusal | None]:
         """Have the kernel do all requests in order, and return its answer to each: None is yes.

@@ -17,6 +17,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.co
     number,
     packed,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.families import kernel_families
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
     AF_OF_FAMILY,
     NLM_F_CREATE,
@@ -36,7 +37,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.un
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership, Route
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4, everything
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, everything
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MULTIPATH
 
 LOCAL_TABLE = 255
@@ -87,7 +88,7 @@ HINTS = {
 def read_routes(
     netlink: Netlink, ownership: Ownership, names: Mapping[int, str]
 ) -> tuple[frozenset[Route], frozenset[Route]]:
-    """Return our own routes and everybody else's, of both families and every table but ``local``.
+    """Return our own routes and everybody else's, of every family and table but ``local``.
 
     Of another owner's route only what :class:`Route` has is told. One with several next hops is told once for each, of the
     type ``multipath``; one whose next hop is told by number only (``nhid``) has no interface. Our own are told completely:
@@ -99,7 +100,7 @@ def read_routes(
     """
     owned: set[Route] = set()
     foreign: set[Route] = set()
-    for family in FAMILIES:
+    for family in kernel_families():
         request: Fields = {"family": AF_OF_FAMILY[family]}
         for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request):
             if not is_table_entry(fields):

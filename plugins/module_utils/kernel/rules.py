@@ -18,6 +18,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.co
     number,
     packed,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.families import kernel_families
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
     AF_OF_FAMILY,
     NLM_F_CREATE,
@@ -36,7 +37,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.un
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, everything
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import everything
 
 # include/uapi/linux/fib_rules.h
 _ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
@@ -59,7 +60,7 @@ HINTS = {
 
 
 def read_rules(netlink: Netlink, ownership: Ownership) -> tuple[frozenset[Rule], frozenset[Rule]]:
-    """Return our own rules and everybody else's, of both families.
+    """Return our own rules and everybody else's, of every family that the kernel has.
 
     What a rule has beyond the fields of :class:`Rule` (a user, a port, a tunnel ...) is appended to its action
     (``lookup with FRA_IP_PROTO=6``), so that it differs from every rule without it.
@@ -68,7 +69,7 @@ def read_rules(netlink: Netlink, ownership: Ownership) -> tuple[frozenset[Rule],
     """
     owned: set[Rule] = set()
     foreign: set[Rule] = set()
-    for family in FAMILIES:
+    for family in kernel_families():
         for protocol, rule in _list_rules(netlink, family):
             (owned if protocol == ownership.protocol else foreign).add(rule)
     return frozenset(owned), frozenset(foreign)
