@@ -120,3 +120,18 @@ def test_a_foreign_route_in_the_place_of_ours_is_refused(node: EngineNode) -> No
     node.host.run("ip route add 10.9.8.0/24 via 172.16.0.1")
     answer = node.refuse(POOLS, declared(EXTERNAL, STORAGE))
     assert "10.9.8.0/24 via 172.16.0.1" in answer["msg"]
+
+
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_comments_of_others_with_anything_in_them(node: EngineNode, variant: str) -> None:
+    """What looks like the end of a line, and then like a chain of ours, is neither."""
+    for letter in ("\n", "\r", "\x0b", "\x85", "\u2028"):
+        comment = f"x{letter}:HOMEWARD-ghost - [0:0]"
+        rule = ["-t", "mangle", "-A", "FORWARD", "-m", "comment", "--comment", comment, "-j", "ACCEPT"]
+        node.host.run([f"iptables-{variant}", *rule])
+    before = node.picture()
+    parameters = {**declared(EXTERNAL), "iptables_variant": variant}
+    assert node.change(POOLS, parameters)["changed"]
+    assert not node.change(POOLS, parameters)["changed"]
+    node.change(POOLS, {**ABSENT, "iptables_variant": variant})
+    assert_same(before, node.picture())

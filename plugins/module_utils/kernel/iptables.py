@@ -266,7 +266,7 @@ def _restore(command: Sequence[str], text: str, lock_wait: int) -> str:
 def _offending_line(said: str, text: str) -> str:
     """Return the line that the program's message is about, for the reader, who has not seen our text."""
     match = re.search(r"line:? (\d+)", said)
-    lines = text.splitlines()
+    lines = text.split("\n")
     number = int(match.group(1)) if match else 0
     return f' (line {number}: "{lines[number - 1]}")' if 0 < number <= len(lines) else ""
 

@@ -75,17 +75,19 @@ def run(command: Sequence[str], text: str = "") -> Completed[str]:
     :raises NodeError: it cannot be started, or does not end.
     """
     try:
-        return subprocess.run(  # pylint: disable=ansible-bad-function
+        # As bytes: as text Python would make a newline of every carriage return, which may stand in a comment.
+        completed = subprocess.run(  # pylint: disable=ansible-bad-function
             command,
-            input=text,
+            input=text.encode("utf-8", "surrogateescape"),
             capture_output=True,
-            text=True,
-            encoding="utf-8",
-            errors="surrogateescape",
             env={**os.environ, "LC_ALL": "C", "PATH": _path()},
             timeout=PATIENCE,
             check=False,
         )
+        said, complained = (
+            output.decode("utf-8", "surrogateescape") for output in (completed.stdout, completed.stderr)
+        )
+        return Completed(completed.args, completed.returncode, said, complained)
     except OSError as error:
         raise NodeError(f"{command[0]} cannot be started: {error.strerror}. Reinstall the package iptables.") from error
     except subprocess.TimeoutExpired as error:
@@ -108,7 +110,7 @@ def run_together(commands: Sequence[Sequence[str]]) -> list[Completed[str]]:
 
 def complaint(completed: Completed[str]) -> str:
     """Return the program's own error in one line, without its advice to read its help."""
-    lines = [line.strip() for line in completed.stderr.splitlines()]
+    lines = [line.strip() for line in completed.stderr.split("\n")]
     said = [line for line in lines if line and not line.startswith(("Try `", "# Warning"))]
     return "; ".join(said) or f"it ended with status {completed.returncode} and said nothing"
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
@@ -16,6 +16,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
 
 HINTS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY")
 SIGNS = ("KUBE-", "cali-", "CILIUM_", "CILIUM-", "FLANNEL-", "WEAVE", "CNI-")
+_RULE = ("-A ", "[")  # how a rule's line begins, without counters and with them
+_ESCAPED = re.compile(r"\\.", re.DOTALL)
+_LONGEST_TEXT = 256  # characters: XT_MAX_COMMENT_LEN, include/uapi/linux/netfilter/xt_comment.h
 _BLANKS = re.compile(r"[ \t\n]+")
 _JUMPS = ("-j", "-g", "--jump", "--goto")
 _HOOKS = frozenset(chain for chains in BUILT_IN.values() for chain in chains)
@@ -129,8 +132,8 @@ def parse_save(text: str, variant: str, family: str, ownership: Ownership) -> Pa
     tables: dict[str, _Table] = {}
     incompatible = set()
     table = _Table()
-    for line in text.splitlines():
-        if line.startswith(("-A ", "[")):
+    for line in _lines(text):
+        if line.startswith(_RULE):
             _read_rule(table, line, ownership)
         elif line.startswith(":"):
             name = line[1:].split(" ", 1)[0]
@@ -151,6 +154,32 @@ def parse_save(text: str, variant: str, family: str, ownership: Ownership) -> Pa
         frozenset((name, chain) for name, read in tables.items() for chain in read.foreign),
         frozenset(incompatible),
     )
+
+
+def _lines(text: str) -> Iterable[str]:
+    """Return the lines. Of all that may stand in a comment only a newline ends one, and not even that inside of quotes."""
+    lines = text.split("\n")
+    torn = {number for number, line in enumerate(lines) if line.startswith(_RULE) and _has_open_quote(line)}
+    return _mended(lines, torn) if torn else lines
+
+
+def _has_open_quote(line: str) -> bool:
+    return (_ESCAPED.sub("", line) if "\\" in line else line).count('"') % 2 == 1
+
+
+def _mended(lines: list[str], torn: Collection[int]) -> Iterator[str]:
+    """Yield the lines with those put together that one rule goes over; one that nothing closes stays alone."""
+    after = 0
+    for number in range(len(lines)):
+        if number >= after:
+            after = _end_of_rule(lines, number) if number in torn else number + 1
+            yield "\n".join(lines[number:after])
+
+
+def _end_of_rule(lines: list[str], number: int) -> int:
+    """Return the number of the line after a rule that begins in this line inside of quotes."""
+    ends = range(number + 2, min(number + _LONGEST_TEXT, len(lines)) + 1)
+    return next((end for end in ends if not _has_open_quote("\n".join(lines[number:end]))), number + 1)
 
 
 def _read_rule(table: _Table, line: str, ownership: Ownership) -> None:
@@ -290,7 +319,7 @@ def render_restore(before: ChainSet, after: ChainSet, ownership: Ownership) -> s
         lines += [f"-F {name}" for name in change.gone]
         lines += [f"-X {name}" for name in change.gone]
         lines.append("COMMIT")
-    broken = [line for line in lines if "\n" in line or "\r" in line]
+    broken = [line for line in lines if "\n" in line]
     if broken:
         raise ValueError(f"a rule is one line: {broken[0]!r}")
     return "".join(f"{line}\n" for line in lines)

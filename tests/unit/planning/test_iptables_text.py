@@ -324,3 +324,30 @@ def test_commands_name_the_program_of_the_family() -> None:
     empty, wanted = ChainSet("legacy", "ipv6"), ChainSet("legacy", "ipv6", frozenset({chain("A", family="ipv6")}))
     assert render_commands(empty, wanted, OURS) == ["ip6tables -w -t mangle -N HOMEWARD-A"]
     assert render_commands(empty, wanted, OURS, "ip6tables-legacy") == ["ip6tables-legacy -w -t mangle -N HOMEWARD-A"]
+
+
+@pytest.mark.parametrize("letter", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
+@pytest.mark.parametrize("counters", ["", "[0:0] "])
+@pytest.mark.parametrize(
+    "inside", [":HOMEWARD-ghost - [0:0]", "-A HOMEWARD-B -j DROP", "*nat", "COMMIT", 'a \\"quote\\"']
+)
+def test_what_stands_in_a_comment_ends_no_line(letter: str, counters: str, inside: str) -> None:
+    text = "*mangle\n:PREROUTING ACCEPT [0:0]\n:HOMEWARD-A - [0:0]\n:HOMEWARD-B - [0:0]\n{}COMMIT\n"
+    rules = [f"-A PREROUTING {TO_A}", "-A HOMEWARD-A -j RETURN", "-A HOMEWARD-B -j DROP"]
+    theirs = f'-A PREROUTING -m comment --comment "x\\"{letter}{inside}{letter}y" -j ACCEPT'
+    lines = [rules[0], theirs, *rules[1:]]
+    found = parse(text.format("".join(f"{counters}{line}\n" for line in lines)))
+    assert found == parse(text.format("".join(f"{line}\n" for line in rules)))
+
+
+def test_a_quote_that_nothing_closes_takes_nothing_along() -> None:
+    open_quote = '-A PREROUTING -m other --text "'
+    found = parse(f"*mangle\n:HOMEWARD-A - [0:0]\n{open_quote}\n-A HOMEWARD-A -j RETURN\nCOMMIT\n")
+    assert [item.rules for item in found.chains] == [("-j RETURN",)]
+
+
+@given(st.text(st.characters(blacklist_characters="\n\0"), max_size=30))
+def test_a_rule_of_ours_with_any_text_is_read_as_it_was_printed(text: str) -> None:
+    rule = f"-m comment --comment {quoted(text or '-')} -j RETURN"
+    found = parse(f"*mangle\n:HOMEWARD-A - [0:0]\n-A HOMEWARD-A {rule}\nCOMMIT\n")
+    assert [item.rules for item in found.chains] == [(rule,)]
