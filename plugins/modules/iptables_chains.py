@@ -17,6 +17,8 @@ description:
     the jump is moved to the front again.
   - Rules may be written in any form that C(iptables) takes. They are tried in a network namespace of their own first, so a rule that
     this kernel does not accept is refused before anything is written.
+  - That namespace has none of the node's ipsets, so rules with one (C(-m set), C(-j SET)) are refused, unless the node has that very
+    rule already. Write those by other means, into a chain of another prefix.
 extends_documentation_fragment:
   - homeward.metallb_routing.node
   - homeward.metallb_routing.node.iptables_variant

@@ -155,6 +155,14 @@ def test_refuses_what_iptables_refuses(namespace: Namespace, variant: str, rule:
     assert saved(namespace, variant) == []
 
 
+@pytest.mark.parametrize("rule", ["-m set --match-set home src -j DROP", "-j SET --add-set home src"])
+def test_says_why_there_can_be_no_set(namespace: Namespace, variant: str, rule: str) -> None:
+    path, text = refused(namespace, variant, chain("A", rule))
+    assert path == "chains[0].rules[0]"
+    assert "Set home doesn't exist. The rule is: " in text
+    assert "which has none of the node's ipsets" in text
+
+
 def test_refuses_a_circle_or_takes_it(namespace: Namespace) -> None:
     """The kernel of the legacy variant looks for circles, and so says which chains cannot be loaded."""
     members = (chain("A", "-j HOMEWARD-B", hook="PREROUTING"), chain("B", "-j HOMEWARD-A"))

@@ -30,6 +30,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 
 _CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
 _OWN_NAMESPACE = Path("/proc/thread-self/ns/net")
+_MISSING_SET = re.compile(r"\bSet \S+ doesn't exist")  # libxt_set.h of iptables
 PathOf = Callable[[int, int], str]
 Result = TypeVar("Result")
 
@@ -157,11 +158,22 @@ class _Scratch:
             for position, rule in enumerate(item.rules):
                 alone = self._try({**bare, item.key: replace(item, rules=(rule,))}.values())
                 if alone:
-                    quotes = " Words with spaces go into double quotes." if "'" in rule else ""
-                    remedy = f"The rule is: {rule}. Correct it as iptables-extensions(8) of this node says.{quotes}"
-                    return InputError(path_of(number, position), f"iptables refuses the rule: {alone}", remedy)
+                    return InputError(
+                        path_of(number, position), f"iptables refuses the rule: {alone}", _remedy(rule, alone)
+                    )
         remedy = "Each rule alone is accepted: look for chains that lead to each other in a circle."
         return InputError("chains", f"iptables refuses the rules together: {complaint}", remedy)
+
+
+def _remedy(rule: str, complaint: str) -> str:
+    if _MISSING_SET.search(complaint):
+        return (
+            f"The rule is: {rule}. It is tried in a network namespace of its own, which has none of the node's ipsets, so a"
+            " rule with one cannot be given here, whether the set exists or not. List the addresses themselves, or write"
+            " that rule by other means, into a chain of another prefix."
+        )
+    quotes = " Words with spaces go into double quotes." if "'" in rule else ""
+    return f"The rule is: {rule}. Correct it as iptables-extensions(8) of this node says.{quotes}"
 
 
 def _in_fresh_namespace(function: Callable[[], Result]) -> Result:
