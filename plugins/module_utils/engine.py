@@ -175,12 +175,12 @@ def _change(steps: Sequence[Step], before: NodeState, scope: Scope, run: Run) ->
     What would take the change back is there before the first step, so not even a run that is killed leaves half of it.
     """
     if not run.confirm_timeout:
-        carry_out(steps, scope.ownership, run.pyroute2_path)
+        carry_out(steps, before, scope, run.pyroute2_path)
         return None
     take_back = partial(converge, scope, lambda _node: before, replace(run, confirm_timeout=0))
     with undisturbed(), unless_confirmed(run.confirm_timeout, take_back) as unconfirmed:
         try:
-            carry_out(steps, scope.ownership, run.pyroute2_path)
+            carry_out(steps, before, scope, run.pyroute2_path)
         except StepError:
             confirm(unconfirmed)  # undone already
             raise

@@ -54,6 +54,15 @@ class StepError(HomewardError):
     """A step of the plan failed; says which, why, and what became of the steps before it."""
 
 
+class BetweenStates(StepError):
+    """A step failed, and not all of what was done could be undone."""
+
+
+def describe(error: Exception) -> str:
+    """Return the error in words; one that was not raised on purpose with its kind, as its text is not meant to be read alone."""
+    return str(error).rstrip(".") if isinstance(error, HomewardError) else f"{type(error).__name__}: {error}"
+
+
 def refused(error: InputError, parameters: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a task tells that refuses its input: ``failed``, ``msg``, and in ``errors`` each place with its message.
 

@@ -152,12 +152,13 @@ def test_a_run_without_change_and_one_that_fails_leave_nothing_to_confirm(node: 
     assert_same(before, node.picture())
 
 
-def test_a_mistake_of_ours_is_taken_back_too(node: EngineNode) -> None:
-    """Nobody knows then how far the run came, so nothing is undone at once."""
+def test_a_mistake_of_ours_is_undone_too(node: EngineNode) -> None:
     before = node.picture()
-    with pytest.raises(AssertionError, match="ZeroDivisionError"):
-        node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(make_a_mistake))
-    until_taken_back(node)
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(make_a_mistake))
+    assert '"add rule ' in answer["msg"], answer
+    assert "failed: ZeroDivisionError" in answer["msg"], answer
+    assert answer["msg"].endswith("The node is as before."), answer
+    assert not signs(node)
     assert_same(before, node.picture())
 
 

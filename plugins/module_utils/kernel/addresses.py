@@ -131,13 +131,20 @@ def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownershi
 
     deletions = [step for step in steps if step.after is None]
     flushed = FlushedRoutes(netlink, _ipv4_addresses(deletions))
+    failure = None
     try:
         carry_out(netlink, steps, encode, HINTS)
-    finally:
-        lost = flushed.put_back()
+    except StepsFailed as error:
+        failure = error
+    lost = flushed.put_back()
+    words = (
+        f"routes of others over the interface went with its last address, and do not come back: {lost}" if lost else ""
+    )
+    if failure:
+        reason = "; ".join(filter(None, (failure.reason, words)))
+        raise StepsFailed(failure.done, failure.failed, reason, failure.unsure) from failure
     if lost:
-        reason = f"routes of others over the interface went with its last address, and do not come back: {lost}"
-        raise StepsFailed(tuple(steps), deletions[-1], reason)
+        raise StepsFailed(tuple(steps), deletions[-1], words)
 
 
 def _ipv4_addresses(steps: Sequence[Step]) -> frozenset[bytes]:

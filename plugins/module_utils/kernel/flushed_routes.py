@@ -13,6 +13,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Collection, Sequence
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError, describe
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import (
     Fields,
     Value,
@@ -56,6 +57,12 @@ class FlushedRoutes:
         """Make the routes again that are missing; return those that the kernel refuses, with its reasons."""
         if not self._before:
             return ""
+        try:
+            return self._put_back()
+        except (NodeError, OSError) as error:
+            return f"which they are cannot be told: {describe(error)}"
+
+    def _put_back(self) -> str:
         still_there = _routes(self._netlink).keys()
         gone = [fields for key, fields in self._before.items() if key not in still_there]
         missing = [fields for fields in gone if fields.get("RTA_PREFSRC") not in self._deleted]

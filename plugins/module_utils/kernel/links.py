@@ -161,6 +161,28 @@ def _do(netlink: Netlink, step: Step, ownership: Ownership) -> str:
 
 
 def _add(netlink: Netlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
+    was_there = _exists(link.name)
+    try:
+        return _make(netlink, link, ownership, index_of)
+    except NodeError:
+        # Without our alias nobody would know it for ours later, nor delete it.
+        if not was_there and _exists(link.name):
+            _ask(
+                netlink,
+                Request(RTM_DELLINK, 0, netlink.formats.link.encode({"index": IndexOf()(link.name)})),
+                link.kind,
+            )
+        raise
+
+
+def _exists(name: str) -> bool:
+    try:
+        return bool(IndexOf()(name))
+    except OSError:
+        return False
+
+
+def _make(netlink: Netlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
     problem = _ask(
         netlink, Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _creation(netlink, link, index_of)), link.kind
     )

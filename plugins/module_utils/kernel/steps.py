@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping, Sequence
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError, describe
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import CodecError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink, Refusal, Request
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
@@ -34,14 +35,18 @@ def carry_out(netlink: Netlink, steps: Sequence[Step], encode: Encode, hints: Ma
 
     :param encode: a step's requests; raises OSError or :class:`CodecError` where they cannot be made.
     :param hints: errno -> its usual cause for this kind of object.
-    :raises StepsFailed: a step failed; names the first one, and all that took effect.
+    :raises StepsFailed: a step failed; names the first one, and all that took effect, or may have where no answer came.
     """
     done: list[Step] = []
     position = 0
     while position < len(steps):
         part, requests, problem = _next_part(netlink, steps[position:], encode, hints)
         failures = []
-        for step, answers in zip(part, _answers(netlink, requests)):
+        try:
+            grouped = _answers(netlink, requests)
+        except (NodeError, OSError) as error:
+            raise StepsFailed(tuple(done), part[0], describe(error), tuple(part)) from error
+        for step, answers in zip(part, grouped):
             refusal = next((answer for answer in answers if answer is not None), None)
             if refusal is None:
                 done.append(step)

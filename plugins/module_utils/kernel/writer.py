@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError, describe
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files, iptables, sysctls, units
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import write_addresses
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import (
@@ -34,7 +34,8 @@ NETLINK_WRITERS: dict[str, NetlinkWriter] = {
 def write_steps(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> None:
     """Carry the steps out, in order.
 
-    :raises StepsFailed: one of them failed; tells which took effect before.
+    :raises StepsFailed: one of them failed, or something else went wrong; tells which took effect before. Whatever else is
+        raised comes before the first step.
     """
     if not steps:
         return
@@ -44,7 +45,10 @@ def write_steps(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str)
             try:
                 _write(kind, run, ownership, netlink)
             except StepsFailed as failure:
-                raise StepsFailed((*done, *failure.done), failure.failed, failure.reason) from failure
+                raise StepsFailed((*done, *failure.done), failure.failed, failure.reason, failure.unsure) from failure
+            except Exception as error:
+                # Even a mistake of ours must leave nobody with half of a change.
+                raise StepsFailed(tuple(done), run[0], describe(error), tuple(run)) from error
             done += run
 
 

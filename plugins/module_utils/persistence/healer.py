@@ -137,6 +137,8 @@ class Healer:
             try:
                 write_steps(rest, saved.ownership, saved.pyroute2_path)
             except StepsFailed as failure:
+                if failure.unsure:
+                    raise NodeError(f"{failure}. What of it took effect is found out at the next look.") from failure
                 done += failure.done
                 thing = _thing(failure.failed)
                 delay = self.patience.refused(thing, time.monotonic())

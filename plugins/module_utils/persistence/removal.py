@@ -34,10 +34,11 @@ def remove() -> tuple[Step, ...]:
     confirm_earlier()  # or what nobody has confirmed yet would be taken back into the node
     ownership, pyroute2_path = _as_declared()
     files = (PROTOCOL_FILE, *MANAGED_FILES, *outdated_metrics(""))
+    scope = Scope(ownership, files=files, units=(UNIT_NAME,))
     with write_lock():
-        node = read_node(Scope(ownership, files=files, units=(UNIT_NAME,)), pyroute2_path)
+        node = read_node(scope, pyroute2_path)
         steps = make_plan(NodeState(), node).steps
-        carry_out(steps, ownership, pyroute2_path)
+        carry_out(steps, node.owned, scope, pyroute2_path)
         shutil.rmtree(LIBRARY, ignore_errors=True)
     return steps
 

@@ -65,13 +65,15 @@ class StepsFailed(Exception):
     :param done: the steps that did take effect, in the order they were done.
     :param failed: the step that did not.
     :param reason: why, in words (the kernel's message and errno name, or the program's).
+    :param unsure: steps that may have taken effect or not, ``failed`` among them, where nobody can say: an answer got lost.
     """
 
-    def __init__(self, done: tuple[Step, ...], failed: Step, reason: str) -> None:
-        super().__init__(done, failed, reason)
+    def __init__(self, done: tuple[Step, ...], failed: Step, reason: str, unsure: tuple[Step, ...] = ()) -> None:
+        super().__init__(done, failed, reason, unsure)
         self.done = done
         self.failed = failed
         self.reason = reason
+        self.unsure = unsure
 
     def __str__(self) -> str:
         return f"{self.failed}: {self.reason}"
