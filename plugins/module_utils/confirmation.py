@@ -3,9 +3,18 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Take a change back unless somebody says, by a connection made after it, that the node can still be reached.
 
-The sign of a change that waits for this is a file. Whoever removes it has decided: the controller, or a person with
-``rm``, that it stays; the process left behind here, when the time is over, that it goes. A file can be removed only once,
-so both never happen.
+The sign of a change that waits for this is a file, and the first word of its name tells what has been decided:
+
+``unconfirmed``
+    Nothing yet.
+``confirmed``
+    The change stays; the controller said so, or a later run that made the node as it should be. A person may as well
+    remove ``unconfirmed``. The file stays a while, so that who asks again because the answer got lost is told the same.
+``taking-back``
+    The time was over, and the process left behind here takes the change back. The file stays until that is done.
+
+Whoever gives ``unconfirmed`` another name, or removes it, has decided. That can be done only once, so the change is never
+both confirmed and taken back. The process left behind decides with the lock of the node held, and so does every run.
 """
 
 from __future__ import annotations
@@ -16,31 +25,42 @@ import sys
 import syslog
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError, describe
 
 FOLDER = Path("/run/homeward.metallb_routing")
-_PREFIX = "unconfirmed."
+_UNCONFIRMED, _CONFIRMED, _TAKING_BACK = "unconfirmed", "confirmed", "taking-back"
 _LOOK = 1  # seconds between two looks whether the change is confirmed; only how long the process lingers
+_LINGER = (
+    60  # seconds that a confirmation is remembered after the time is over: the controller's last try may take long
+)
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries to take a change back
+PATIENCE = 3600.0  # seconds after which nothing more is tried
+
+#: Takes a change back, best effort. What it is given tells, once nobody else writes, whether that is still wanted, and is
+#: left when all is taken back, or by an error when it is not.
+TakeBack = Callable[[AbstractContextManager[bool]], object]
 
 
 @dataclass(frozen=True)
 class Unconfirmed:
     """A change that is taken back unless it is confirmed.
 
-    :param path: remove this file to confirm.
+    :param path: rename this file to confirm, or remove it.
+    :param confirmed: its name then; that it is there means that the change is confirmed already.
     :param seconds: until it is taken back, once it is made.
     """
 
     path: str
+    confirmed: str
     seconds: int
 
 
 @contextmanager
-def unless_confirmed(seconds: int, take_back: Callable[[], object]) -> Iterator[Unconfirmed]:
+def unless_confirmed(seconds: int, take_back: TakeBack) -> Iterator[Unconfirmed]:
     """Leave a process behind that calls ``take_back`` this long after the block, unless what is yielded is confirmed.
 
     The time begins as well when the caller is killed within the block. Everything that ``take_back`` needs must be
@@ -48,7 +68,8 @@ def unless_confirmed(seconds: int, take_back: Callable[[], object]) -> Iterator[
 
     :raises NodeError: the file or the process cannot be made; nothing has happened yet.
     """
-    sign = FOLDER / f"{_PREFIX}{os.getpid()}-{time.monotonic_ns()}"
+    name = f"{time.monotonic_ns():020}-{os.getpid()}"
+    sign = _sign(_UNCONFIRMED, name)
     sys.stdout.flush()
     sys.stderr.flush()
     try:
@@ -66,36 +87,59 @@ def unless_confirmed(seconds: int, take_back: Callable[[], object]) -> Iterator[
     if not child:
         _detach(keep=until_done)
         os.read(until_done, 1)
-        _wait(sign, time.monotonic() + seconds, take_back)
+        _watch(name, time.monotonic() + seconds, take_back)
         os._exit(0)
     os.close(until_done)
     os.waitpid(child, 0)
     try:
-        yield Unconfirmed(str(sign), seconds)
+        yield Unconfirmed(str(sign), str(_sign(_CONFIRMED, name)), seconds)
     finally:
         os.close(done)
 
 
-def confirm(unconfirmed: Unconfirmed) -> None:
-    """Let a change stay as it is."""
+def withdraw(unconfirmed: Unconfirmed) -> None:
+    """Have nothing taken back: nothing has been changed after all."""
     _remove(Path(unconfirmed.path))
 
 
-def confirm_earlier() -> None:
-    """Let the changes of earlier runs stay: another run has found its way to the node."""
-    for sign in FOLDER.glob(f"{_PREFIX}*"):
+def confirm_earlier(made: Unconfirmed | None = None, *, all_of_ours: bool) -> None:
+    """Let the changes of earlier runs stay: this one has found its way to the node, and has made it as it should be.
+
+    To be called with the lock held, so that no earlier run is still writing, and nothing is being taken back just then.
+
+    :param made: the caller's own change.
+    :param all_of_ours: whether that is all that we may have on the node; then nothing of before is to come back either.
+    """
+    for sign in FOLDER.glob(f"{_CONFIRMED}.*"):
         _remove(sign)
+    for sign in FOLDER.glob(f"{_UNCONFIRMED}.*"):
+        if made is None or str(sign) != made.path:
+            with suppress(FileNotFoundError):  # the controller or a person came first
+                sign.rename(_sign(_CONFIRMED, _name(sign)))
+    if all_of_ours:
+        for sign in FOLDER.glob(f"{_TAKING_BACK}.*"):
+            _remove(sign)
 
 
-def _remove(sign: Path) -> bool:
-    """Remove the file; whether it was there, and so whether the decision is the caller's."""
-    try:
-        sign.unlink()
-    except FileNotFoundError:
-        return False
+def forget_earlier() -> None:
+    """Have nothing taken back of what earlier runs did, and leave no sign of them. To be called with the lock held."""
+    for word in (_UNCONFIRMED, _CONFIRMED, _TAKING_BACK):
+        for sign in FOLDER.glob(f"{word}.*"):
+            _remove(sign)
+
+
+def _sign(word: str, name: str) -> Path:
+    return FOLDER / f"{word}.{name}"
+
+
+def _name(sign: Path) -> str:
+    return sign.name.partition(".")[2]
+
+
+def _remove(sign: Path) -> None:
+    sign.unlink(missing_ok=True)
     with suppress(OSError):  # other things are remembered there
         FOLDER.rmdir()
-    return True
 
 
 def _detach(keep: int) -> None:
@@ -115,18 +159,60 @@ def _detach(keep: int) -> None:
         os.dup2(nothing, standard)
 
 
-def _wait(sign: Path, deadline: float, take_back: Callable[[], object]) -> None:
-    """Wait for the confirmation or the deadline; at that, take the change back, and tell the journal."""
-    while time.monotonic() < deadline:
-        if not sign.exists():
-            return
+def _watch(name: str, deadline: float, take_back: TakeBack) -> None:
+    """Wait for the confirmation or the deadline; at that, take the change back."""
+    unconfirmed, confirmed = _sign(_UNCONFIRMED, name), _sign(_CONFIRMED, name)
+    while unconfirmed.exists() and time.monotonic() < deadline:
         time.sleep(max(0.0, min(_LOOK, deadline - time.monotonic())))
-    if not _remove(sign):
-        return
+    if unconfirmed.exists():
+        _take_back_at_last(name, take_back)
+    while confirmed.exists() and time.monotonic() < deadline + _LINGER:
+        time.sleep(_LOOK)
+    with suppress(OSError):
+        _remove(confirmed)
+
+
+def _take_back_at_last(name: str, take_back: TakeBack) -> None:
+    """Try to take the change back until that is done or decided otherwise, and tell the journal."""
     syslog.openlog("metallb-routing")
-    try:
-        take_back()
-    except Exception as error:  # noqa: BLE001 - the journal is the only place left to tell it
-        syslog.syslog(syslog.LOG_ERR, f"Nobody confirmed the last change, and taking it back failed: {error}")
-    else:
-        syslog.syslog(syslog.LOG_WARNING, "Nobody confirmed the last change in time; it has been taken back.")
+    give_up = time.monotonic() + PATIENCE
+    pause, told = FIRST_PAUSE, ""
+    while True:
+        try:
+            take_back(_decision(name))
+            return
+        except Exception as error:  # noqa: BLE001 - the journal is the only place left to tell it
+            problem = describe(error)
+        if not any(_sign(word, name).exists() for word in (_UNCONFIRMED, _TAKING_BACK)):
+            return
+        last = time.monotonic() >= give_up
+        if last or problem != told:
+            then = f"given up after {PATIENCE:.0f} s" if last else "it is tried again until that is done"
+            syslog.syslog(
+                syslog.LOG_ERR, f"Nobody confirmed the last change, and taking it back failed; {then}: {problem}"
+            )
+        if last:
+            return
+        told = problem
+        time.sleep(pause)
+        pause = min(LONGEST_PAUSE, 2 * pause)
+
+
+@contextmanager
+def _decision(name: str) -> Iterator[bool]:
+    """Decide that the change is taken back, unless somebody has decided already; with the block that is done.
+
+    With it all goes that was changed since, so nothing is left to be decided of that.
+    """
+    taking_back = _sign(_TAKING_BACK, name)
+    with suppress(FileNotFoundError):
+        _sign(_UNCONFIRMED, name).rename(taking_back)
+    wanted = taking_back.exists()
+    yield wanted
+    if not wanted:
+        return
+    for word in (_UNCONFIRMED, _TAKING_BACK):
+        for sign in FOLDER.glob(f"{word}.*"):
+            if _name(sign) >= name:
+                _remove(sign)
+    syslog.syslog(syslog.LOG_WARNING, "Nobody confirmed the last change in time; it has been taken back.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -18,17 +18,17 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.mod
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import at_removal
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmation import (
     Unconfirmed,
-    confirm,
     confirm_earlier,
     unless_confirmed,
+    withdraw,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.keeping import check_keeping
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import StepError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import BetweenStates, HomewardError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import require_extensions
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import ALL_KINDS, Scope, read_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import require_kinds
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.deploy import (
     MANAGED_FILES,
@@ -45,7 +45,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Node, NodeState, Ownership
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import PROTOCOL_FILE
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import carry_out, undisturbed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import (
+    carry_out,
+    go_back,
+    undisturbed,
+)
 
 Result = dict[str, Any]
 
@@ -156,8 +160,6 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
 
     :param desire: what the node should have of ours, given what it has.
     """
-    if not run.check:
-        confirm_earlier()
     unconfirmed = None
     with nullcontext() if run.check else write_lock():
         node = read_node(scope, run.pyroute2_path)
@@ -166,6 +168,8 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
         require_extensions(plan.steps, scope.ownership)
         if plan.steps and not run.check:
             unconfirmed = _change(plan.steps, node.owned, scope, run)
+        if not run.check:
+            confirm_earlier(unconfirmed, all_of_ours=scope.kinds == ALL_KINDS)
     return {**_result(plan, node, scope, run), **({"unconfirmed": asdict(unconfirmed)} if unconfirmed else {})}
 
 
@@ -177,14 +181,25 @@ def _change(steps: Sequence[Step], before: NodeState, scope: Scope, run: Run) ->
     if not run.confirm_timeout:
         carry_out(steps, before, scope, run.pyroute2_path)
         return None
-    take_back = partial(converge, scope, lambda _node: before, replace(run, confirm_timeout=0))
+    take_back = partial(_take_back, before, scope, run.pyroute2_path)
     with undisturbed(), unless_confirmed(run.confirm_timeout, take_back) as unconfirmed:
         try:
             carry_out(steps, before, scope, run.pyroute2_path)
-        except StepError:
-            confirm(unconfirmed)  # undone already
+        except BetweenStates as error:
+            raise BetweenStates(
+                f"{error} Unless a run mends it before, the node tries again by itself {run.confirm_timeout} s from now."
+            ) from error
+        except HomewardError:
+            withdraw(unconfirmed)  # undone already
             raise
     return unconfirmed
+
+
+def _take_back(before: NodeState, scope: Scope, pyroute2_path: str, decision: AbstractContextManager[bool]) -> None:
+    """Make the node as it was, if that is still wanted once nobody else writes."""
+    with write_lock(), decision as wanted:
+        if wanted:
+            go_back(before, scope, pyroute2_path)
 
 
 def _result(plan: Plan, node: Node, scope: Scope, run: Run) -> Result:

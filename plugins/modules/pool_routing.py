@@ -175,7 +175,8 @@ options:
       - Seconds after which the node takes a change back by itself, all of it, unless a new connection from the controller has confirmed
         it. The task makes that connection itself, and fails where it cannot. V(0) confirms nothing.
       - On the node, the file C(unconfirmed.*) in C(/run/homeward.metallb_routing) stands for the change; removing it by hand confirms too, and
-        so does the next run.
+        so does the next run that succeeds. The task renames it to C(confirmed.*), and the node to C(taking-back.*) until all is taken
+        back, which is tried for an hour where it does not succeed at once.
       - Where a connection is not over the network (V(local), containers), this shows only that the node is still there.
     type: int
     default: 0

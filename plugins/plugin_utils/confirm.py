@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -23,11 +24,11 @@ def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
     pending = result.pop(UNCONFIRMED, None)
     if not pending:
         return result
-    path, seconds = str(pending["path"]), int(pending["seconds"])
+    sign, confirmed, seconds = str(pending["path"]), str(pending["confirmed"]), int(pending["seconds"])
     deadline = time.monotonic() + seconds
     while True:
         try:
-            problem = _remove_by_new_connection(action, path)
+            problem = _confirm_by_new_connection(action, sign, confirmed)
             break
         except AnsibleConnectionFailure as error:
             problem = str(error)
@@ -36,26 +37,39 @@ def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
         time.sleep(_PAUSE)
     if problem:
         return {**result, "confirmed": False, "failed": True, "msg": _failure(seconds, problem)}
+    with suppress(AnsibleConnectionFailure):  # the node forgets by itself too, only later
+        _forget(action, confirmed)
     return {**result, "confirmed": True}
 
 
-def _remove_by_new_connection(action: ActionBase, path: str) -> str:
-    """Remove the file that stands for the change; return why it was not there to be removed, or ``""``.
+def _confirm_by_new_connection(action: ActionBase, sign: str, confirmed: str) -> str:
+    """Rename the file that stands for the change; return why it was not there to be renamed, or ``""``.
+
+    Where it has its new name already, the answer to an earlier try got lost, or another run has confirmed it.
 
     :raises AnsibleConnectionFailure: the node cannot be reached.
     """
     connection = action._connection  # noqa: SLF001 - what Ansible's own action plugins use
     if type(connection).reset is not ConnectionBase.reset:  # that one only warns
         connection.reset()
-    file, folder = shlex.quote(path), shlex.quote(str(PurePosixPath(path).parent))
-    command = f"rm {file} && {{ rmdir {folder} 2>/dev/null || true; }}"  # other things may be remembered there
-    removed = action._low_level_execute_command(command)  # noqa: SLF001
-    return "" if removed["rc"] == 0 else str(removed["stderr"] or removed["stdout"] or f"exit {removed['rc']}").strip()
+    old, new = shlex.quote(sign), shlex.quote(confirmed)
+    done = action._low_level_execute_command(f"mv {old} {new} || [ -e {new} ]")  # noqa: SLF001
+    return "" if done["rc"] == 0 else str(done["stderr"] or done["stdout"] or f"exit {done['rc']}").strip()
+
+
+def _forget(action: ActionBase, confirmed: str) -> None:
+    """Remove the file that tells that the change is confirmed: nobody has to ask for it again.
+
+    :raises AnsibleConnectionFailure: the node cannot be reached.
+    """
+    file, folder = shlex.quote(confirmed), shlex.quote(str(PurePosixPath(confirmed).parent))
+    # Other things may be remembered in the folder.
+    action._low_level_execute_command(f"rm -f {file}; rmdir {folder} 2>/dev/null || true")  # noqa: SLF001
 
 
 def _failure(seconds: int, problem: str) -> str:
     return (
         f"The change was made, but no new connection could confirm it within {seconds} s: {problem}."
-        " The node has taken the change back by itself, or is doing so now, and is as before it. Find out what of the change cut"
-        " the connection (--check --diff shows all of it); on the node, journalctl -t metallb-routing tells when it was taken back."
+        " The node takes the change back by itself, and tries until it is as before. Find out what of the change cut the connection"
+        " (--check --diff shows all of it); on the node, journalctl -t metallb-routing tells when it was taken back."
     )

@@ -6,15 +6,23 @@
 from __future__ import annotations
 
 import errno
+import inspect
 import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import write_rules
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from tests.kernel.engine import EngineNode, assert_same, difference, unordered
 from tests.kernel.engine_pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
@@ -44,9 +52,9 @@ def until_taken_back(node: EngineNode) -> None:
     until_nobody_waits(node)
 
 
-def signs(node: EngineNode) -> list[Path]:
-    """Return the files that stand for changes to confirm."""
-    return list(node.host.path("/run/homeward.metallb_routing").glob("unconfirmed.*"))
+def signs(node: EngineNode, word: str = "unconfirmed") -> list[Path]:
+    """Return the files that stand for changes to confirm, or for what was decided about them."""
+    return list(node.host.path("/run/homeward.metallb_routing").glob(f"{word}.*"))
 
 
 @pytest.mark.parametrize("parameters", [FIRST, CHANGED, ABSENT], ids=["first", "changed", "absent"])
@@ -95,8 +103,62 @@ def test_another_run_confirms(node: EngineNode) -> None:
     assert signs(node)
     assert not node.change(POOLS, {**FIRST, **LATER})["changed"]
     assert not signs(node)
+    assert signs(node, "confirmed"), "the first run's controller may still be asking"
+    assert not node.change(POOLS, {**FIRST, **LATER})["changed"]
+    assert not signs(node, "confirmed")
     until_nobody_waits(node)
     assert not node.change(POOLS, FIRST, check=True)["changed"]
+
+
+def test_another_run_that_is_refused_confirms_nothing(node: EngineNode) -> None:
+    before = node.picture()
+    node.change(POOLS, {**FIRST, "confirm_timeout": 3})
+    assert node.module(POOLS, declared({**EXTERNAL, "interface": "nosuch0"})).get("failed")
+    assert signs(node)
+    until_taken_back(node)
+    assert_same(before, node.picture())
+
+
+def test_another_run_that_comes_while_the_first_is_writing_confirms_nothing(node: EngineNode) -> None:
+    before = node.picture()
+    writing, go_on = node.host.path("/run/.lab/writing"), node.host.path("/run/.lab/go-on")
+
+    def pause(*arguments: Any) -> None:
+        Path("/run/.lab/writing").touch()
+        until(Path("/run/.lab/go-on").exists, lambda: "nobody lets the first run go on")
+        write_rules(*arguments)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(node.change, POOLS, {**FIRST, **SOON}, before=lambda: trap(pause))
+        until(writing.exists, lambda: "the first run does not write")
+        try:
+            answer = node.module(POOLS, FIRST, before=be_impatient)
+            assert "Another run on this node has held the lock" in answer["msg"]
+            assert signs(node)
+        finally:
+            go_on.touch()
+        first.result()
+    until_nobody_waits(node)
+    writing.unlink()
+    go_on.unlink()
+    assert_same(before, node.picture())
+
+
+@contextmanager
+def held_lock(node: EngineNode) -> Iterator[None]:
+    """Hold the lock of the node, as a run does that takes long."""
+    command = node.host.command(["flock", "/run", "sh", "-c", "echo held; exec cat"])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def be_impatient() -> None:
+    """Wait a moment for the lock, instead of a minute."""
+    inspect.unwrap(write_lock).__defaults__ = (0.1,)  # type: ignore[attr-defined]
 
 
 def trap(instead: Callable[..., None]) -> None:
@@ -172,6 +234,108 @@ def test_a_run_that_is_killed_leaves_no_half_of_it(node: EngineNode) -> None:
     assert_same(before, node.picture())
 
 
+def test_with_a_change_all_goes_that_was_done_after_it(node: EngineNode) -> None:
+    """The second run did not come to its end, so nobody knows whether the node can be reached after the first."""
+    before = node.picture()
+    node.change(POOLS, {**FIRST, "confirm_timeout": 4})
+    with pytest.raises(AssertionError, match="died"):
+        node.change(POOLS, {**CHANGED, **LATER}, before=lambda: trap(die))
+    assert len(signs(node)) == 2
+    until_taken_back(node)
+    assert_same(before, node.picture())
+
+
+# --- taking back does not succeed at once
+
+
+def test_the_lock_is_held_when_the_time_is_over(node: EngineNode) -> None:
+    before = node.picture()
+    node.change(POOLS, {**FIRST, **SOON}, before=be_impatient)
+    made = node.picture()
+    with held_lock(node):
+        time.sleep(4)
+        assert signs(node), "nobody tries again"
+        assert_same(made, node.picture())
+    until_taken_back(node)
+    assert_same(before, node.picture())
+
+
+def hinder(node: EngineNode, kind: str) -> Path:
+    """Return a file on the node; as long as it is there no step of this kind can be undone by a run that :func:`hindered`."""
+    file = node.host.path(f"/run/.lab/hinder-{kind}")
+    file.touch()
+    return file
+
+
+def hindered() -> None:
+    write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
+
+    def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
+        taken_back = steps[0].after is None or (kind == "chains" and not getattr(steps[0].after, "chains", True))
+        if taken_back and Path(f"/run/.lab/hinder-{kind}").exists():
+            raise StepsFailed((), steps[0], "somebody is in the way")
+        write(kind, steps, *others)
+
+    writer._write = failing  # type: ignore[assignment] # noqa: SLF001
+
+
+@pytest.mark.parametrize("kind", ["rule", "chains", "route"])
+def test_what_cannot_be_taken_back_yet_is_tried_again(node: EngineNode, kind: str) -> None:
+    before = node.picture()
+    node.change(POOLS, {**FIRST, **SOON}, before=hindered)
+    obstacle = hinder(node, kind)
+    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
+    until(lambda: not difference(before, node.picture(), "sysctls"), lambda: "the rest is not taken back")
+    assert difference(before, node.picture())
+    assert not signs(node)
+    obstacle.unlink()
+    until_taken_back(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+def test_removing_the_sign_ends_the_tries(node: EngineNode) -> None:
+    node.change(POOLS, {**FIRST, **SOON}, before=hindered)
+    hinder(node, "rule")
+    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
+    (sign,) = signs(node, "taking-back")
+    sign.unlink()
+    until_nobody_waits(node)
+
+
+def test_another_run_ends_the_tries(node: EngineNode) -> None:
+    """It makes the node as declared, whatever had been taken back of that."""
+    node.change(POOLS, {**FIRST, **SOON}, before=hindered)
+    obstacle = hinder(node, "rule")
+    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
+    node.change("ip_rules", {"rules": []})
+    assert signs(node, "taking-back"), "that module says nothing about pools"
+    node.change(POOLS, FIRST)
+    obstacle.unlink()
+    assert not signs(node, "taking-back")
+    until_nobody_waits(node)
+    assert not node.change(POOLS, FIRST, check=True)["changed"]
+
+
+def test_what_could_not_be_undone_is_taken_back(node: EngineNode) -> None:
+    before = node.picture()
+    obstacle = hinder(node, "chains")
+
+    def arm() -> None:
+        hindered()
+        trap(refuse)
+
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=arm)
+    assert "The node is between two states" in answer["msg"], answer
+    assert "the node tries again by itself 2 s from now" in answer["msg"], answer
+    assert signs(node)
+    obstacle.unlink()
+    until_taken_back(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+# --- as a user runs it
+
+
 def play_node(node: EngineNode, folder: Path, connection: str, seconds: int, state: str = "present") -> Played:
     """Run the node's role; the connection named decides about what comes after."""
     book = [{"hosts": "all", "gather_facts": False, "roles": ["homeward.metallb_routing.node"]}]
@@ -211,3 +375,14 @@ def test_a_node_that_is_cut_off_comes_back(node: EngineNode, tmp_path: Path) -> 
     assert "no new connection could confirm it within 3 s" in played.text, played.text
     until_nobody_waits(node)
     assert_same(before, node.picture())
+
+
+def test_an_answer_that_gets_lost_confirms_all_the_same(node: EngineNode, tmp_path: Path) -> None:
+    """The task asks once more, and must not tell that the change is taken back."""
+    assert play_node(node, tmp_path, "netns", 0).code == 0
+    made = node.picture()
+    node.change(POOLS, ABSENT)
+    played = play_node(node, tmp_path, "netns_loses_an_answer", 60)
+    assert (played.code, played.changed()) == (0, 1), played.text
+    until_nobody_waits(node)
+    assert_same(unordered(made), unordered(node.picture()))

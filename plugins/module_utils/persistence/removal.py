@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shutil
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmation import confirm_earlier
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmation import forget_earlier
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
@@ -31,7 +31,6 @@ def remove() -> tuple[Step, ...]:
 
     :raises HomewardError: it could not be done; the message says why, and the node is as before.
     """
-    confirm_earlier()  # or what nobody has confirmed yet would be taken back into the node
     ownership, pyroute2_path = _as_declared()
     files = (PROTOCOL_FILE, *MANAGED_FILES, *outdated_metrics(""))
     scope = Scope(ownership, files=files, units=(UNIT_NAME,))
@@ -39,6 +38,7 @@ def remove() -> tuple[Step, ...]:
         node = read_node(scope, pyroute2_path)
         steps = make_plan(NodeState(), node).steps
         carry_out(steps, node.owned, scope, pyroute2_path)
+        forget_earlier()  # or what nobody has confirmed yet would be taken back into the node
         shutil.rmtree(LIBRARY, ignore_errors=True)
     return steps
 
