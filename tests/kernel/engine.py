@@ -32,6 +32,7 @@ from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import engine, info, single
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import FILE as LOCK
 from tests.kernel.steps import FORMATS
 from tests.lab import namespaces
 from tests.lab.base import Site
@@ -185,7 +186,7 @@ class EngineNode(Site):
         run = self.host.path("/run")
         for path in sorted(run.rglob("*")):
             inside = path.relative_to(run)
-            if inside.parts[0] not in (".lab", "lock", "xtables.lock"):
+            if inside.parts[0] not in (".lab", "lock", "xtables.lock", Path(LOCK).name):
                 yield _described(path, str(inside))
         places = {NAMES: "iproute2", "/etc": "etc/upper", "/var/lib": "var/lib/upper"}
         for place, copy in places.items():

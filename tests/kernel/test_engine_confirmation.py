@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import FILE as LOCK
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import write_rules
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
@@ -147,7 +148,7 @@ def test_another_run_that_comes_while_the_first_is_writing_confirms_nothing(node
 @contextmanager
 def held_lock(node: EngineNode) -> Iterator[None]:
     """Hold the lock of the node, as a run does that takes long."""
-    command = node.host.command(["flock", "/run", "sh", "-c", "echo held; exec cat"])
+    command = node.host.command(["flock", LOCK, "sh", "-c", "echo held; exec cat"])
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"

@@ -1,21 +1,29 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One writer at a time: a run of a module and the guard must not undo each other."""
+"""One writer at a time: a run of a module and the guard must not undo each other.
+
+The lock is a file that only root can make, open and so hold. It goes with whoever holds it, so that nothing stays behind on
+a node; who has waited for one that went finds that out, and takes the one that has its place.
+"""
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 
-FOLDER = "/run"  # itself, so that no file is left behind
+FILE = "/run/homeward.metallb_routing.lock"
 WAIT = 60  # seconds; the longest a writer needs is far below, even where it waits for the lock of iptables
 _PAUSE = 0.02  # seconds between two tries
+_MODE = 0o600
 
 
 class Busy(NodeError):
@@ -28,26 +36,72 @@ def write_lock(wait: float = WAIT) -> Iterator[None]:
 
     :param wait: seconds to try for.
     :raises Busy: somebody else held it all that time.
+    :raises NodeError: the file cannot be made, or something else has its name.
     """
-    descriptor = os.open(FOLDER, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    descriptor = _acquire(wait)
     try:
-        _acquire(descriptor, wait)
         yield
     finally:
+        with suppress(OSError):
+            if _has_its_place(descriptor):
+                Path(FILE).unlink()
         os.close(descriptor)
 
 
-def _acquire(descriptor: int, wait: float) -> None:
+def _acquire(wait: float) -> int:
     deadline = time.monotonic() + wait
     while True:
+        descriptor = _open()
         try:
+            _check(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _has_its_place(descriptor):
+                return descriptor
         except BlockingIOError:
-            if time.monotonic() >= deadline:
-                raise Busy(
-                    f"Another run on this node has held the lock (flock of {FOLDER}) for {wait:.0f} s."
-                    f' See "fuser -v {FOLDER}"; wait for it to end, and run again.'
-                ) from None
-            time.sleep(_PAUSE)
-        else:
-            return
+            pass
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if time.monotonic() >= deadline:
+            raise Busy(
+                f"Another run on this node has held the lock (flock of {FILE}) for {wait:.0f} s."
+                f' See "fuser -v {FILE}"; wait for it to end, and run again.'
+            )
+        time.sleep(_PAUSE)
+
+
+def _open() -> int:
+    try:
+        return os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
+    except PermissionError as error:
+        raise NodeError(
+            f"{FILE}, the lock of this node, cannot be made: {error.strerror}. Run as root (become: true)."
+        ) from error
+    except OSError as error:
+        if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
+            raise _not_ours() from error
+        raise NodeError(f"{FILE}, the lock of this node, cannot be made: {error.strerror}.") from error
+
+
+def _check(descriptor: int) -> None:
+    """See to it that nobody else can hold it."""
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
+        raise _not_ours()
+    if stat.S_IMODE(status.st_mode) != _MODE:
+        os.fchmod(descriptor, _MODE)
+
+
+def _not_ours() -> NodeError:
+    return NodeError(
+        f"{FILE} is not a file of root's, but the lock of this node has to be there. Look at it, and remove it."
+    )
+
+
+def _has_its_place(descriptor: int) -> bool:
+    """Whether the file still has its name; whoever held it before may have removed it meanwhile."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), Path(FILE).lstat())
+    except FileNotFoundError:
+        return False
