@@ -34,9 +34,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors im
 FOLDER = Path("/run/homeward.metallb_routing")
 _UNCONFIRMED, _CONFIRMED, _TAKING_BACK = "unconfirmed", "confirmed", "taking-back"
 _LOOK = 1  # seconds between two looks whether the change is confirmed; only how long the process lingers
-_LINGER = (
-    60  # seconds that a confirmation is remembered after the time is over: the controller's last try may take long
-)
+_LINGER = 60  # seconds that a confirmation is remembered after the time is over: the controller's last try may be late
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries to take a change back
 PATIENCE = 3600.0  # seconds after which nothing more is tried
 

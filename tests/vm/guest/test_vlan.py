@@ -75,6 +75,25 @@ def test_link_is_made_as_declared_and_goes_again(node: Host) -> None:
     assert before.difference(node.snapshot()) == "", "remove leaves something"
 
 
+def test_a_vlan_on_a_vlan_of_the_same_run(node: Host) -> None:
+    """Whichever is declared first: the lower one is made first, and goes last."""
+    inner = {
+        "name": "inner",
+        "networks": ["10.9.8.0/24"],
+        "interface": "a.inner",
+        "vlan": {"parent": "eth0.100", "id": 7},
+    }
+    before = node.snapshot()
+    both = declared()
+    both["pools"].append(inner)
+    assert apply(node, both)["changed"]
+    assert vlan_of(node, "a.inner") == ("eth0.100", 7, "802.1Q")
+    assert "UP" in link(node, "a.inner")["flags"]
+    assert not apply(node, {**both, "pools": both["pools"][::-1]})["changed"]
+    apply(node, declared("absent"))
+    assert before.difference(node.snapshot()) == "", "remove leaves something"
+
+
 def test_check_mode_makes_no_link_and_says_what_would(node: Host) -> None:
     before = node.snapshot()
     foretold = apply(node, declared(), check=True)
