@@ -9,6 +9,8 @@ VENV := .venv
 PYTHON ?=
 # More arguments for pytest: make unit ARGS='-k rules -x'
 ARGS ?=
+# How many times more random examples, and fresh ones, `make slow` draws: make slow EXAMPLES=50 ARGS='-m random'
+EXAMPLES ?= 5
 
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
@@ -90,8 +92,8 @@ test: deps venv ## Everything that passes on any machine
 	@pytest -m 'not slow' $(wildcard tests/unit tests/lab tests/kernel) $(ARGS)
 
 .PHONY: slow
-slow: deps venv ## The tests that take minutes: every service from every client in every world (root)
-	@pytest -m slow tests/kernel $(ARGS)
+slow: deps venv ## The tests that take minutes: every service from every client in every world, fresh random examples (root)
+	@HOMEWARD_FRESH_EXAMPLES=$(EXAMPLES) pytest -m 'slow or random' tests/kernel $(ARGS)
 
 ##### The lab
 

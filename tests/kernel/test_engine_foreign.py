@@ -6,18 +6,19 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import Phase, given, settings
+from hypothesis import given
 
 from tests.kernel.engine import EngineNode, assert_same, unordered, warnings_of
 from tests.kernel.engine_foreign import CHAINS, LINKS, ROUTES, RULES, SETTINGS, TABLES, without_ours, worlds
 from tests.kernel.engine_pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE, declared
+from tests.kernel.examples import examples
 
 POOLS = "pool_routing"
 OUR_ADDRESSES = SECOND["addresses"]
-# Without shrinking: an example takes seconds, and lists what there was in lines that can be typed.
-MANY = settings(max_examples=20, deadline=None, derandomize=True, database=None, phases=[Phase.generate])
+MANY = examples(20)
 
 
+@pytest.mark.random
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_random_worlds(variant: str) -> None:
     @MANY

@@ -18,11 +18,12 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import guard as guard_module
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import healer
 from tests.kernel.engine import EngineNode
+from tests.kernel.examples import told_seed
 from tests.kernel.guard_losses import ACCEPT, FOREIGN_LINK, Loss
 from tests.kernel.guard_node import Guard, call, command, differences, picture, run_all, tell_status, until, until_same
 from tests.lab import Host
 
-pytestmark = pytest.mark.usefixtures("kept")
+pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.random]
 
 KILLS = 100
 MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
@@ -72,12 +73,10 @@ ALL_LOST = (
 )
 
 
-@pytest.fixture(scope="module")
-def seed(request: pytest.FixtureRequest) -> int:
-    """A seed that is told, so that a failure can be had again: HOMEWARD_SEED=..."""
-    number = int(os.environ.get("HOMEWARD_SEED", "20261"))
-    print(f"HOMEWARD_SEED={number} {request.node.name}")
-    return number
+@pytest.fixture
+def seed() -> int:
+    """A seed that is told, so that a failure can be had again."""
+    return told_seed()
 
 
 @pytest.mark.parametrize(
