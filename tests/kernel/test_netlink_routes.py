@@ -6,13 +6,18 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import Fields
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import read_routes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
 from tests.kernel import ip_witness
 from tests.kernel.namespace import Namespace
-from tests.kernel.steps import add, change, delete, read, succeed, write
+from tests.kernel.steps import OWNERSHIP, add, change, delete, inside, read, succeed, write
 
 LAST = 4294967294
 ROUTES = (
@@ -204,3 +209,50 @@ def test_a_route_of_ours_with_more_than_we_know_differs_and_can_be_undone(namesp
     plain = Route("ipv4", 254, "10.30.0.0/16", gateway="10.0.0.7", interface="eth0")
     succeed(namespace, [change(next(route for route in odd if route.key == plain.key), plain)])
     assert plain in read(namespace, Route)[0]
+
+
+PLACES = frozenset(route for route in ROUTES if route.table == 7701 or route.destination == "10.9.9.0/24")
+
+
+@pytest.mark.parametrize("places", [frozenset(), PLACES, frozenset(ROUTES)], ids=len)
+def test_a_narrow_read_tells_ours_and_what_is_in_their_places(namespace: Namespace, places: frozenset[Route]) -> None:
+    succeed(namespace, add(*ROUTES))
+    namespace.ip(
+        *(f"route add {net} dev eth0 table {table} metric 7" for net in ("10.9.8.0/24", "10.9.8.0/25", "default")
+          for table in (254, 7701, 300)),
+        *(f"route add {net} dev eth0 table {table} metric 7" for net in ("fd09::/64", "fd09:2::9/128", "::/0")
+          for table in (254, 7701, 300)),
+        "route add blackhole 10.9.5.0/24 metric 7",
+        "route add 10.9.6.0/24 metric 7 nexthop dev eth0 nexthop dev lo",
+    )  # fmt: skip
+    owned, foreign = read(namespace, Route)
+    destinations = {(route.family, route.destination) for route in places}
+
+    def asked(netlink: Netlink) -> tuple[frozenset[Route], frozenset[Route]]:
+        return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, places)
+
+    expected = {route for route in foreign if (route.family, route.destination) in destinations}
+    assert namespace.call(inside, asked) == (owned, expected)
+    assert len(owned) == len(ROUTES)
+    assert bool(expected) == bool(places)
+    assert foreign > expected
+
+
+def test_a_narrow_read_looks_into_nothing_else(namespace: Namespace) -> None:
+    ours = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
+    succeed(namespace, add(ours))
+    namespace.ip(*(f"route add 20.{number // 256}.{number % 256}.0/24 dev eth0" for number in range(1000)))
+
+    def listed(netlink: Netlink) -> int:
+        counts = []
+        dump = netlink.dump
+
+        def counted(*arguments: Any, **more: Any) -> list[Fields]:
+            counts.append(len(found := dump(*arguments, **more)))
+            return found
+
+        netlink.dump = counted  # type: ignore[method-assign]
+        read_routes(netlink, OWNERSHIP, {}, frozenset({ours}))
+        return sum(counts)
+
+    assert namespace.call(inside, listed) == 1

@@ -109,10 +109,10 @@ def run_together(commands: Sequence[Sequence[str]]) -> list[Completed[str]]:
 
 
 def complaint(completed: Completed[str]) -> str:
-    """Return the program's own error in one line, without its advice to read its help and the final full stop."""
-    lines = [line.strip() for line in completed.stderr.split("\n")]
+    """Return the program's own error in one line, without its advice to read its help and without full stops."""
+    lines = [line.strip().rstrip(".") for line in completed.stderr.split("\n")]
     said = [line for line in lines if line and not line.startswith(("Try `", "# Warning"))]
-    return "; ".join(said).rstrip(".") or f"it ended with status {completed.returncode} and said nothing"
+    return "; ".join(said) or f"it ended with status {completed.returncode} and said nothing"
 
 
 def _stem(family: str) -> str:

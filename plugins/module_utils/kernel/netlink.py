@@ -9,7 +9,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from types import TracebackType
@@ -55,6 +55,9 @@ _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EAGAIN:
 
 AF_OF_FAMILY = {"ipv4": socket.AF_INET, "ipv6": socket.AF_INET6}
 FAMILY_OF_AF = {number: name for name, number in AF_OF_FAMILY.items()}
+
+#: Whether an object concerns whoever asks: given a buffer, and where in it the object's content starts and stops.
+Concerns = Callable[[bytearray, int, int], bool]
 
 
 @dataclass(frozen=True)
@@ -151,16 +154,18 @@ class Netlink:
         message_format: MessageFormat,
         what: str,
         request: Mapping[str, Value],
+        concerns: Concerns | None = None,
     ) -> list[Fields]:
         """Return all objects of one kind, as the kernel lists them.
 
         :param what: the objects, for the error: ``IPv4 routes``.
         :param request: fields of the request: the family, and filters where the kernel knows them.
+        :param concerns: says of an object, as it came, whether to return it; the others cost next to nothing.
         :raises NodeError: the kernel refuses, or the objects change so fast that no dump is ever whole.
         """
         body = message_format.encode(request)
         for _attempt in range(DUMP_TRIES):
-            objects, whole = self._dump_once(message_type, message_format, what, body)
+            objects, whole = self._dump_once(message_type, message_format, what, body, concerns)
             if whole:
                 return objects
         raise NodeError(
@@ -168,7 +173,7 @@ class Netlink:
         )
 
     def _dump_once(
-        self, message_type: int, message_format: MessageFormat, what: str, body: bytes
+        self, message_type: int, message_format: MessageFormat, what: str, body: bytes, concerns: Concerns | None
     ) -> tuple[list[Fields], bool]:
         """Return the objects and whether they are one consistent, complete list."""
         sequence = self._send([Request(message_type, NLM_F_DUMP, body)], acknowledge=False)
@@ -191,7 +196,9 @@ class Netlink:
                         raise NodeError(f"The kernel does not list its {what}: {refusal}.")
                     return objects, whole and not code
                 # Asked for the routes of a family that it has not, the kernel lists those of all.
-                if not family or self._buffer[start] == family:
+                if family and self._buffer[start] != family:
+                    continue
+                if concerns is None or concerns(self._buffer, start, stop):
                     objects.append(decode(self._buffer, start, stop))
 
     def batch(self, requests: Sequence[Request]) -> list[Refusal | None]:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 
@@ -27,6 +26,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Node,
     NodeState,
     Ownership,
+    Route,
     Sysctl,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import full_length
@@ -43,6 +43,8 @@ class Scope:
     :param sysctls: names of settings whose value matters; those of ours are read besides.
     :param files: paths of files of ours that may be there.
     :param units: names of systemd units of ours that may be there.
+    :param places: routes whose places other owners may have taken: of theirs, only those to the same destinations are
+        read; None for all.
     :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so untouched.
     """
 
@@ -52,6 +54,7 @@ class Scope:
     files: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     kinds: frozenset[str] = ALL_KINDS
+    places: frozenset[Route] | None = None
 
 
 def read_node(scope: Scope, pyroute2_path: str) -> Node:
@@ -67,7 +70,7 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
             chains = iptables.read(scope.iptables_variant, ownership)
         if NETLINK_KINDS & kinds:
             netlink = stack.enter_context(Netlink(extra_directory=pyroute2_path))
-            node = _read_netlink(netlink, ownership, kinds)
+            node = _read_netlink(netlink, scope)
     peer, interface = surroundings.ssh_peer(node.interfaces)
     originals = sysctls.read_originals() if "sysctls" in kinds else {}
     values = sysctls.read({*scope.sysctls, *originals})
@@ -97,10 +100,13 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
     )
 
 
-def _read_netlink(netlink: Netlink, ownership: Ownership, kinds: Collection[str]) -> Node:
+def _read_netlink(netlink: Netlink, scope: Scope) -> Node:
+    ownership, kinds = scope.ownership, scope.kinds
     links = read_links(netlink, ownership)
     addresses = read_addresses(netlink, ownership, links.names)
-    routes = read_routes(netlink, ownership, links.names) if "routes" in kinds else (frozenset(), frozenset())
+    routes = (
+        read_routes(netlink, ownership, links.names, scope.places) if "routes" in kinds else (frozenset(), frozenset())
+    )
     rules = read_rules(netlink, ownership) if "rules" in kinds else (frozenset(), frozenset())
     ours = addresses.owned or _on_our_links(addresses, links)
     owned = NodeState(

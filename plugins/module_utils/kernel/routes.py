@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import errno
+import struct
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import (
@@ -26,6 +27,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     RTM_DELROUTE,
     RTM_GETROUTE,
     RTM_NEWROUTE,
+    Concerns,
     IndexOf,
     Netlink,
     Request,
@@ -42,6 +44,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rou
 
 LOCAL_TABLE = 255
 _COMPAT_TABLE = 252  # stands in the header's one byte for tables above 255
+_HEAD_SIZE, _AT_LENGTH, _AT_PROTOCOL = 12, 1, 5  # of struct rtmsg; where rtm_dst_len and rtm_protocol are
+_ATTRIBUTE = struct.Struct("=HH")  # struct rtattr
+_DESTINATION = 1  # RTA_DST
 _CLONED = 0x200  # RTM_F_CLONED: an entry of the cache, not of the table
 _ONLINK = 4  # RTNH_F_ONLINK
 _SIZE_OF_RTNEXTHOP = 8
@@ -86,7 +91,7 @@ HINTS = {
 
 
 def read_routes(
-    netlink: Netlink, ownership: Ownership, names: Mapping[int, str]
+    netlink: Netlink, ownership: Ownership, names: Mapping[int, str], places: Collection[Route] | None = None
 ) -> tuple[frozenset[Route], frozenset[Route]]:
     """Return our own routes and everybody else's, of every family and table but ``local``.
 
@@ -96,13 +101,16 @@ def read_routes(
     any that we would make.
 
     :param names: interfaces by index.
+    :param places: where given, of other owners only the routes to the destinations of these are told, in whatever table: a
+        node may have a hundred thousand of others.
     :raises NodeError: the kernel does not list its routes.
     """
     owned: set[Route] = set()
     foreign: set[Route] = set()
     for family in kernel_families():
         request: Fields = {"family": AF_OF_FAMILY[family]}
-        for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request):
+        concerns = None if places is None else _beside(places, family, ownership)
+        for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request, concerns):
             if not is_table_entry(fields):
                 continue
             if fields["proto"] == ownership.protocol:
@@ -110,6 +118,33 @@ def read_routes(
             else:
                 foreign.update(_by_next_hop(netlink, _route(family, fields, names), fields, names))
     return frozenset(owned), frozenset(foreign)
+
+
+def _beside(places: Iterable[Route], family: str, ownership: Ownership) -> Concerns:
+    """Return what tells our routes and those to the same destinations from all others."""
+    parts = (route.destination.partition("/") for route in places if route.family == family)
+    networks = {(int(length), address_bytes(address) if length != "0" else b"") for address, _slash, length in parts}
+    lengths = {length for length, _address in networks}
+
+    def concerns(buffer: bytearray, start: int, stop: int) -> bool:
+        length, protocol = buffer[start + _AT_LENGTH], buffer[start + _AT_PROTOCOL]
+        if protocol == ownership.protocol:
+            return True
+        address = _destination(buffer, start, stop) if length and length in lengths else b""
+        return (length, address) in networks
+
+    return concerns
+
+
+def _destination(buffer: bytearray, start: int, stop: int) -> bytes:
+    """Return the attribute RTA_DST of a message that is not decoded, ``b""`` where it has none."""
+    offset = start + _HEAD_SIZE
+    while offset + _ATTRIBUTE.size <= stop:
+        length, kind = _ATTRIBUTE.unpack_from(buffer, offset)
+        if kind == _DESTINATION:
+            return bytes(buffer[offset + _ATTRIBUTE.size : offset + length])
+        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
+    return b""
 
 
 def is_table_entry(fields: Fields) -> bool:

@@ -218,7 +218,8 @@ def find() -> tuple[Saved, Repair]:
 
 def _find(saved: Saved, kinds: frozenset[str]) -> Repair:
     names = tuple(item.name for item in saved.state.sysctls)
-    node = read_node(Scope(saved.ownership, saved.variant, names, kinds=kinds), saved.pyroute2_path)
+    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, places=saved.state.routes)
+    node = read_node(scope, saved.pyroute2_path)
     return plan_repair(NodeState(**{kind: getattr(saved.state, kind) for kind in kinds}), node)
 
 
