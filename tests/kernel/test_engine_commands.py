@@ -95,13 +95,11 @@ def test_random_pools_come_change_and_go(variant: str) -> None:
     come_change_and_go()
 
 
-@pytest.mark.xfail(
-    reason="ip rule add: File exists; the kernel takes a rule `to` somewhere for the same rule without `to`"
-)
-def test_a_shared_interface_becomes_dedicated(nodes: tuple[EngineNode, EngineNode]) -> None:
+def test_a_shared_interface_becomes_dedicated_and_back(nodes: tuple[EngineNode, EngineNode]) -> None:
     """The mark stays, so the rule of arriving packets differs from those of arriving replies in ``to`` alone."""
     both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
     both_do(nodes, POOLS, declared(EXTERNAL))
+    both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
 
 
 def test_ipvs(nodes: tuple[EngineNode, EngineNode]) -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import render_commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
@@ -37,9 +37,31 @@ def commands(
     :param default_variant: what plain ``iptables`` is on the node; the other one is called by its whole name.
     """
     lines: list[str] = []
-    for step in steps:
+    for step in _as_typed(tuple(steps)):
         lines += _render(step, ownership, originals, default_variant)
     return lines
+
+
+def _as_typed(steps: Sequence[Step]) -> Iterator[Step]:
+    """Yield the steps, but a rule that goes before one of the same priority comes.
+
+    ``ip rule add`` asks the kernel not to make what is there, and to the kernel a rule is there if one asks for all of
+    that and for more (``rule_exists``, net/core/fib_rules.c).
+    """
+    going: dict[tuple[str, int], list[Step]] = {}
+    for step in steps:
+        if isinstance(step.subject, Rule) and step.verb == "delete":
+            going.setdefault((step.subject.family, step.subject.priority), []).append(step)
+    early = {
+        step: going.pop((step.subject.family, step.subject.priority), [])
+        for step in steps
+        if isinstance(step.subject, Rule) and step.verb == "add"
+    }
+    moved = {step for found in early.values() for step in found}
+    for step in steps:
+        yield from early.get(step, ())
+        if step not in moved:
+            yield step
 
 
 def _render(step: Step, ownership: Ownership, originals: Mapping[str, str], default_variant: str) -> list[str]:
