@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
@@ -35,6 +36,23 @@ STATE_COMMANDS = (
     "ip6tables-save -t mangle | grep HOMEWARD; ip6tables-save -t raw | grep HOMEWARD",
     f"sysctl net/ipv4/conf/{LINK}/rp_filter net/ipv4/conf/{LINK}/src_valid_mark net/ipv6/conf/{LINK}/accept_ra",
 )
+#: Takes the parent away before anything of ours is started: as where its driver is loaded late.
+LATE_PARENT = "late-parent.service"
+LATE_PARENT_FILE = f"/etc/systemd/system/{LATE_PARENT}"
+LATE_PARENT_TEXT = f"""\
+[Unit]
+DefaultDependencies=no
+Wants=sys-subsystem-net-devices-eth1.device
+After=sys-subsystem-net-devices-eth1.device
+Before=systemd-networkd.service {GUARD}
+[Service]
+Type=oneshot
+ExecStart=/bin/sh -c 'basename $(readlink /sys/class/net/eth1/device) > /run/late-parent'
+ExecStart=/bin/sh -c 'cat /run/late-parent > /sys/bus/virtio/drivers/virtio_net/unbind'
+[Install]
+WantedBy=multi-user.target
+""".encode()
+BRING_PARENT = "cat /run/late-parent > /sys/bus/virtio/drivers/virtio_net/bind"
 #: What remove must give back.
 WHOLE_COMMANDS = (
     "ip link | grep -v link/ | sed 's/^[0-9]*: //; s/@if[0-9]*//'",
@@ -46,7 +64,8 @@ SAVE_COMMANDS = ("iptables-save", "ip6tables-save")
 
 
 def state_of(node: Machine) -> str:
-    return node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(STATE_COMMANDS)))
+    """Return what the commands print; where the link is missing some of them fail."""
+    return node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(STATE_COMMANDS)), check=False)
 
 
 def whole(node: Machine) -> str:
@@ -201,6 +220,59 @@ def await_state(node: Machine, wanted: str, limit: float = 60.0) -> float:
     while (seen := state_of(node)) != wanted:
         assert time.monotonic() < began + limit, f"not put back in {limit:.0f} s:\n{seen}"
     return time.monotonic() - began
+
+
+LOSSES = {
+    "the parent down and up": "ip link set eth1 down; sleep 1; ip link set eth1 up",
+    "the link down": f"ip link set {LINK} down",
+    "the link deleted": f"ip link del {LINK}",
+}
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_link_that_is_lost_comes_back(world: World, loss: str) -> None:
+    """Without the service it stays lost, and nothing arrives; with it the link and all that went with it are put back."""
+    node = world.node
+    state = state_of(node)
+    assert LOOKUP in state
+    node.run(f"systemctl stop {GUARD}; {LOSSES[loss]}")
+    assert state_of(node) != state
+    assert_nothing_arrives(world)
+    node.run(f"systemctl start {GUARD}")
+    await_state(node, state)
+    assert_flows(world)
+    node.run(LOSSES[loss])
+    report(f"{loss}: all is back {await_state(node, state):.0f} s later")
+    assert_flows(world)
+
+
+def test_a_boot_without_the_parent(world: World) -> None:
+    """The node boots all the same, the journal says what is missing, and once that is there nobody has to do anything."""
+    node = world.node
+    state = state_of(node)
+    node.run(
+        f"cat > {LATE_PARENT_FILE}; systemctl daemon-reload; systemctl enable {LATE_PARENT}", given=LATE_PARENT_TEXT
+    )
+    try:
+        node.reboot()
+        node.run("systemctl is-system-running --wait", check=False)
+        assert node.run("ls /sys/class/net").split().count("eth1") == 0, "the control: it is missing"
+        assert node.run(f"systemctl is-active {GUARD} multi-user.target").split() == ["active", "active"]
+        # The stand-in cannot listen on an address that is not there, but nothing held it back.
+        assert moment(node, "kubelet.service", "InactiveExit") >= moment(node, GUARD, "ActiveEnter") > 0
+        assert node.run("cat /run/link-at-start") != "up"
+        assert re.search(r"waits.*\beth1\b", node.run(f"journalctl --boot --output=cat --unit={GUARD}"))
+        assert "eth1" in node.run("metallb-routing status", check=False)
+        node.run(BRING_PARENT)
+        report(f"a parent that comes late: all is right {await_state(node, state):.0f} s later")
+        node.run(
+            f"until ip address show dev eth1 | grep -q {LAN_ADDRESS}; do sleep 1; done; systemctl restart kubelet.service"
+        )
+        assert_flows(world)
+    finally:
+        node.run(
+            f"systemctl disable {LATE_PARENT}; rm {LATE_PARENT_FILE}; [ -e /sys/class/net/eth1 ] || {BRING_PARENT}"
+        )
 
 
 def test_remove_leaves_nothing(world: World, before: str) -> None:
