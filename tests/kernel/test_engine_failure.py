@@ -10,7 +10,7 @@ import errno
 import os
 import re
 import subprocess
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,22 +18,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables, writer
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
-    RTM_DELADDR,
-    RTM_DELROUTE,
-    RTM_DELRULE,
-    RTM_NEWADDR,
-    RTM_NEWLINK,
-    RTM_NEWROUTE,
-    RTM_NEWRULE,
-    Netlink,
-    Refusal,
-    Request,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
-from tests.kernel.engine import Answer, EngineNode, Picture, assert_same, difference, unordered
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from tests.kernel.engine import EngineNode, assert_same, difference
+from tests.kernel.engine_failure import REASON, assert_restored, fails, trap
 from tests.kernel.engine_pools import (
     ABSENT,
     EXTERNAL,
@@ -48,59 +36,12 @@ from tests.kernel.guard_node import stand_in_for_systemd
 POOLS = "pool_routing"
 FIRST = declared(EXTERNAL, STORAGE)
 CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"], "deny": ["9.0.0.0/8"]}, SECOND, SHARED)
-REASON = "somebody pulled the plug"
 CAP_NET_ADMIN = 12
 IPTABLES = {"iptables": "ipv4", "ip6tables": "ipv6"}
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-def names_step(answer: Answer, *words: str) -> None:
-    """Assert that a run failed, tells the step by number and words, and that the node is as before."""
-    assert answer.get("failed"), answer
-    assert re.search(r'^step \d+ of \d+, "(add|change|delete) [a-z]+ ', answer["msg"]), answer["msg"]
-    assert answer["msg"].endswith("The node is as before."), answer["msg"]
-    for word in words:
-        assert word in answer["msg"], answer["msg"]
-
-
-def fails(node: EngineNode, parameters: Parameters, *words: str, module: str = POOLS, **options: Any) -> None:
-    """Run a module that fails at a step, and compare the node."""
-    before = node.picture()
-    answer = node.module(module, parameters, **options)
-    names_step(answer, *words)
-    assert_same(before, node.picture())
-
-
-def assert_restored(node: EngineNode, before: Picture) -> None:
-    """Assert that all is as before, but for the order in which chains are listed: some were made anew."""
-    after = node.picture()
-    assert_same(unordered(before), unordered(after))
-    assert_same(before, after, "files", "sysctls", "routes4", "routes6", "rules4", "rules6", "links")
-
-
 # --- every step in turn
-
-
-def trap(number: int) -> Callable[[], None]:
-    """Return what makes the writers fail at the step of this number, after all before it were really done, once."""
-
-    def arm() -> None:
-        write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
-        left = [number]
-
-        def trapped(kind: str, steps: Sequence[Step], *others: Any) -> None:
-            if not 0 <= left[0] < len(steps):
-                left[0] -= len(steps)
-                write(kind, steps, *others)
-                return
-            position, left[0] = left[0], -1
-            if position:
-                write(kind, steps[:position], *others)
-            raise StepsFailed(tuple(steps[:position]), steps[position], REASON)
-
-        writer._write = trapped  # type: ignore[assignment] # noqa: SLF001
-
-    return arm
 
 
 def set_trap(number: int) -> None:
@@ -290,143 +231,3 @@ def test_the_right_is_missing_for_pools(node: EngineNode) -> None:
         answer = node.refuse(POOLS, {**FIRST, "iptables_variant": variant}, before=drop_net_admin)
         assert "must be root" in answer["msg"]
         assert "nothing was changed" in answer["msg"]
-
-
-# --- nobody knows which steps were done
-
-LOST = "The kernel sent no answers over netlink within 60 s"
-OWN = declared({**EXTERNAL, "addresses": ["1.2.3.251", "fd00:1:2:3::251"]}, STORAGE)
-
-
-def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], None]:
-    """Return what makes the kernel's answers to requests of this type get lost, once, with the requests or after they were done.
-
-    :param after: how many sends with such a request are left alone before.
-    """
-
-    def arm() -> None:
-        batch = Netlink.batch
-        left = [after]
-
-        def losing(netlink: Netlink, requests: Sequence[Request]) -> list[Refusal | None]:
-            if all(request.type != number for request in requests):
-                return batch(netlink, requests)
-            left[0] -= 1
-            if done or left[0] != -1:
-                answers = batch(netlink, requests)
-            if left[0] == -1:
-                raise NodeError(f"{LOST}.")
-            return answers
-
-        Netlink.batch = losing  # type: ignore[method-assign]
-
-    return arm
-
-
-@pytest.mark.parametrize("done", [False, True], ids=["not-done", "done"])
-@pytest.mark.parametrize(
-    ("start", "end", "number"),
-    [
-        (ABSENT, OWN, RTM_NEWADDR),
-        (ABSENT, OWN, RTM_NEWROUTE),
-        (ABSENT, OWN, RTM_NEWRULE),
-        (OWN, ABSENT, RTM_DELADDR),
-        (OWN, ABSENT, RTM_DELROUTE),
-        (OWN, ABSENT, RTM_DELRULE),
-    ],
-    ids=["new-address", "new-route", "new-rule", "lost-address", "lost-route", "lost-rule"],
-)
-def test_answers_that_get_lost(
-    node: EngineNode, start: Parameters, end: Parameters, number: int, *, done: bool
-) -> None:
-    node.change(POOLS, start)
-    before = node.picture()
-    names_step(node.module(POOLS, end, before=lose_answers(number, done=done)), LOST)
-    assert_restored(node, before)
-
-
-@pytest.mark.parametrize("after", [1, 2], ids=["made", "marked"])
-def test_answers_that_get_lost_while_a_link_is_made(node: EngineNode, after: int) -> None:
-    """Without our mark on it nobody would know later whose it is."""
-    links = {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1"}]}
-    if node.module("ip_links", links, check=True).get("failed"):
-        pytest.skip("this kernel has no macvlan")
-    # The first question is whether the kernel has such links.
-    fails(node, links, LOST, module="ip_links", before=lose_answers(RTM_NEWLINK, done=True, after=after))
-
-
-@pytest.mark.parametrize("kind", ["address", "rule", "chains"])
-def test_what_nobody_foresaw(node: EngineNode, kind: str) -> None:
-    def arm() -> None:
-        write = writer._write  # noqa: SLF001
-        left = [kind]
-
-        def failing(now: str, *others: Any) -> None:
-            write(now, *others)
-            if now in left:
-                left.remove(now)
-                raise OSError(errno.EMFILE, "Too many open files")
-
-        writer._write = failing  # noqa: SLF001
-
-    before = node.picture()
-    names_step(node.module(POOLS, OWN, before=arm), "OSError: [Errno 24] Too many open files", kind)
-    assert_restored(node, before)
-
-
-def test_the_undoing_goes_on_where_a_step_of_it_fails(node: EngineNode) -> None:
-    """All failures are told, and nothing stays but what could not be undone."""
-    before = node.picture()
-
-    def arm() -> None:
-        trap(12)()
-        once = writer._write  # noqa: SLF001
-
-        def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
-            if kind == "file" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "and the light went out")
-            if kind == "route" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "and the door fell shut")
-            once(kind, steps, *others)
-
-        writer._write = failing  # type: ignore[assignment] # noqa: SLF001
-
-    node.module(POOLS, ABSENT)
-    answer = node.module(POOLS, FIRST, before=arm)
-    assert REASON in answer["msg"]
-    assert "the light went out" in answer["msg"]
-    assert "the door fell shut" in answer["msg"]
-    assert "between two states" in answer["msg"]
-    after = node.picture()
-    assert_same(before, after, "rules4", "rules6", "sysctls")
-    assert "homeward" in difference(before, after, "files")
-    node.change(POOLS, ABSENT)
-    assert_same(before, node.picture())
-
-
-def test_the_undoing_fails_too(node: EngineNode) -> None:
-    """The message does not claim that the node is as before; the next run mends it."""
-    before = node.picture()
-
-    def fail_twice() -> None:
-        trap(12)()
-        once = writer._write  # noqa: SLF001
-        runs: list[str] = []
-
-        def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
-            runs.append(kind)
-            if "route" in runs and kind == "sysctl" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "and the light went out")
-            once(kind, steps, *others)
-
-        writer._write = failing  # type: ignore[assignment] # noqa: SLF001
-
-    answer = node.module(POOLS, FIRST, before=fail_twice)
-    assert answer.get("failed")
-    assert REASON in answer["msg"]
-    assert "the light went out" in answer["msg"]
-    assert "as before" not in answer["msg"]
-    assert "between two states" in answer["msg"]
-    node.change(POOLS, FIRST)
-    node.change(POOLS, ABSENT)
-    assert_same(before, node.picture())
