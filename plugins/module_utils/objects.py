@@ -109,11 +109,13 @@ def rule(options: Options, path: str) -> Rule:
         raise InputError(
             f"{path}.table",
             f"action {action} and table {table or 'none'} do not go together",
-            "lookup alone has a table.",
+            "Give a table with lookup, and with no other action.",
         )
     if (action == "goto") != bool(goto) or (goto and goto <= priority):
         raise InputError(
-            f"{path}.goto", f"action {action} with goto {goto or 'none'}", "goto alone names a priority, above its own."
+            f"{path}.goto",
+            f"action {action} with goto {goto or 'none'}",
+            "Give goto a priority above its own, and no other action one.",
         )
     fwmark, fwmask = _mark(options.get("fwmark"), f"{path}.fwmark")
     suppress = options.get("suppress_prefixlength")
@@ -139,7 +141,9 @@ def chain(options: Options, path: str, prefix: str) -> Chain:
     name, table, hook = options["name"], options["table"], options.get("hook") or ""
     if not re.fullmatch(r"[A-Za-z0-9._:-]+", name) or len(name) > NAME_LENGTH:
         raise InputError(
-            f"{path}.name", f"{name!r} is not a chain's name", f"Use at most {NAME_LENGTH} letters, digits, and . _ : -"
+            f"{path}.name",
+            f"{name!r} is not a chain's name",
+            f"Use at most {NAME_LENGTH} letters, digits, and . _ : - in it.",
         )
     if not name.startswith(prefix):
         raise InputError(
@@ -147,7 +151,9 @@ def chain(options: Options, path: str, prefix: str) -> Chain:
         )
     if hook and hook not in BUILT_IN[table]:
         raise InputError(
-            f"{path}.hook", f"table {table} has no built-in chain {hook}", f"It has {', '.join(BUILT_IN[table])}."
+            f"{path}.hook",
+            f"table {table} has no built-in chain {hook}",
+            f"Take one of {', '.join(BUILT_IN[table])}, or another table.",
         )
     for number, text in enumerate(options["rules"]):
         if not text.strip().isprintable() or not text.strip():

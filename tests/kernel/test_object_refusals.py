@@ -115,14 +115,14 @@ BAD_OBJECTS: list[tuple[str, Parameters, str, str, str]] = [
         {"rules": [{"priority": 5}]},
         "rules[0].table",
         "action lookup and table none do not go together",
-        "lookup alone has a table",
+        "Give a table with lookup",
     ),
     (
         "ip_rules",
         {"rules": [{"priority": 5, "action": "goto", "goto": 4}]},
         "rules[0].goto",
         "action goto with goto 4",
-        "goto alone names a priority, above its own",
+        "Give goto a priority above its own",
     ),
     (
         "ip_rules",
@@ -150,14 +150,14 @@ BAD_OBJECTS: list[tuple[str, Parameters, str, str, str]] = [
         {"prefix": "SITE-", "chains": [{"name": "SITE-" + "x" * 30, "table": "raw"}]},
         "chains[0].name",
         "is not a chain's name",
-        "Use at most 28 letters, digits, and . _ : -",
+        "Use at most 28 letters, digits, and . _ : - in it",
     ),
     (
         "iptables_chains",
         {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "hook": "FORWARD"}]},
         "chains[0].hook",
         "table raw has no built-in chain FORWARD",
-        "It has PREROUTING, OUTPUT",
+        "Take one of PREROUTING, OUTPUT",
     ),
     (
         "iptables_chains",
