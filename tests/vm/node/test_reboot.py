@@ -9,6 +9,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -94,6 +95,15 @@ def assert_flows(world: World) -> None:
     assert flows(world) == {
         (address, protocol): name for address, name in ADDRESSES.items() for protocol in ("tcp", "udp")
     }
+
+
+def await_flows(world: World) -> None:
+    """The same where a link was just made: until its IPv6 address is known to be its own, a datagram or two get lost."""
+    for _try in range(3):
+        with suppress(AssertionError):
+            assert_flows(world)
+            return
+    assert_flows(world)
 
 
 def assert_nothing_arrives(world: World) -> None:
@@ -240,10 +250,10 @@ def test_a_link_that_is_lost_comes_back(world: World, loss: str) -> None:
     assert_nothing_arrives(world)
     node.run(f"systemctl start {GUARD}")
     await_state(node, state)
-    assert_flows(world)
+    await_flows(world)
     node.run(LOSSES[loss])
     report(f"{loss}: all is back {await_state(node, state):.0f} s later")
-    assert_flows(world)
+    await_flows(world)
 
 
 def test_a_boot_without_the_parent(world: World) -> None:
@@ -268,11 +278,10 @@ def test_a_boot_without_the_parent(world: World) -> None:
         node.run(
             f"until ip address show dev eth1 | grep -q {LAN_ADDRESS}; do sleep 1; done; systemctl restart kubelet.service"
         )
-        assert_flows(world)
+        await_flows(world)
     finally:
-        node.run(
-            f"systemctl disable {LATE_PARENT}; rm {LATE_PARENT_FILE}; [ -e /sys/class/net/eth1 ] || {BRING_PARENT}"
-        )
+        node.run(f"systemctl disable {LATE_PARENT}; rm {LATE_PARENT_FILE}")
+        node.reboot()  # networkd does not do all for a link that comes late
 
 
 def test_remove_leaves_nothing(world: World, before: str) -> None:
