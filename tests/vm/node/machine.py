@@ -146,7 +146,7 @@ def started(image: Image, folder: Path, trunk: tuple[Path, Path]) -> Iterator[Ma
         *("-kernel", str(image.kernel.image), "-initrd", str(image.initramfs), "-append", " ".join(words)),
         *("-drive", f"file={disk},if=virtio,cache=unsafe,format=qcow2", "-device", "virtio-rng-pci"),
         *("-serial", f"file:{folder / 'console'}"),
-        *("-netdev", f"user,id=management,restrict=on,hostfwd=tcp:127.0.0.1:{port}-:22"),
+        *("-netdev", f"user,id=management,restrict=on,ipv6=off,hostfwd=tcp:127.0.0.1:{port}-:22"),
         *("-device", f"virtio-net-pci,netdev=management,mac={MANAGEMENT_MAC}"),
         *("-netdev", f"dgram,id=trunk,local.type=unix,local.path={own},remote.type=unix,remote.path={switch}"),
         *("-device", f"virtio-net-pci,netdev=trunk,mac={TRUNK_MAC}"),
