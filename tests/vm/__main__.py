@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the parts: ``guest`` (the same tree under a stock kernel), ``node`` (a whole node, booted twice), or one command."""
+"""Runs the parts: ``guest`` (the same tree under a stock kernel), ``node`` (a whole node, rebooted), or one command."""
 
 from __future__ import annotations
 

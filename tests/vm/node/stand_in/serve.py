@@ -59,6 +59,8 @@ async def main() -> None:
     """Serve until ended."""
     make_pod()
     load_rules()
+    # The node's own address may come after us, with its link
+    subprocess.run(["sysctl", "-qw", "net.ipv4.ip_nonlocal_bind=1", "net.ipv6.ip_nonlocal_bind=1"], check=True)
     kept: list[object] = []
     for listener in listeners(LabOptions()):
         if listener.host not in ("server1", "node1"):
