@@ -126,6 +126,15 @@ def forget_earlier() -> None:
             _remove(sign)
 
 
+def undecided() -> tuple[str, ...]:
+    """Return what is to be said of earlier changes that are not confirmed, or not all taken back, a sentence for each."""
+    sentences = {
+        _UNCONFIRMED: "A change has not been confirmed (yet); the node takes it back if nobody does.",
+        _TAKING_BACK: "A change is being taken back, and not all of it is yet (journalctl -t metallb-routing tells why).",
+    }
+    return tuple(text for word, text in sentences.items() for _found in FOLDER.glob(f"{word}.*"))
+
+
 def _sign(word: str, name: str) -> Path:
     return FOLDER / f"{word}.{name}"
 

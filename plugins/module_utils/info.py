@@ -12,6 +12,7 @@ from typing import Any
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
 
 
 def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
@@ -32,6 +33,7 @@ def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
         "routes": _plain(owned.routes),
         "rules": _plain(owned.rules),
         "chains": chains,
+        "hidden_chains": [native_words(family, table) for family, table in sorted(node.iptables_hidden)],
         "kube_proxy": asdict(node.kube_proxy),
         "iptables_variant": node.variant,
         "ssh_peer": node.ssh_peer,

@@ -80,6 +80,12 @@ chains:
   elements: dict
   returned: success
   sample: [{variant: nft, family: ipv4, table: mangle, name: HOMEWARD-0x100, hook: "", rules: ["-j MARK --set-xmark 0x100/0x1f00"]}]
+hidden_chains:
+  description: Why chains of ours cannot be seen, a sentence for each table that holds such; they are missing in RV(chains).
+  type: list
+  elements: str
+  returned: success
+  sample: []
 kube_proxy:
   description: What serves services on the node, and by which sign.
   type: dict

@@ -181,11 +181,14 @@ def test_ebpf_in_the_place_of_kube_proxy(bare: EngineNode, name: str) -> None:
     assert bare.change(POOLS, ABSENT)["changed"], "what is there can always be removed"
 
 
-def test_ipv6_is_switched_off(bare: EngineNode) -> None:
-    bare.host.run("sysctl -qw net.ipv6.conf.all.disable_ipv6=1")
+@pytest.mark.parametrize("scope", ["all", "eth0.100"])
+def test_ipv6_is_switched_off(bare: EngineNode, scope: str) -> None:
+    bare.host.run(f"sysctl -qw net/ipv6/conf/{scope}/disable_ipv6=1")
     answer = bare.refuse(POOLS, SOUND)
     assert answer["errors"][0]["path"] == "pools[0].networks"
-    assert "switched off" in answer["msg"]
+    assert "switched off for eth0.100 (net/ipv6/conf/eth0.100/disable_ipv6)" in answer["msg"]
+    bare.host.run("sysctl -qw net/ipv6/conf/eth0.100/disable_ipv6=0")
+    assert bare.change(POOLS, SOUND)["changed"], "what the link says counts"
 
 
 def test_an_interface_that_is_down(bare: EngineNode) -> None:

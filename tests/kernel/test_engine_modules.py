@@ -219,6 +219,17 @@ def test_routing_info_tells_what_there_is(node: EngineNode) -> None:
     assert len(told["chains"]) == saved.count("\n:HOMEWARD-")
     assert {"name": "net/ipv4/conf/eth0.100/rp_filter", "value": "1", "original": "0"} in told["sysctls"]
     assert told["iptables_variant"] == "nft"
+    assert told["hidden_chains"] == []
+    node.host.run("nft add rule ip mangle PREROUTING ct state established meta mark set ct mark")
+    told = node.change("routing_info", {})
+    assert {(item["family"], item["table"]) for item in told["chains"]} == {
+        ("ipv4", "raw"),
+        ("ipv6", "mangle"),
+        ("ipv6", "raw"),
+    }
+    (why,) = told["hidden_chains"]
+    assert "the ipv4 table mangle of iptables-nft holds rules that iptables cannot print" in why
+    node.host.run("nft flush chain ip mangle PREROUTING")
     node.change("pool_routing", ABSENT)
 
 

@@ -140,6 +140,19 @@ def test_status_tells_what_is_missing_without_a_guard(node: EngineNode) -> None:
     assert "The node is as declared." in host.output(command("status"))
 
 
+def test_status_tells_of_a_change_that_nobody_confirmed(node: EngineNode) -> None:
+    host = node.host
+    keep(host, priority_base=5000, confirm_timeout=600)
+    (sign,) = host.path("/run/homeward.metallb_routing").glob("unconfirmed.*")
+    code, facts = tell_status(host)
+    assert (code, facts["right"]) == (0, True)
+    assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change has not been confirmed (yet)"]
+    sign.rename(sign.with_name(sign.name.replace("unconfirmed", "taking-back")))
+    assert "A change is being taken back, and not all of it is yet" in host.output(command("status"))
+    keep(host)
+    assert tell_status(host)[1]["undecided"] == []
+
+
 def healed(**counts: int) -> dict[tuple[tuple[str, str], ...], float]:
     kinds = ("address", "chains", "link", "route", "rule", "sysctl")
     return {(("kind", kind),): float(counts.get(kind, 0)) for kind in kinds}

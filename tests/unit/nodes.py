@@ -69,7 +69,10 @@ def cluster_node(**changes: Any) -> Node:
             }
         ),
         foreign_rules=KERNEL_RULES,
-        sysctls={"net/ipv6/conf/all/disable_ipv6": "0", "net/ipv4/conf/all/rp_filter": "0"},
+        sysctls={
+            "net/ipv4/conf/all/rp_filter": "0",
+            **{f"net/ipv6/conf/{name}/disable_ipv6": "0" for name in ("default", "eth0", "eth0.100", "eth1")},
+        },
         kube_proxy=KubeProxy("iptables", "chain KUBE-SERVICES"),
     )
     return replace(node, **changes)
@@ -113,6 +116,7 @@ def after(steps: Iterable[Step], node: Node) -> Node:
             _set(step, sysctls, originals)
         if step.kind == "link":
             _plug(step, interfaces)
+            sysctls[f"net/ipv6/conf/{step.subject.name}/disable_ipv6"] = "0"
     parts["sysctls"] = {Sysctl(name, sysctls[name]) for name in originals}
     owned = NodeState(**{field: frozenset(items) for field, items in parts.items()})
     return replace(node, owned=owned, sysctls=sysctls, originals=originals, interfaces=interfaces)

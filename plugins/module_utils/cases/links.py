@@ -25,7 +25,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
 
 ARP_IGNORE = "net/ipv4/conf/all/arp_ignore"
 ARP_ANNOUNCE = "net/ipv4/conf/all/arp_announce"
-DISABLE_IPV6 = "net/ipv6/conf/all/disable_ipv6"
 ALL_RP_FILTER = "net/ipv4/conf/all/rp_filter"
 RP_FILTER_VALUES = {"off": "0", "strict": "1", "loose": "2"}
 
@@ -45,11 +44,18 @@ def accept_ra_name(interface: str) -> str:
     return f"net/ipv6/conf/{interface}/accept_ra"
 
 
+def disable_ipv6_name(interface: str) -> str:
+    """Return the setting that switches IPv6 off on an interface; that of ``default`` counts for one that is yet to come."""
+    return f"net/ipv6/conf/{interface}/disable_ipv6"
+
+
 def settings_to_read(declaration: Declaration) -> tuple[str, ...]:
     """Return every setting whose value decides, or may be changed by, what the declaration compiles to."""
-    names = [ARP_IGNORE, ARP_ANNOUNCE, DISABLE_IPV6, ALL_RP_FILTER]
+    names = [ARP_IGNORE, ARP_ANNOUNCE, disable_ipv6_name("default"), ALL_RP_FILTER]
     for interface in sorted({pool.interface for pool in declaration.pools}):
-        names += [rp_filter_name(interface), src_valid_mark_name(interface), accept_ra_name(interface)]
+        names += [
+            name_of(interface) for name_of in (rp_filter_name, src_valid_mark_name, accept_ra_name, disable_ipv6_name)
+        ]
     return tuple(names)
 
 

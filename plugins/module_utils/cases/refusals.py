@@ -14,7 +14,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.fac
     is_link_local,
     why_vital,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import DISABLE_IPV6
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import disable_ipv6_name
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import END, UNMARKED
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
@@ -23,9 +23,10 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     Settings,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, Node, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import PROVIDER_VLAN
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import AddressLookup
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
 
@@ -219,11 +220,12 @@ def _vlan(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputErr
             "Lower it, or raise the parent's first.",
         )
     existing = node.interfaces.get(pool.interface)
-    foreign_vlan = existing if existing and not existing.ours and existing.kind == "vlan" else None
-    if foreign_vlan and (foreign_vlan.parent, foreign_vlan.vlan_id) != (pool.vlan.parent, pool.vlan.id):
+    foreign_vlan = existing if existing and not existing.ours and existing.kind in ("vlan", PROVIDER_VLAN) else None
+    if foreign_vlan and _place(foreign_vlan) != ("vlan", pool.vlan.parent, pool.vlan.id):
+        tag = "802.1ad " if foreign_vlan.kind == PROVIDER_VLAN else ""
         yield InputError(
             path,
-            f"{pool.interface} exists already, made by someone else, as VLAN {foreign_vlan.vlan_id} on {foreign_vlan.parent}",
+            f"{pool.interface} exists already, made by someone else, as {tag}VLAN {foreign_vlan.vlan_id} on {foreign_vlan.parent}",
             "Make the declaration agree with it, or remove that link first.",
         )
     twin = _same_vlan(pool, node)
@@ -239,19 +241,25 @@ def _same_vlan(pool: Pool, node: Node) -> str:
         (
             item.name
             for item in node.interfaces.values()
-            if (item.kind, item.parent, item.vlan_id) == wanted and item.name != pool.interface and not item.ours
+            if _place(item) == wanted and item.name != pool.interface and not item.ours
         ),
         "",
     )
 
 
+def _place(interface: Interface) -> tuple[str, str, int]:
+    return (interface.kind, interface.parent, interface.vlan_id)
+
+
 def _ipv6(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
+    """Refuse IPv6 where the kernel has it off: on the link, or for links that are made from now on."""
     networks = [network for network in pool.networks if family_of(network) == IPV6]
-    if networks and node.sysctls.get(DISABLE_IPV6, "1") != "0":
+    setting = disable_ipv6_name(pool.interface if pool.interface in node.interfaces else "default")
+    if networks and node.sysctls.get(setting, "1") != "0":
         yield InputError(
             f"{pool.path}.networks",
-            f"{networks[0]} is IPv6, which is switched off on this node ({DISABLE_IPV6})",
-            "Enable IPv6 on the node, or leave the network out.",
+            f"{networks[0]} is IPv6, which is switched off for {pool.interface} ({setting})",
+            f"Switch it on (sysctl -w {setting}=0, and where it is set at boot), or leave the network out.",
         )
 
 

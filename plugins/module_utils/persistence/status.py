@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmation import undecided
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import HomewardError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.units import active
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import healer
@@ -32,6 +33,7 @@ def gather() -> dict[str, Any]:
         "right": not repair.steps and not waiting,
         "missing": [str(step) for step in repair.steps],
         "waiting": waiting,
+        "undecided": list(undecided()),
         "guard": _guard(),
     }
 
@@ -64,6 +66,7 @@ def in_words(facts: dict[str, Any]) -> str:
         lines.append("The node is as declared.")
     lines += [f"Missing: would {step}" for step in facts["missing"]]
     lines += [f"Waiting: {sentence}" for sentence in facts["waiting"]]
+    lines += facts["undecided"]
     return "\n".join([*lines, *_guard_lines(facts["guard"])])
 
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 KINDS = ("vlan", "macvlan", "dummy")
+#: A VLAN link with the tag of IEEE 802.1ad, which the kernel also calls ``vlan``: other packets, so another kind of link.
+PROVIDER_VLAN = "802.1ad vlan"
 
 
 @dataclass(frozen=True, order=True)

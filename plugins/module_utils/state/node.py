@@ -76,7 +76,7 @@ class Interface:
     """One link of the node, whoever made it.
 
     :param addresses: with prefix length, link-local ones included, ours too.
-    :param kind: ``IFLA_INFO_KIND`` (``vlan``, ``veth``, ``bridge`` ...), ``""`` for hardware.
+    :param kind: ``IFLA_INFO_KIND`` (``veth``, ``bridge`` ...), ``""`` for hardware; ``vlan`` is one of 802.1Q only.
     :param parent: name of the link below, ``""`` if none or outside this network namespace.
     :param ours: carries our alias.
     """

@@ -40,10 +40,10 @@ def interface(**changes: Any) -> Node:
     return replace(node, interfaces={**node.interfaces, present.name: present})
 
 
-def parent(**changes: Any) -> Node:
+def with_link(name: str, **changes: Any) -> Node:
     node = cluster_node()
-    present = replace(node.interfaces["eth0"], **changes)
-    return replace(node, interfaces={**node.interfaces, "eth0": present})
+    present = replace(node.interfaces[name], **changes)
+    return replace(node, interfaces={**node.interfaces, name: present})
 
 
 def with_address(link: str, address: str) -> Node:
@@ -104,7 +104,7 @@ LINKS = [
         "pools[0].vlan.parent",
         ("eth0 is down, and a VLAN on it cannot be set up", 'Run "ip link set eth0 up" first'),
         declaration(NEW_VLAN),
-        parent(up=False),
+        with_link("eth0", up=False),
     ),
     Refusal(
         "mtu above the parent's",
@@ -119,6 +119,13 @@ LINKS = [
         declaration(pool(vlan=vlan("eth0", 101))),
     ),
     Refusal(
+        "a provider's VLAN",
+        "pools[0].vlan",
+        ("eth0.100 exists already, made by someone else, as 802.1ad VLAN 100 on eth0", "or remove that link first"),
+        declaration(pool(vlan=vlan())),
+        with_link("eth0.100", kind="802.1ad vlan"),
+    ),
+    Refusal(
         "twin",
         "pools[0].vlan",
         ("VLAN 100 on eth0 exists already, as eth0.100", "Declare interface: eth0.100"),
@@ -127,9 +134,26 @@ LINKS = [
     Refusal(
         "IPv6 off",
         "pools[0].networks",
-        ("fd00:1::/64 is IPv6, which is switched off on this node", "Enable IPv6 on the node"),
+        (
+            "fd00:1::/64 is IPv6, which is switched off for eth0.100 (net/ipv6/conf/eth0.100/disable_ipv6)",
+            "sysctl -w net/ipv6/conf/eth0.100/disable_ipv6=0",
+        ),
         declaration(SIX),
-        cluster_node(sysctls={"net/ipv6/conf/all/disable_ipv6": "1"}),
+        cluster_node(sysctls={"net/ipv6/conf/default/disable_ipv6": "0", "net/ipv6/conf/eth0.100/disable_ipv6": "1"}),
+    ),
+    Refusal(
+        "IPv6 off for new links",
+        "pools[0].networks",
+        ("switched off for eth0.7 (net/ipv6/conf/default/disable_ipv6)", "or leave the network out"),
+        declaration(replace(SIX, interface="eth0.7", vlan=vlan("eth0", 7))),
+        cluster_node(sysctls={"net/ipv6/conf/default/disable_ipv6": "1", "net/ipv6/conf/eth0/disable_ipv6": "0"}),
+    ),
+    Refusal(
+        "no IPv6 in the kernel",
+        "pools[0].networks",
+        ("switched off for eth0.100",),
+        declaration(SIX),
+        cluster_node(sysctls={}),
     ),
 ]
 

@@ -108,6 +108,7 @@ def test_status_says_everything_in_words() -> None:
         "right": False,
         "missing": ["add rule 2700"],
         "waiting": known.waiting,
+        "undecided": ["A change has not been confirmed (yet)."],
         "guard": {**json.loads(json.dumps(known.__dict__)), "running": True},
     }
     text = status.in_words(facts)
@@ -116,6 +117,7 @@ def test_status_says_everything_in_words() -> None:
         "external on eth0.100: policy_routing (so)",
         "Missing: would add rule 2700",
         "Waiting: link eth0.100 waits: its parent eth0 is down",
+        "A change has not been confirmed (yet).",
         "put back 1 object.",
         "add rule 2800 (after 12 ms, changed by nm (pid 7))",
         "Left alone for a while: rule 2700 keeps being undone by felix (pid 9)",

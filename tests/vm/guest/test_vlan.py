@@ -170,8 +170,13 @@ def test_changes_of_id_and_parent_make_it_anew(
             {},
             ("pools[0].vlan", "made by someone else, as VLAN 300 on eth0"),
         ),
+        (
+            "ip link add link eth0 name eth0.100 type vlan proto 802.1ad id 100; ip link set eth0.100 up",
+            {},
+            ("pools[0].vlan", "made by someone else, as 802.1ad VLAN 100 on eth0"),
+        ),
     ],
-    ids=["parent-down", "parent-missing", "mtu-above-parent", "twin", "foreign-of-another-id"],
+    ids=["parent-down", "parent-missing", "mtu-above-parent", "twin", "foreign-of-another-id", "foreign-of-802.1ad"],
 )
 def test_refused(untouched: Host, prepare: str, pool: dict[str, Any], words: tuple[str, ...]) -> None:
     """And nothing is written: what is left of the node after undoing ``prepare`` is what it was."""
