@@ -55,8 +55,8 @@ requirements:
 options:
   iptables_variant:
     description:
-      - Which iptables to write with. V(auto) takes the one that this node's kubelet, kube-proxy or CNI uses,
-        and the system's default where none of them is there yet.
+      - Which iptables to write with. V(auto) takes the one that this node's kubelet, kube-proxy or CNI uses. Where none of them is
+        there yet, it takes the one that has chains of ours, else the system's default.
     type: str
     choices: [auto, nft, legacy]
     default: auto

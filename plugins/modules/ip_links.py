@@ -35,7 +35,7 @@ options:
         type: str
         required: true
       kind:
-        description: What it is.
+        description: What it is. V(vlan) is one of 802.1Q; V(macvlan) is made in bridge mode.
         type: str
         choices: [vlan, macvlan, dummy]
         default: vlan
@@ -106,8 +106,16 @@ diff:
     before: {}
     after:
       links: ["eth0.100: vlan on eth0 id 100"]
+errors:
+  description: What is wrong with the input, each with its path and the whole message.
+  type: list
+  elements: dict
+  returned: when the input is refused
+  sample:
+    - path: links[0].parent
+      message: "links[0].parent: a vlan needs a link below it. Name it."
 warnings:
-  description: What is true all the same but should be known, for instance an object that is there already and is not ours.
+  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
   type: list
   elements: str
   returned: success

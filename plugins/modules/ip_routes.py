@@ -122,8 +122,16 @@ diff:
     before: {}
     after:
       routes: ["ipv4: 1.2.3.0/24 dev eth0.100 table 100"]
+errors:
+  description: What is wrong with the input, each with its path and the whole message.
+  type: list
+  elements: dict
+  returned: when the input is refused
+  sample:
+    - path: routes[0].interface
+      message: "routes[0].interface: a unicast route needs the link it leaves by. Name it, or give another type."
 warnings:
-  description: What is true all the same but should be known, for instance an object that is there already and is not ours.
+  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
   type: list
   elements: str
   returned: success

@@ -42,7 +42,7 @@ options:
         description: For V(lookup), number of the routing table, or V(main), V(default) or V(local).
         type: str
       goto:
-        description: For V(goto), the priority to go on with.
+        description: For V(goto), the priority to go on with, higher than the rule's own.
         type: int
       source:
         description: Network the packet comes from.
@@ -57,7 +57,7 @@ options:
         description: Link the sending socket is bound to.
         type: str
       fwmark:
-        description: Mark as C(value/mask). V(0/0x1f00) asks for packets that have no bit of the mask.
+        description: Mark as C(value/mask); without a mask the whole mark is compared. V(0/0x1f00) asks for packets that have no bit of the mask.
         type: str
       invert:
         description: Match where the conditions do not hold.
@@ -122,8 +122,16 @@ diff:
     before: {}
     after:
       rules: ["ipv4: priority 3000 from all fwmark 0x100/0x1f00 lookup 100"]
+errors:
+  description: What is wrong with the input, each with its path and the whole message.
+  type: list
+  elements: dict
+  returned: when the input is refused
+  sample:
+    - path: rules[0].priority
+      message: "rules[0].priority: 0 is the priority of the kernel's own first rule. Give 1 to 32765."
 warnings:
-  description: What is true all the same but should be known, for instance an object that is there already and is not ours.
+  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
   type: list
   elements: str
   returned: success

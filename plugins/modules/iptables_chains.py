@@ -45,7 +45,7 @@ options:
         choices: [raw, mangle, nat, filter]
         required: true
       family:
-        description: V(ipv4) is iptables, V(ipv6) is ip6tables.
+        description: V(ipv4) is iptables, V(ipv6) is ip6tables. A family that the node lacks is refused.
         type: str
         choices: [ipv4, ipv6]
         default: ipv4
@@ -59,13 +59,13 @@ options:
         default: []
   prefix:
     description:
-      - Names of our chains begin with it.
+      - Names of our chains begin with it; 2 to 20 letters, digits, and C(. _ : -).
       - What others' chains begin with is refused, as these would count as ours. That is C(HOMEWARD-) of
         M(homeward.metallb_routing.pool_routing), C(KUBE-), C(cali-) and the like, and the built-in chains.
     type: str
     required: true
   comment:
-    description: Comment of the jumps into our chains.
+    description: Comment of the jumps into our chains, one line of at most 255 bytes; empty for none.
     type: str
     default: homeward.metallb_routing.iptables_chains
   purge:
@@ -115,8 +115,16 @@ diff:
     before: {}
     after:
       chains: ["iptables (nft) raw SITE-PREROUTING: jumped to from PREROUTING, first"]
+errors:
+  description: What is wrong with the input, each with its path and the whole message.
+  type: list
+  elements: dict
+  returned: when the input is refused
+  sample:
+    - path: chains[0].name
+      message: "chains[0].name: PREROUTE does not begin with SITE-, by which our chains are known. Name it so."
 warnings:
-  description: What is true all the same but should be known, for instance an object that is there already and is not ours.
+  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
   type: list
   elements: str
   returned: success

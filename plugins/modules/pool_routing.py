@@ -83,8 +83,8 @@ options:
       case:
         description:
           - V(same_subnet) needs nothing, and that is proven. V(onlink_route) adds the route to the pool's network.
-            V(source_routing) sends replies to outside clients back through the gateway. V(policy_routing) does so for every client,
-            and lets forged sources not in.
+            V(source_routing) sends replies back through the gateway and filters nothing but O(pools[].deny). V(policy_routing) sends them
+            back likewise, and does not let forged sources in.
           - V(auto) is V(same_subnet) where the pool is part of a network attached to the interface and the default route leads home,
             V(onlink_route) where no gateway is declared, and V(policy_routing) otherwise.
         type: str
@@ -104,15 +104,15 @@ options:
         description:
           - Whether O(pools[].interface) carries nothing but pools. On a dedicated interface everything else is dropped and strict
             reverse-path filtering is switched on; on a shared one only forged and denied sources are dropped.
-          - Found from the node's addresses and routes where it is not given. V(true) is refused on the interface that the
-            connection to the node uses.
+          - Found from the node's addresses and routes where it is not given. V(true) is refused on an interface that the connection to the
+            node, a default route of the main table or the way to the Kubernetes API uses.
         type: bool
       rp_filter:
         description:
           - Reverse-path filtering of the interface. V(auto) is strict on a dedicated interface and leaves a shared one as it is; requests pass
             because the check is made to take the mark into account (C(src_valid_mark)).
-          - V(leave) touches neither. V(strict), V(loose) and V(off) set the interface's value; the kernel uses the larger of it and
-            that of C(all), which is never lowered.
+          - V(leave) touches neither the value nor C(src_valid_mark). V(strict), V(loose) and V(off) set the interface's value; the kernel
+            uses the larger of it and that of C(all), which is never lowered.
         type: str
         choices: [auto, leave, strict, loose, 'off']
         default: auto
@@ -146,15 +146,17 @@ options:
     type: str
     default: '0x1f00'
   priority_base:
-    description: First of the 1,000 rule priorities that are ours.
+    description: First of the 1,000 rule priorities that are ours, from 2000 to 31000.
     type: int
     default: 2000
   table_base:
-    description: First routing table to choose.
+    description: First routing table to choose, from 256 on.
     type: int
     default: 7701
   protocol:
-    description: Number by which our routes and rules are known; it is named C(homeward) in C(/etc/iproute2/rt_protos.d).
+    description:
+      - Number by which our routes and rules are known, 5 to 255; it is named C(homeward) in C(/etc/iproute2/rt_protos.d).
+      - A number that others use is refused, as their routes and rules would count as ours.
     type: int
     default: 77
   persist:
@@ -172,8 +174,8 @@ options:
     type: str
   confirm_timeout:
     description:
-      - Seconds after which the node takes a change back by itself, all of it, unless a new connection from the controller has confirmed
-        it. The task makes that connection itself, and fails where it cannot. V(0) confirms nothing.
+      - Seconds, 3600 at most, after which the node takes a change back by itself, all of it, unless a new connection from the controller
+        has confirmed it. The task makes that connection itself, and fails where it cannot. V(0) confirms nothing.
       - On the node, the file C(unconfirmed.*) in C(/run/homeward.metallb_routing) stands for the change; removing it by hand confirms too, and
         so does the next run that succeeds. The task renames it to C(confirmed.*), and the node to C(taking-back.*) until all is taken
         back, which is tried for an hour where it does not succeed at once.
@@ -275,7 +277,7 @@ errors:
     - path: pools[2].gateways[0]
       message: "pools[2].gateways[0] (pool external): 1.2.4.1 is not inside any of pools[2].networks (1.2.3.0/24)."
 warnings:
-  description: What is true all the same but should be known.
+  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
   type: list
   elements: str
   returned: success

@@ -81,7 +81,7 @@ chains:
   returned: success
   sample: [{variant: nft, family: ipv4, table: mangle, name: HOMEWARD-0x100, hook: "", rules: ["-j MARK --set-xmark 0x100/0x1f00"]}]
 hidden_chains:
-  description: Why chains of ours cannot be seen, a sentence for each table that holds such; they are missing in RV(chains).
+  description: Why chains of ours cannot be seen, one sentence for each table that holds such chains; they are missing in RV(chains).
   type: list
   elements: str
   returned: success
@@ -90,9 +90,9 @@ kube_proxy:
   description: What serves services on the node, and by which sign.
   type: dict
   returned: success
-  sample: {mode: iptables, reason: chain KUBE-SERVICES}
+  sample: {mode: iptables, reason: there is a chain KUBE-SERVICES and no link kube-ipvs0}
 iptables_variant:
-  description: The variant of iptables that this node uses.
+  description: The variant of iptables to write with, as O(iptables_variant) says or as this node uses.
   type: str
   returned: success
   sample: nft
