@@ -85,8 +85,8 @@ options:
           - V(same_subnet) needs nothing, and that is proven. V(onlink_route) adds the route to the pool's network.
             V(source_routing) sends replies back through the gateway and filters nothing but O(pools[].deny). V(policy_routing) sends them
             back likewise, and does not let forged sources in.
-          - V(auto) is V(same_subnet) where the pool is part of a network attached to the interface and the default route leads home,
-            V(onlink_route) where no gateway is declared, and V(policy_routing) otherwise.
+          - V(auto) is V(same_subnet) where the pool is part of a network attached to the interface and declares no other gateway than the
+            node's default one, V(onlink_route) where no gateway is declared, and V(policy_routing) otherwise.
         type: str
         choices: [auto, same_subnet, onlink_route, source_routing, policy_routing]
         default: auto
@@ -195,13 +195,15 @@ EXAMPLES = r"""
   homeward.metallb_routing.pool_routing:
     pools:
       - name: external
-        networks: [1.2.3.0/24, "fd00:1:2:3::/64"]
+        networks: [1.2.3.64/26, "fd00:1:2:3:1::/80"]
+        onlink_networks: [1.2.3.0/24, "fd00:1:2:3::/64"]
         interface: eth0.100
         vlan: {parent: eth0, id: 100}
         gateways: [1.2.3.1, "fd00:1:2:3::1"]
     cluster:
       pod_networks: [10.112.0.0/12, "fd00:112::/32"]
-      service_networks: [10.96.0.0/12]
+      service_networks: [10.96.0.0/12, "fd00:96::/108"]
+      node_addresses: [192.168.1.11, 192.168.1.12, "fd00:192:168:1::11", "fd00:192:168:1::12"]
 
 - name: A pool on a second network card, for clients of that network only
   homeward.metallb_routing.pool_routing:
@@ -212,14 +214,16 @@ EXAMPLES = r"""
   homeward.metallb_routing.pool_routing:
     pools:
       - name: second
-        networks: [192.168.1.240/28]
+        networks: [192.168.1.224/28]
         interface: eth0
-        gateways: [192.168.1.254]
+        gateways: [192.168.1.2]
         onlink_networks: [192.168.1.0/24]
         case: policy_routing
         rp_filter: leave
     cluster:
       pod_networks: [10.112.0.0/12]
+      service_networks: [10.96.0.0/12]
+      node_addresses: [192.168.1.11, 192.168.1.12]
       kube_proxy_mode: ipvs
     confirm_timeout: 60
 
