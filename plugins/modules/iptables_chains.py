@@ -59,7 +59,7 @@ options:
         default: []
   prefix:
     description:
-      - Names of our chains begin with it; 2 to 20 letters, digits, and C(. _ : -).
+      - Names of our chains begin with it. It has 2 to 20 letters, digits, dots, underscores, colons and dashes.
       - What others' chains begin with is refused, as these would count as ours. That is C(HOMEWARD-) of
         M(homeward.metallb_routing.pool_routing), C(KUBE-), C(cali-) and the like, and the built-in chains.
     type: str
