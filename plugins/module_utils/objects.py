@@ -19,6 +19,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
     canonical_network,
     everything,
     family_of,
+    full_length,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 
@@ -118,7 +119,6 @@ def rule(options: Options, path: str) -> Rule:
             "Give goto a priority above its own, and no other action one.",
         )
     fwmark, fwmask = _mark(options.get("fwmark"), f"{path}.fwmark")
-    suppress = options.get("suppress_prefixlength")
     return Rule(
         family=family,
         priority=priority,
@@ -132,7 +132,7 @@ def rule(options: Options, path: str) -> Rule:
         fwmark=fwmark,
         fwmask=fwmask,
         invert=bool(options.get("invert")),
-        suppress_prefixlength=-1 if suppress is None else suppress,
+        suppress_prefixlength=_prefix_length(options, path, family),
     )
 
 
@@ -200,6 +200,18 @@ def _address(text: str | None, path: str, family: str) -> str:
 def _interface(name: str | None, path: str) -> str:
     """Return the interface of a rule, where ``lo`` stands for the node itself."""
     return name if name == "lo" else read_interface_name(path, name) if name else ""
+
+
+def _prefix_length(options: Options, path: str, family: str) -> int:
+    """Return the prefix length up to which results are refused, -1 for none."""
+    length = options.get("suppress_prefixlength")
+    if length is None:
+        return -1
+    if options["action"] != "lookup":
+        raise InputError(
+            f"{path}.suppress_prefixlength", f"action {options['action']} finds no result", "Give it with lookup only."
+        )
+    return _number(length, f"{path}.suppress_prefixlength", full_length(family))
 
 
 def _table(text: str, path: str) -> int:

@@ -64,7 +64,7 @@ options:
         type: bool
         default: false
       suppress_prefixlength:
-        description: Refuse a result of at most this prefix length, and go on.
+        description: Refuse a result of at most this prefix length, and go on; from 0 to 32, or 128 for IPv6.
         type: int
       family:
         description: Needed only for IPv6 rules without source and destination.

@@ -149,6 +149,10 @@ def test_status_tells_of_a_change_that_nobody_confirmed(node: EngineNode) -> Non
     assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change has not been confirmed (yet)"]
     sign.rename(sign.with_name(sign.name.replace("unconfirmed", "taking-back")))
     assert "A change is being taken back, and not all of it is yet" in host.output(command("status"))
+    host.run(f"mv {STATE_FILE} {STATE_FILE}.away")
+    assert tell_status(host)[1]["undecided"], "the state file goes early"
+    assert "is being taken back" in host.run(command("status"), check=False).stderr
+    host.run(f"mv {STATE_FILE}.away {STATE_FILE}")
     keep(host)
     assert tell_status(host)[1]["undecided"] == []
 

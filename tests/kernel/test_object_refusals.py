@@ -131,6 +131,23 @@ BAD_OBJECTS: list[tuple[str, Parameters, str, str, str]] = [
         "0x2000/0x1f00 has bits outside its mask, so it can never match",
         "Give value/mask with the value inside",
     ),
+    *(
+        (
+            "ip_rules",
+            {"rules": [{"priority": 5, "table": "100", "family": family, "suppress_prefixlength": length}]},
+            "rules[0].suppress_prefixlength",
+            f"{length} is out of range",
+            f"Give a number up to {largest}",
+        )
+        for family, length, largest in (("ipv4", -1, 32), ("ipv4", 33, 32), ("ipv6", 129, 128))
+    ),
+    (
+        "ip_rules",
+        {"rules": [{"priority": 5, "action": "blackhole", "suppress_prefixlength": 0}]},
+        "rules[0].suppress_prefixlength",
+        "action blackhole finds no result",
+        "Give it with lookup only",
+    ),
     (
         "ip_rules",
         {"rules": [{"priority": 5, "table": "100", "source": "1.2.3.4/8"}]},

@@ -54,7 +54,7 @@ def why_shared(node: Node, declaration: Declaration, interface: str) -> str:
     """Return why the interface carries other traffic of the node than the pools', or ``""`` where it does not."""
     if interface not in node.interfaces:
         return ""
-    vital = why_vital(node, interface)
+    vital = why_vital(node, declaration, interface)
     if vital:
         return vital
     pools = declaration.pools_by_interface.get(interface, ())
@@ -69,7 +69,7 @@ def why_shared(node: Node, declaration: Declaration, interface: str) -> str:
     return f'the node has the route "{routes[0]}" over it' if routes else ""
 
 
-def why_vital(node: Node, interface: str) -> str:
+def why_vital(node: Node, declaration: Declaration, interface: str) -> str:
     """Return why the node would be cut off if everything but the pools were dropped on the interface, or ``""``."""
     if interface == node.ssh_interface:
         return f"the connection from {node.ssh_peer} that this runs over uses it"
@@ -78,7 +78,8 @@ def why_vital(node: Node, interface: str) -> str:
             return "a default route of the main table leaves by it"
         if route.type == "unicast" and not route.interface:
             return "a default route of the main table tells its next hop by number only (nhid), which may lead over it"
-    for what, addresses in (("the connection", (node.ssh_peer,)), ("a Kubernetes API server", node.api_servers)):
+    servers = (*declaration.cluster.api_servers, *node.api_servers)
+    for what, addresses in (("the connection", (node.ssh_peer,)), ("a Kubernetes API server", servers)):
         for address in addresses:
             if address and interface in node.way_to(address)[1]:
                 return f"{what} at {address} is reached over it"

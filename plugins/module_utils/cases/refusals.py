@@ -251,10 +251,18 @@ def _place(interface: Interface) -> tuple[str, str, int]:
     return (interface.kind, interface.parent, interface.vlan_id)
 
 
+def _is_made(pool: Pool, node: Node) -> bool:
+    """Whether the pool's link is yet to be made, or to be made anew."""
+    existing = node.interfaces.get(pool.interface)
+    if existing is None or not existing.ours:
+        return existing is None
+    return pool.vlan is not None and _place(existing) != ("vlan", pool.vlan.parent, pool.vlan.id)
+
+
 def _ipv6(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
     """Refuse IPv6 where the kernel has it off: on the link, or for links that are made from now on."""
     networks = [network for network in pool.networks if family_of(network) == IPV6]
-    setting = disable_ipv6_name(pool.interface if pool.interface in node.interfaces else "default")
+    setting = disable_ipv6_name("default" if _is_made(pool, node) else pool.interface)
     if networks and node.sysctls.get(setting, "1") != "0":
         yield InputError(
             f"{pool.path}.networks",
@@ -316,8 +324,8 @@ def precious(declaration: Declaration, node: Node) -> Iterator[Precious]:
             yield Precious(route.gateway, f"the node's default gateway on {route.interface}")
 
 
-def _dedicated(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:
-    why = why_vital(node, pool.interface)
+def _dedicated(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputError]:
+    why = why_vital(node, declaration, pool.interface)
     if pool.dedicated and why:
         yield InputError(
             f"{pool.path}.dedicated",

@@ -43,7 +43,7 @@ def read_pool_name(path: str, value: Any) -> str:
         return name
     raise InputError(
         path,
-        f"{shown(name)} is not a pool's name, because it ends up in chains' comments and in messages",
+        f"{shown(name)} is not a pool's name, which is a word, as in MetalLB's IPAddressPool",
         "Take up to 63 letters, digits, dots, underscores and dashes, a letter or digit first.",
     )
 

@@ -48,9 +48,11 @@ def _status(*, as_json: bool) -> int:
     try:
         facts = status.gather()
     except HomewardError as error:
-        if not as_json:
-            raise
-        print(json.dumps(status.trouble(error), indent=1))
+        facts = status.trouble(error)
+        if as_json:
+            print(json.dumps(facts, indent=1))
+        else:
+            print("\n".join([facts["error"], *facts["undecided"]]), file=sys.stderr)
         return 2
     print(json.dumps(facts, indent=1) if as_json else status.in_words(facts))
     return 0 if facts["right"] else 1

@@ -61,9 +61,10 @@ def unit_text(version: str) -> str:
     """Return the service: after whatever makes links, before whatever starts pods.
 
     MetalLB's speaker gives up on an interface that is missing when it looks, so our links must be there before the
-    kubelet. The service says that it is ready within 15 seconds whatever happens, so no boot hangs on it. However often it
-    is killed it comes back, unless it says itself (2) that only a new state file can help; a stop lets the program end that
-    is writing rules just then. Homes stay readable: the Python that Ansible was told to use may be in one.
+    kubelet. The service says that it is ready when its patience at the start is over, whatever happens, so no boot hangs on
+    it. However often it is killed it comes back, unless it says itself (2) that only a new state file can help; a stop lets
+    the program end that is writing rules just then. Homes stay readable: the Python that Ansible was told to use may be in
+    one.
     """
     return f"""\
 {neighbours.HEADER}[Unit]

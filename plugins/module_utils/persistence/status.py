@@ -88,4 +88,4 @@ def _guard_lines(guard: dict[str, Any]) -> list[str]:
 
 def trouble(error: HomewardError) -> dict[str, Any]:
     """Return what status tells where it cannot tell more."""
-    return {"right": False, "error": str(error), "guard": _guard()}
+    return {"right": False, "error": str(error), "undecided": list(undecided()), "guard": _guard()}

@@ -15,6 +15,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
+    Interface,
     KubeProxy,
     Link,
     Node,
@@ -147,6 +148,17 @@ LINKS = [
         ("switched off for eth0.7 (net/ipv6/conf/default/disable_ipv6)", "or leave the network out"),
         declaration(replace(SIX, interface="eth0.7", vlan=vlan("eth0", 7))),
         cluster_node(sysctls={"net/ipv6/conf/default/disable_ipv6": "1", "net/ipv6/conf/eth0/disable_ipv6": "0"}),
+    ),
+    Refusal(
+        "IPv6 off for a link made anew",
+        "pools[0].networks",
+        ("switched off for eth0.7 (net/ipv6/conf/default/disable_ipv6)",),
+        declaration(replace(SIX, interface="eth0.7", vlan=vlan("eth0", 7))),
+        replace(
+            PLAIN,
+            interfaces={**PLAIN.interfaces, "eth0.7": Interface("eth0.7", 5, True, "vlan", "eth0", 8, ours=True)},
+            sysctls={"net/ipv6/conf/default/disable_ipv6": "1", "net/ipv6/conf/eth0.7/disable_ipv6": "0"},
+        ),
     ),
     Refusal(
         "no IPv6 in the kernel",

@@ -73,6 +73,13 @@ def test_such_a_link_cannot_be_declared_dedicated(name: str) -> None:
     assert [error.path for error in caught.value.errors] == ["pools[0].dedicated"]
 
 
+def test_the_way_to_an_api_that_only_the_declaration_names() -> None:
+    node = with_routes(route("10.1.0.0/16", interface=LINK))
+    named = Cluster(api_servers=("10.1.2.3",))
+    with pytest.raises(InputErrors, match=r"a Kubernetes API server at 10\.1\.2\.3 is reached over it"):
+        compile_node(declaration(pool(dedicated=True), cluster=named), node)
+
+
 @pytest.mark.parametrize(
     ("changes", "node", "path", "words"),
     [
