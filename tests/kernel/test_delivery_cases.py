@@ -50,3 +50,17 @@ def test_onlink_route_reaches_who_is_on_the_link(mode: str, rp_filter: int) -> N
             else:
                 assert (one.reached, one.ways) == (True, ("direct",)), one
         count(len(deliveries))
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
+@pytest.mark.parametrize("mode", CHOICES["kube_proxy"])
+def test_two_cases_on_one_link_do_not_hinder_each_other(mode: str, shared: bool) -> None:
+    """The guard of one pool lets what is for the other pass."""
+    link = {"onlink_networks": ["1.2.3.0/24", "fd00:1:2:3::/64"]}
+    guarded = {"networks": ["1.2.3.4-1.2.3.8", "fd00:1:2:3::20"], **link}
+    other = {"name": "other", "networks": ["1.2.3.9-1.2.3.31", "fd00:1:2:3::21-fd00:1:2:3::2f"], **link}
+    with lab_of(kube_proxy=mode, rp_filter=1, shared_link=shared) as lab:
+        apply(lab, pool_of(lab, case="policy_routing", **guarded), pool_of(lab, case="source_routing", **other))
+        deliveries = try_all(lab)
+        assert len(deliveries) == WHOLE_MATRIX
+        assert_all_reached(deliveries)
