@@ -117,6 +117,20 @@ def test_routes_of_others_that_need_ours(node: EngineNode) -> None:
     assert node.host.run("ip route show dev eth0.200").stdout.strip() == "5.6.7.0/24 via 1.2.5.1 onlink"
 
 
+def test_a_network_that_the_kernel_has_attached_already(node: EngineNode) -> None:
+    """The node has an address of the link for IPv4, and none for IPv6."""
+    node.host.run("ip address add 10.9.8.11/24 dev eth1")
+    before = node.picture()
+    parameters = declared({"name": "both", "networks": ["10.9.8.0/24", "fd00:9:8::/64"], "interface": "eth1"})
+    commands = node.change(POOLS, parameters)["commands"]
+    assert [line for line in commands if " route " in line] == [
+        "ip -6 route add fd00:9:8::/64 dev eth1 table main protocol 77"
+    ]
+    assert not node.change(POOLS, parameters)["changed"]
+    node.change(POOLS, ABSENT)
+    assert_same(before, node.picture())
+
+
 def test_a_foreign_route_in_the_place_of_ours_is_refused(node: EngineNode) -> None:
     node.host.run("ip route add 10.9.8.0/24 via 172.16.0.1")
     answer = node.refuse(POOLS, declared(EXTERNAL, STORAGE))

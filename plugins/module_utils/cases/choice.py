@@ -68,8 +68,9 @@ def _fitting(pool: Pool, node: Node, lookup: Attached) -> Choice:
             f"{', '.join(pool.networks)} is attached to {', '.join(sorted(attached))} on this node, not to {pool.interface}",
             f"Name that interface, or take the network off {', '.join(sorted(attached))}.",
         )
+    lacking = [network for network in pool.networks if lookup.longest(network) != pool.interface]
     return Choice(
-        pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(pool.networks)}"
+        pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(lacking)}"
     )
 
 

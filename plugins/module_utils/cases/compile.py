@@ -50,7 +50,7 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
     refuse(dropped_by_choice(choices))
     groups = form_groups(choices, declaration, node)
     refuse((*after_grouping(groups, node), *misled(choices, groups, declaration, node, attached)))
-    needs = tuple(_needs(choices, groups, declaration, node))
+    needs = tuple(_needs(choices, groups, declaration, node, attached))
     chains = compile_chains(
         node.variant,
         (marking for need in needs for marking in need.markings),
@@ -81,13 +81,15 @@ def _choose_all(pools: Iterable[Pool], node: Node, attached: Attached) -> tuple[
     return tuple(choices)
 
 
-def _needs(choices: Iterable[Choice], groups: Iterable[Group], declaration: Declaration, node: Node) -> Iterable[Needs]:
+def _needs(
+    choices: Iterable[Choice], groups: Iterable[Group], declaration: Declaration, node: Node, attached: Attached
+) -> Iterable[Needs]:
     mode = effective_mode(declaration, node)
     for choice in choices:
         if choice.case == "same_subnet":
             yield same_subnet.compile_pool(choice, node, mode)
         elif choice.case == "onlink_route":
-            yield onlink_route.compile_pool(choice, node, mode)
+            yield onlink_route.compile_pool(choice, node, mode, attached)
     by_case = {"source_routing": source_routing, "policy_routing": policy_routing}
     for group in groups:
         yield by_case[group.case].compile_group(group, declaration, node, mode)

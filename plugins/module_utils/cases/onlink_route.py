@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import Attached
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
     link_and_addresses,
     pool_guardings,
@@ -16,11 +17,15 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.fam
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 
 
-def compile_pool(choice: Choice, node: Node, mode: str) -> Needs:
-    """Return the link if it is asked for, and the route in the main table."""
+def compile_pool(choice: Choice, node: Node, mode: str, attached: Attached) -> Needs:
+    """Return the link if it is asked for, and the routes in the main table.
+
+    Where the node has an address of one family only, the kernel's own route is there for that family, in the place of ours.
+    """
     pool = choice.pool
     further = pool.onlink_networks
-    attached = (*further, *(network for network in pool.networks if not covering(further, network)))
-    routes = frozenset(Route(family_of(network), MAIN_TABLE, network, interface=pool.interface) for network in attached)
+    networks = (*further, *(network for network in pool.networks if not covering(further, network)))
+    lacking = (network for network in networks if attached.longest(network) != pool.interface)
+    routes = frozenset(Route(family_of(network), MAIN_TABLE, network, interface=pool.interface) for network in lacking)
     state = NodeState.union((link_and_addresses((pool,), node), NodeState(routes=routes), strict_arp(mode, node)))
     return Needs(state, guardings=pool_guardings(pool))

@@ -76,6 +76,17 @@ def test_onlink_route_is_the_articles_route() -> None:
     assert not state.rules
 
 
+def test_onlink_route_leaves_out_what_the_link_has_already() -> None:
+    """An address of one family brings the kernel's own route, which has the place of ours."""
+    both = pool(networks=("192.168.1.240/28", "fd00:9:8::/64"), interface="eth0", gateways=())
+    ours = Route("ipv6", 254, "fd00:9:8::/64", interface="eth0")
+    assert compiled(both).routes == {ours}
+    whole = replace(both, networks=("fd00:9:8::/64",), onlink_networks=("192.168.1.0/24",))
+    assert compiled(whole).routes == {ours}
+    (choice,) = compile_node(declaration(both), cluster_node()).choices
+    assert choice.reason == "no gateway is declared and eth0 has no route to fd00:9:8::/64"
+
+
 def test_source_routing_under_ipvs_is_the_articles_table_and_rule() -> None:
     state = compiled(pool(case="source_routing", table=100), cluster=IPVS)
     assert Route("ipv4", 100, "1.2.3.0/24", interface="eth0.100") in state.routes
