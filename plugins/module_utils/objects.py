@@ -84,9 +84,14 @@ def route(options: Options, path: str) -> Route:
         )
     if kind != "unicast" and (interface or gateway):
         raise InputError(f"{path}.type", f"a route of type {kind} goes nowhere", "Leave interface and gateway out.")
+    table = _table(options.get("table") or "main", f"{path}.table")
+    if table == TABLE_NAMES["local"]:
+        raise InputError(
+            f"{path}.table", "the table local is the kernel's own, whose routes are not read", "Take another one."
+        )
     return Route(
         family=family,
-        table=_table(options.get("table") or "main", f"{path}.table"),
+        table=table,
         destination=destination,
         metric=_number(options.get("metric"), f"{path}.metric", LARGEST_NUMBER),
         type=kind,
@@ -187,9 +192,12 @@ def _address(text: str | None, path: str, family: str) -> str:
     if not text:
         return ""
     try:
-        address = str(ipaddress.ip_address(text))
+        parsed = ipaddress.ip_address(text)
     except ValueError as error:
         raise InputError(path, str(error), "Give a single address.") from error
+    address = str(parsed)
+    if parsed.is_unspecified:
+        raise InputError(path, f"{address} is no host's address, the kernel takes it for none", "Leave it out.")
     if family_of(address) != family:
         raise InputError(
             path, f"{address} is not {family}, as the destination is", "Give an address of the same family."

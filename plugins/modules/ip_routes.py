@@ -35,7 +35,7 @@ options:
         type: str
         required: true
       table:
-        description: Number of the routing table, or V(main), V(default) or V(local).
+        description: Number of the routing table, or V(main) or V(default). The table local is the kernel's own.
         type: str
         default: main
       type:

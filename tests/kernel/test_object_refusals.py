@@ -72,6 +72,20 @@ BAD_OBJECTS: list[tuple[str, Parameters, str, str, str]] = [
     ),
     (
         "ip_routes",
+        {"routes": [{"destination": "5.6.7.8/32", "interface": "eth1", "table": "255"}]},
+        "routes[0].table",
+        "the table local is the kernel's own, whose routes are not read",
+        "Take another one",
+    ),
+    (
+        "ip_routes",
+        {"routes": [{"destination": "5.6.7.0/24", "interface": "eth1", "gateway": "0.0.0.0"}]},  # noqa: S104 - no host's
+        "routes[0].gateway",
+        "0.0.0.0 is no host's address, the kernel takes it for none",
+        "Leave it out",
+    ),
+    (
+        "ip_routes",
         {"routes": [{"destination": "nonsense", "interface": "eth1"}]},
         "routes[0].destination",
         "'nonsense' does not appear to be an IPv4 or IPv6 network",
