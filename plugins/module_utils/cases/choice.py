@@ -62,13 +62,16 @@ def _fitting(pool: Pool, node: Node, lookup: Attached) -> Choice:
         )
     if attached == {pool.interface}:
         return Choice(pool, "same_subnet", home)
-    if attached and "" not in attached:
+    lacking = [network for network in pool.networks if lookup.longest(network) != pool.interface]
+    # One of several is enough: its route would take that link's hosts.
+    elsewhere = [network for network in lacking if lookup.longest(network)]
+    if elsewhere:
+        links = ", ".join(sorted(attached - {"", pool.interface}))
         raise InputError(
             f"{pool.path}.interface",
-            f"{', '.join(pool.networks)} is attached to {', '.join(sorted(attached))} on this node, not to {pool.interface}",
-            f"Name that interface, or take the network off {', '.join(sorted(attached))}.",
+            f"{', '.join(elsewhere)} is attached to {links} on this node, not to {pool.interface}",
+            f"Name that interface, or take the network off {links}.",
         )
-    lacking = [network for network in pool.networks if lookup.longest(network) != pool.interface]
     return Choice(
         pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(lacking)}"
     )

@@ -16,21 +16,21 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rou
 
 
 def attached_networks(node: Node) -> tuple[tuple[str, str], ...]:
-    """Return (network, interface) of everything that other owners made on-link in the main table.
+    """Return (network, interface) of everything that other owners made on-link in the main table, best metric first.
 
     That is what the kernel adds beside an address with a prefix, and what people add by ``ip route add NETWORK dev LINK``.
     """
-    return tuple(
-        sorted(
-            (route.destination, route.interface)
-            for route in node.foreign_routes
-            if route.table == MAIN_TABLE
-            and route.type == "unicast"
-            and route.interface
-            and not route.gateway
-            and not route.is_default
-        )
+    found = (
+        route
+        for route in node.foreign_routes
+        if route.table == MAIN_TABLE
+        and route.type == "unicast"
+        and route.interface
+        and not route.gateway
+        and not route.is_default
     )
+    best_first = sorted(found, key=lambda route: (route.destination, route.metric, route.interface))
+    return tuple((route.destination, route.interface) for route in best_first)
 
 
 def is_link_local(address: str) -> bool:

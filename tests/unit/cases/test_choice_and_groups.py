@@ -59,6 +59,11 @@ def test_the_case_follows_from_the_node(changes: dict[str, Any], node: Node, cas
         ({**INSIDE, "case": "source_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
         ({**INSIDE, "case": "policy_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
         ({**INSIDE, "interface": "eth1"}, "pools[0].interface", "is attached to eth0 on this node, not to eth1"),
+        (
+            {**INSIDE, "interface": "eth1", "networks": ("10.9.8.0/24", "192.168.1.240/28")},
+            "pools[0].interface",
+            ": 192.168.1.240/28 is attached to eth0 on this node, not to eth1",
+        ),
     ],
 )
 def test_a_case_that_does_not_fit_names_the_one_that_does(changes: dict[str, Any], path: str, words: str) -> None:
@@ -66,6 +71,17 @@ def test_a_case_that_does_not_fit_names_the_one_that_does(changes: dict[str, Any
         compile_node(declaration(pool(**changes)), cluster_node())
     assert caught.value.errors[0].path == path
     assert words in str(caught.value)
+
+
+def test_of_two_links_in_one_network_the_one_with_the_better_metric_counts() -> None:
+    node = cluster_node()
+    lan = Route("ipv4", 254, "192.168.1.0/24", metric=100, interface="eth1", source="192.168.1.13")
+    theirs = {replace(one, metric=200) if one.destination == lan.destination else one for one in node.foreign_routes}
+    both = replace(node, foreign_routes=frozenset({*theirs, lan}))
+    (choice,) = compile_node(declaration(pool(**{**INSIDE, "interface": "eth1"})), both).choices
+    assert choice.case == "same_subnet"
+    with pytest.raises(InputErrors, match="is attached to eth1 on this node, not to eth0"):
+        compile_node(declaration(pool(**INSIDE)), both)
 
 
 def marks(wanted: Declaration, node: Node) -> dict[str, tuple[int, int]]:
