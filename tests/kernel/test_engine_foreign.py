@@ -99,7 +99,8 @@ def test_routes_of_others_over_a_link_whose_last_address_is_ours(node: EngineNod
     node.host.run(
         "ip route add 5.6.7.0/24 dev eth0.200 table 600; ip route add 5.6.8.0/24 via 5.6.7.1 dev eth0.200 onlink;"
         " ip route add 5.6.9.0/24 dev eth0.200 metric 7 mtu 1400 proto bird;"
-        " ip route append 5.6.9.0/24 via 5.6.9.9 dev eth0.200 metric 7"
+        " ip route append 5.6.9.0/24 via 5.6.9.9 dev eth0.200 metric 7;"
+        " ip route add local 5.6.10.0/24 dev eth0.200"
     )
     before = node.picture()
     node.change(POOLS, declared(SECOND))

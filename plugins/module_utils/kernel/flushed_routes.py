@@ -31,7 +31,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     Refusal,
     Request,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import is_table_entry
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import is_cached
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4
 
 _PROTOCOL_KERNEL = 2  # RTPROT_KERNEL: the kernel's own, which come and go with an address by right
@@ -78,7 +78,8 @@ class FlushedRoutes:
 def _routes(netlink: Netlink) -> dict[_Key, Fields]:
     routes = {}
     for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{IPV4} routes", {"family": AF_OF_FAMILY[IPV4]}):
-        if is_table_entry(fields) and fields["proto"] != _PROTOCOL_KERNEL and "RTA_MULTIPATH" not in fields:
+        # Those of the table local too: whole networks are made the node's own there.
+        if not is_cached(fields) and fields["proto"] != _PROTOCOL_KERNEL and "RTA_MULTIPATH" not in fields:
             asked_for: Fields = {**fields, "flags": number(fields, "flags") & _ONLINK}
             routes[frozenset(asked_for.items())] = asked_for
     return routes

@@ -149,7 +149,12 @@ def _destination(buffer: bytearray, start: int, stop: int) -> bytes:
 
 def is_table_entry(fields: Fields) -> bool:
     """Whether a route is an entry of a table other than ``local``, not one of the cache."""
-    return fields.get("RTA_TABLE", fields["table"]) != LOCAL_TABLE and not number(fields, "flags") & _CLONED
+    return fields.get("RTA_TABLE", fields["table"]) != LOCAL_TABLE and not is_cached(fields)
+
+
+def is_cached(fields: Fields) -> bool:
+    """Whether a route is an entry of the cache."""
+    return bool(number(fields, "flags") & _CLONED)
 
 
 def _address(fields: Fields, name: str) -> str:
