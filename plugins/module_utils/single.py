@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.re
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Chain,
     ChainSet,
+    Link,
     Node,
     NodeState,
     Ownership,
@@ -41,7 +42,23 @@ def converge_links(parameters: Parameters, run: Run) -> Result:
     """Make or remove links that carry the alias ``owner``."""
     wanted = objects.parse_all("links", parameters["links"], objects.link)
     ownership = Ownership(alias=read_owner("owner", parameters["owner"], POOLS.alias))
-    return _converge_kind("links", wanted, ownership, parameters, run)
+
+    def check(node: Node) -> None:
+        if parameters["state"] == "present":
+            _refuse_macvlans_on_macvlans(wanted, node)
+
+    return _converge_kind("links", wanted, ownership, parameters, run, check)
+
+
+def _refuse_macvlans_on_macvlans(links: Sequence[Link], node: Node) -> None:
+    """Refuse a parent that would not be the parent: the kernel puts a macvlan on the link below the one that is named."""
+    below = {name: one.parent for name, one in node.interfaces.items() if one.kind in ("macvlan", "macvtap")}
+    below.update({link.name: link.parent for link in links if link.kind == "macvlan"})
+    for number, link in enumerate(links):
+        if link.kind == "macvlan" and link.parent in below:
+            problem = f"{link.parent} is a macvlan itself, and the kernel puts another one beside it, on the link below"
+            remedy = f"Name {below[link.parent] or 'that link'}."
+            raise InputError(f"links[{number}].parent", problem, remedy)
 
 
 def converge_routes(parameters: Parameters, run: Run) -> Result:
@@ -60,10 +77,18 @@ def _by_protocol(parameters: Parameters) -> Ownership:
     return Ownership(protocol=read_protocol("protocol", parameters["protocol"], USUAL_PROTOCOL, POOLS.protocol))
 
 
-def _converge_kind(kind: str, wanted: Iterable[Any], ownership: Ownership, parameters: Parameters, run: Run) -> Result:
+def _converge_kind(
+    kind: str,
+    wanted: Iterable[Any],
+    ownership: Ownership,
+    parameters: Parameters,
+    run: Run,
+    check: Callable[[Node], object] = lambda _node: None,
+) -> Result:
     by_key = _unique(kind, tuple(wanted))
 
     def desire(node: Node) -> NodeState:
+        check(node)
         owned = getattr(node.owned, kind)
         return replace(node.owned, **{kind: frozenset(_merge(owned, by_key, parameters))})
 

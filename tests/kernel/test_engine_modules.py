@@ -189,6 +189,15 @@ def test_a_foreign_object_in_the_way(node: EngineNode) -> None:
     assert "5.6.9.0/24 dev eth1" in answer["msg"]
 
 
+def test_a_macvlan_on_a_macvlan(node: EngineNode) -> None:
+    """The kernel would put it on eth1, and it would be made anew with every run."""
+    for parent in ("mv9", "mv0"):
+        links = [OBJECTS["ip_links"][0], {"name": "mv2", "kind": "macvlan", "parent": parent}]
+        answer = node.refuse("ip_links", arguments("ip_links", *links))
+        assert answer["errors"][0]["path"] == "links[1].parent"
+        assert answer["msg"].endswith("Name eth1.")
+
+
 @pytest.mark.parametrize("module", ["iptables_chains", "pool_routing"])
 def test_a_table_with_rules_that_iptables_cannot_print(node: EngineNode, module: str) -> None:
     native = "fib daddr type local accept"
