@@ -22,6 +22,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     Pool,
     Settings,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.settings import HIGHEST_PRIORITY
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, Node, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
@@ -55,6 +56,7 @@ def before_choosing(declaration: Declaration, node: Node) -> Iterator[InputError
     yield from _replaced_kube_proxy(declaration, node)
     yield from _mask_in_use(declaration.settings, node)
     yield from _priorities_in_use(declaration.settings, node)
+    yield from _before_local_table(declaration, node)
     for pool in declaration.pools:
         for check in checks:
             yield from check(pool, declaration, node)
@@ -153,17 +155,25 @@ def _priorities_in_use(settings: Settings, node: Node) -> Iterator[InputError]:
             f"priorities {first}-{last} are to be ours, and a rule that is not ours is among them: {taken[0]}",
             "Choose a range that is free, or remove that rule if it was made by hand for a pool.",
         )
-    local = [
-        rule.priority
-        for rule in node.foreign_rules
-        if rule.action == "lookup" and rule.table == 255 and _catches_all(rule)
-    ]
-    if local and min(local) > settings.priority_base:
-        yield InputError(
-            "priority_base",
-            f"{settings.priority_base} comes before the local table, whose rule was moved to priority {min(local)}",
-            f"Choose a priority_base above {min(local)}.",
-        )
+
+
+def _before_local_table(declaration: Declaration, node: Node) -> Iterator[InputError]:
+    """Refuse to look up tables of ours before the node's own addresses, in each family that the pools have."""
+    base = declaration.settings.priority_base
+    for family in sorted({family_of(network) for pool in declaration.pools for network in pool.networks}):
+        local = [
+            rule.priority
+            for rule in node.foreign_rules
+            if rule.family == family and rule.action == "lookup" and rule.table == 255 and _catches_all(rule)
+        ]
+        if local and min(local) > base:
+            moved = min(local)
+            earlier = f"Have that rule before {base} (ip -{family[-1]} rule add priority 100 lookup local)."
+            yield InputError(
+                "priority_base",
+                f"{base} comes before the local table, whose rule was moved to priority {moved} for {family}",
+                f"Choose a priority_base above {moved}." if moved < HIGHEST_PRIORITY else earlier,
+            )
 
 
 def _catches_all(rule: Rule) -> bool:

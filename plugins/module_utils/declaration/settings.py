@@ -31,7 +31,7 @@ _MARK_MASK_REMEDY = "Take one run of bits that nothing else on the nodes uses, a
 
 _LOWEST_PRIORITY = 2000
 #: A rule made without a priority gets 32000 or less, so our 1,000 end before that.
-_HIGHEST_PRIORITY = 31000
+HIGHEST_PRIORITY = 31000
 
 
 def read_settings(problems: Problems, parameters: Mapping[str, Any]) -> Settings:
@@ -71,7 +71,7 @@ def _read_mark_mask(path: str, value: Any) -> int:
 
 
 def _read_priority_base(path: str, value: Any) -> int:
-    remedy = f"Take a number from {_LOWEST_PRIORITY} to {_HIGHEST_PRIORITY}, or leave it out for {_LOWEST_PRIORITY}."
+    remedy = f"Take a number from {_LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, or leave it out for {_LOWEST_PRIORITY}."
     base = read_integer(path, value, remedy)
     if base <= 0:
         reason = "is not above 0, where the kernel's rule for local addresses stands"
@@ -79,7 +79,7 @@ def _read_priority_base(path: str, value: Any) -> int:
         reason = "comes at or before 1000, where VRFs (l3mdev), Calico (99) and Cilium (9-111) have their rules"
     elif base < _LOWEST_PRIORITY:
         reason = "comes before 2000, where AWS (512-1536) and Cilium's moved rule for local addresses may stand"
-    elif base > _HIGHEST_PRIORITY:
+    elif base > HIGHEST_PRIORITY:
         reason = "leaves no 1,000 priorities before 32000, where rules stand that were made without one"
     else:
         return base

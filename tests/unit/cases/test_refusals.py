@@ -265,7 +265,13 @@ TAKEN = [
         "below the moved local table",
         "priority_base",
         ("2000 comes before the local table", "moved to priority 4000", "Choose a priority_base above 4000"),
-        node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 4000, table=255)})),
+        node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 4000, table=255), Rule("ipv6", 0, table=255)})),
+    ),
+    Refusal(
+        "below the local table where VRFs have it",
+        "priority_base",
+        ("moved to priority 32765 for ipv4", "Have that rule before 2000"),
+        node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 32765, table=255)})),
     ),
     Refusal(
         "table that another pool was given",
@@ -329,6 +335,11 @@ def test_what_could_hurt_the_node_is_refused_for_this_alone(refusal: Refusal) ->
         ),
         ("a mark elsewhere", declaration(pool()), foreign_rule(priority=9, table=9, fwmark=0x1, fwmask=0xFFFFFFFF)),
         ("Cilium's local table at 100", declaration(pool()), foreign_rule(priority=100, table=255)),
+        (
+            "the other family's moved local table",
+            declaration(pool()),
+            cluster_node(foreign_rules=frozenset({Rule("ipv4", 0, table=255), Rule("ipv6", 32765, table=255)})),
+        ),
         (
             "nft's rules in a table that we have no use for",
             declaration(pool()),
