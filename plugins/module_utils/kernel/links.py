@@ -36,7 +36,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lin
 
 _UP = 1  # IFF_UP
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
-_8021AD = 0x88A8  # ETH_P_8021AD: a provider's outer tag
+_8021AD = b"\x88\xa8"  # ETH_P_8021AD, in network order: a provider's outer tag
 _MACVLAN_BRIDGE = 4  # MACVLAN_MODE_BRIDGE; the kernel's default, VEPA, needs a switch that reflects
 MODULE_OF_KIND = {"vlan": "8021q", "macvlan": "macvlan", "dummy": "dummy"}
 _LACKS = {
@@ -91,7 +91,7 @@ def _interface(netlink: Netlink, fields: Fields, names: dict[int, str], ownershi
     info = netlink.formats.link_info.decode(packed(fields, "IFLA_LINKINFO"))
     kind = name_text(packed(info, "IFLA_INFO_KIND"))
     data = netlink.formats.vlan.decode(packed(info, "IFLA_INFO_DATA")) if kind == "vlan" else {}
-    if number(data, "IFLA_VLAN_PROTOCOL") == _8021AD:
+    if packed(data, "IFLA_VLAN_PROTOCOL") == _8021AD:
         kind = PROVIDER_VLAN
     # A number of another namespace means nothing here; a veth's other end is beside it, not below.
     below = 0 if "IFLA_LINK_NETNSID" in fields or kind == "veth" else number(fields, "IFLA_LINK")

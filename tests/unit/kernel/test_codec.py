@@ -160,6 +160,11 @@ def test_bytes_are_where_the_kernel_looks_for_them() -> None:
     assert FORMATS.route.number_of("RTA_NH_ID") == 30
 
 
+def test_the_tag_of_a_vlan_is_read_as_it_is_on_the_wire() -> None:
+    fields = FORMATS.vlan.decode(struct.pack("=HHHxxHH2sxx", 6, 1, 100, 6, 5, b"\x88\xa8"))
+    assert (number(fields, "IFLA_VLAN_ID"), packed(fields, "IFLA_VLAN_PROTOCOL")) == (100, b"\x88\xa8")
+
+
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
