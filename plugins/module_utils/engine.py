@@ -12,44 +12,30 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Compiled
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import at_removal
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.confirmation import (
-    Unconfirmed,
-    confirm_earlier,
-    unless_confirmed,
-    withdraw,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.keeping import check_keeping
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import BetweenStates, HomewardError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import require_extensions
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import ALL_KINDS, Scope, read_node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import require_kinds
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.deploy import (
-    MANAGED_FILES,
-    Kept,
-    keep,
-    kept_pools,
-    outdated_metrics,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import UNIT_NAME
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import Saved
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import commands
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.diff import diff
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import Plan, make_plan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Node, NodeState, Ownership
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import PROTOCOL_FILE
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.transaction import (
-    carry_out,
-    go_back,
-    undisturbed,
-)
+from .agent import bundle
+from .cases.compile import compile_node
+from .cases.links import settings_to_read
+from .cases.model import Compiled
+from .cases.warnings import at_removal
+from .declaration import parse_declaration
+from .declaration.run_options import check_keeping
+from .errors import BetweenStates, HomewardError
+from .kernel.iptables.scratch import normalise
+from .kernel.iptables.tables import require_extensions
+from .kernel.lock import write_lock
+from .kernel.reader import ALL_KINDS, Scope, read_node
+from .kernel.writer import require_kinds
+from .paths import UNIT_NAME
+from .persistence.deploy import MANAGED_FILES, Kept, keep, kept_pools, outdated_metrics
+from .persistence.statefile import Saved
+from .planning.commands import commands
+from .planning.diff import diff
+from .planning.plan import Plan, make_plan
+from .rollback import Unconfirmed, confirm_earlier, unless_confirmed, withdraw
+from .state import Chain, Node, NodeState, Ownership
+from .state.node import PROTOCOL_FILE
+from .state.step import Step
+from .transaction import carry_out, go_back, undisturbed
 
 Result = dict[str, Any]
 
@@ -96,7 +82,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         compiled = compile_node(declaration, node)
         compiled = replace(compiled, state=_as_printed(compiled.state, node, scope.ownership))
         if parameters["persist"] and not compiled.state.is_empty:
-            kept = keep(_saved(compiled, scope, node, parameters), node)
+            kept = keep(_saved(compiled, scope, node, parameters), node, bundle.program())
         return NodeState.union((compiled.state, kept.state))
 
     result = converge(scope, desire, run)
@@ -124,14 +110,14 @@ def _as_printed(wanted: NodeState, node: Node, ownership: Ownership) -> NodeStat
 
     Versions differ in how they print a rule; without this a difference in spelling would be mended on every run.
     """
-    present = {chain.key: chain for chains in node.owned.chains for chain in chains.chains}
+    present = {chain.key: chain for chains in node.managed.chains for chain in chains.chains}
     sets = set()
     for chains in wanted.chains:
         changed = tuple(chain for chain in chains.chains if present.get(chain.key, chain).rules != chain.rules)
         # A rule may lead to a chain that is yet to be made.
         names = replace(chains, chains=frozenset(replace(chain, rules=()) for chain in chains.chains))
         printed = (
-            normalise(changed, chains.variant, (*node.owned.chains, names), ownership, _place_in(changed))
+            normalise(changed, chains.variant, (*node.managed.chains, names), ownership, _place_in(changed))
             if changed
             else ()
         )
@@ -167,7 +153,7 @@ def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Res
         require_kinds(plan.steps, run.pyroute2_path)
         require_extensions(plan.steps, scope.ownership)
         if plan.steps and not run.check:
-            unconfirmed = _change(plan.steps, node.owned, scope, run)
+            unconfirmed = _change(plan.steps, node.managed, scope, run)
         if not run.check:
             confirm_earlier(unconfirmed, all_of_ours=scope.kinds == ALL_KINDS)
     return {**_result(plan, node, scope, run), **({"unconfirmed": asdict(unconfirmed)} if unconfirmed else {})}

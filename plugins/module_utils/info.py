@@ -9,29 +9,29 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
+from .engine import Result, Run
+from .kernel.reader import Scope, read_node
+from .state import Ownership
+from .state.chain import native_words
 
 
 def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
     """Return what the node has of ours and what decides its case; changes nothing."""
     scope = Scope(Ownership(protocol=parameters["protocol"]), parameters["iptables_variant"])
     node = read_node(scope, run.pyroute2_path)
-    owned = node.owned
+    managed = node.managed
     chains = [
         {"variant": chains.variant, **asdict(chain)}
-        for chains in sorted(owned.chains, key=lambda item: item.key)
+        for chains in sorted(managed.chains, key=lambda item: item.key)
         for chain in sorted(chains.chains)
     ]
     return {
         "changed": False,
-        "links": _plain(owned.links),
-        "addresses": _plain(owned.addresses),
-        "sysctls": [{**item, "original": node.originals.get(item["name"], "")} for item in _plain(owned.sysctls)],
-        "routes": _plain(owned.routes),
-        "rules": _plain(owned.rules),
+        "links": _plain(managed.links),
+        "addresses": _plain(managed.addresses),
+        "sysctls": [{**item, "original": node.originals.get(item["name"], "")} for item in _plain(managed.sysctls)],
+        "routes": _plain(managed.routes),
+        "rules": _plain(managed.rules),
         "chains": chains,
         "hidden_chains": [native_words(family, table) for family, table in sorted(node.iptables_hidden)],
         "kube_proxy": asdict(node.kube_proxy),

@@ -8,13 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Result, Run
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import (
-    HomewardError,
-    InputError,
-    Pyroute2Missing,
-    refused,
-)
+from .engine import Result, Run
+from .errors import HomewardError, InputError, Pyroute2Missing, refused
 
 DEFAULT_PYROUTE2_PATH = "/var/lib/homeward.metallb_routing/python"
 PYROUTE2_MISSING = "pyroute2_missing"

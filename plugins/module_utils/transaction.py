@@ -9,12 +9,12 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import BetweenStates, StepError, describe
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import Scope, read_node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import write_steps
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState, Ownership
+from .errors import BetweenStates, StepError, describe
+from .kernel.reader import Scope, read_node
+from .kernel.writer import write_steps
+from .planning.plan import make_plan
+from .state import NodeState, Ownership
+from .state.step import Step, StepsFailed
 
 INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 

@@ -124,8 +124,8 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.single import converge_links
 
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

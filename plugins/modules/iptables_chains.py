@@ -133,8 +133,8 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_chains
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import run_module
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.single import converge_chains
 
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},

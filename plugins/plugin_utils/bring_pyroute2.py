@@ -20,7 +20,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import Pyroute2Missing
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import (
     MINIMUM,
     find_pyroute2,
 )

@@ -15,12 +15,18 @@ import sys
 import time
 from collections.abc import Callable
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import read_routes, write_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import read_rules, write_rules
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import (
+    read_routes,
+    write_routes,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import (
+    read_rules,
+    write_rules,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership, Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.namespace import Namespace
 
 ROUNDS = 15

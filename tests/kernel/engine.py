@@ -31,7 +31,8 @@ from typing import Any, TypeVar
 from ansible.module_utils import basic
 from ansible.module_utils.testing import patch_module_args
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils import engine, info, single
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import engine, info
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import object_modules as single
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import FILE as LOCK
 from tests.kernel.steps import FORMATS
 from tests.lab import namespaces

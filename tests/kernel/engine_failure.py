@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.engine import Answer, EngineNode, Picture, assert_same, unordered
 from tests.kernel.engine_pools import Parameters
 

@@ -25,16 +25,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import units
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import deploy
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import systemd
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import (
     COMMAND,
     REPORT_FILE,
     STATE_FILE,
     VOLATILE,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import deploy
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Unit
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.engine import Answer, in_child, run_module
 from tests.kernel.engine_pools import EXTERNAL, declared
 from tests.lab import Host
@@ -91,8 +91,8 @@ def stand_in_for_systemd(service: Service | None = None) -> None:
     """Have the modules in this process find a systemd, which has this service or none, and does nothing without."""
     deploy.systemd_runs = lambda: True
     deploy.may_write = lambda _folder: False  # /usr/local/sbin is the machine's own
-    units.read = lambda _names: frozenset({service.unit} if service else ())
-    units.write = lambda steps: service.change(steps) if service else None
+    systemd.read = lambda _names: frozenset({service.unit} if service else ())
+    systemd.write = lambda steps: service.change(steps) if service else None
 
 
 def keep(host: Host, **changes: Any) -> None:

@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.namespace import Namespace
 
 OURS = Ownership()
@@ -73,18 +73,18 @@ def chains(variant: str, *members: Chain, family: str = "ipv4", stray: Iterable[
 
 def present(namespace: Namespace, variant: str, family: str = "ipv4") -> ChainSet:
     """Return what our own reader finds."""
-    state = namespace.call(iptables.read, variant, OURS)
+    state = namespace.call(tables.read, variant, OURS)
     return next(item for item in state.chain_sets if item.key == (variant, family))
 
 
 def outcome(steps: list[Step], lock_wait: int) -> tuple[tuple[Step, ...], Step, str] | None:
     """Return what a failure tells, in a form that can be pickled; None for success."""
     try:
-        iptables.write(steps, OURS, lock_wait)
+        tables.write(steps, OURS, lock_wait)
     except StepsFailed as failure:
         return failure.done, failure.failed, failure.reason
     return None
 
 
 def write(namespace: Namespace, before: ChainSet, after: ChainSet) -> None:
-    namespace.call(iptables.write, [Step("chains", before, after)], OURS)
+    namespace.call(tables.write, [Step("chains", before, after)], OURS)

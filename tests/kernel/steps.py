@@ -8,16 +8,25 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import write_addresses
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import read_links, write_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink, load_formats
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import find_pyroute2
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import read_routes, write_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import read_rules, write_rules
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import (
-    StateObject,
-    Step,
-    StepsFailed,
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.addresses import write_addresses
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import (
+    read_links,
+    write_links,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import (
+    find_pyroute2,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import (
+    read_routes,
+    write_routes,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
+    Netlink,
+    load_formats,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import (
+    read_rules,
+    write_rules,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
@@ -26,6 +35,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Route,
     Rule,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import StateObject, Step, StepsFailed
 from tests.kernel.namespace import Namespace
 
 OWNERSHIP = Ownership()

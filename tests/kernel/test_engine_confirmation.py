@@ -23,8 +23,8 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import FILE as LOCK
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import write_rules
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.engine import EngineNode, assert_same, difference, unordered
 from tests.kernel.engine_pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
 from tests.kernel.guard_node import apply, command, keep, read_state, until

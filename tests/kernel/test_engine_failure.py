@@ -18,8 +18,9 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables, writer
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.engine import EngineNode, assert_same, difference
 from tests.kernel.engine_failure import REASON, assert_restored, fails, trap
 from tests.kernel.engine_pools import (
@@ -142,7 +143,7 @@ def held_lock(node: EngineNode) -> Iterator[int]:
 
 def test_the_lock_of_iptables_is_held(node: EngineNode) -> None:
     def wait_less() -> None:
-        iptables.write.__defaults__ = (1,)  # seconds, instead of ten
+        tables.write.__defaults__ = (1,)  # seconds, instead of ten
 
     with held_lock(node) as pid:
         legacy = {**FIRST, "iptables_variant": "legacy"}
@@ -173,7 +174,7 @@ def test_iptables_goes_away_midway(node: EngineNode, family: str, variant: str) 
     """A package upgrade, say: the programs of one family can no longer be started when it is their turn."""
 
     def replace_programs() -> None:
-        write = iptables._write  # noqa: SLF001
+        write = tables._write  # noqa: SLF001
 
         def upgrading(step: Step, *others: Any) -> str:
             if getattr(step.subject, "family", "") == IPTABLES[family]:
@@ -184,7 +185,7 @@ def test_iptables_goes_away_midway(node: EngineNode, family: str, variant: str) 
             finally:
                 subprocess.run(["umount", "-q", os.path.realpath(f"/usr/sbin/{family}-{variant}-restore")], check=False)
 
-        iptables._write = upgrading  # noqa: SLF001
+        tables._write = upgrading  # noqa: SLF001
 
     fails(
         node,

@@ -13,7 +13,7 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
     RTM_DELADDR,
     RTM_DELROUTE,
     RTM_DELRULE,
@@ -25,7 +25,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     Refusal,
     Request,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.engine import EngineNode, assert_same, difference
 from tests.kernel.engine_failure import REASON, assert_restored, fails, names_step, trap
 from tests.kernel.engine_pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared

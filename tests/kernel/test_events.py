@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.events import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.events import (
     CHAINS,
     EVERYTHING,
     NETLINK,

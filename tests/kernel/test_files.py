@@ -12,8 +12,8 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 
 
 def make(path: Path, content: str = "77 homeward\n", mode: int = 0o644) -> Step:

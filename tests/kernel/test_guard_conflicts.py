@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE, UNIT_NAME
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE, UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Unit
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.engine import EngineNode, assert_same
 from tests.kernel.engine_pools import ABSENT, EXTERNAL, SECOND, STORAGE, declared
 from tests.kernel.guard_node import (

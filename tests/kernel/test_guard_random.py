@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import guard as guard_module
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import healer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import service as guard_module
 from tests.kernel.engine import EngineNode
 from tests.kernel.examples import told_seed
 from tests.kernel.guard_losses import ACCEPT, FOREIGN_LINK, Loss
@@ -154,21 +154,21 @@ def test_a_kill_at_any_point_leaves_nothing_that_the_next_start_does_not_mend(
         if number >= KILLS and half_done >= KILLS / 10:
             break
         _lose(host, ALL_LOST)
-        victim = (healer.restore, _serve)[number % 2]
+        victim = (reconciler.restore, _serve)[number % 2]
         if number % 10:
             _kill_a_child(host, victim, chance.uniform(0, 1.2 * usual))
         else:
             _kill_the_command(host, ("restore", "guard")[number // 10 % 2], chance)
-        missing = len(call(host, healer.find)[1].steps)
+        missing = len(call(host, reconciler.find)[1].steps)
         half_done += 0 < missing < everything
         # How long the work takes changes with the machine's load; too late a kill hits nothing, nor does one too soon.
         usual *= {0: 0.9, everything: 1.1}.get(missing, 1.0)
         # Restored by the other of the two, so each is once the next start of each.
         if number % 4 < 2:
-            call(host, healer.restore)
+            call(host, reconciler.restore)
         else:
             _served(host)
-        repair = call(host, healer.find)[1]
+        repair = call(host, reconciler.find)[1]
         assert (repair.steps, repair.waiting) == ((), ()), f"kill {number}"
         if number % 10 == 0:
             assert differences(right, picture(host)) == [], f"kill {number}"
@@ -185,7 +185,7 @@ def _whole_restore(host: Host) -> tuple[int, float]:
     """Return how many steps put everything back, and in how many seconds."""
     _lose(host, ALL_LOST)
     start = time.monotonic()
-    done, _waiting = call(host, healer.restore)
+    done, _waiting = call(host, reconciler.restore)
     return len(done), time.monotonic() - start
 
 
@@ -221,7 +221,7 @@ def _served(host: Host) -> None:
                 _serve()
             os._exit(1)
         deadline = time.monotonic() + 20
-        while healer.find()[1].steps and time.monotonic() < deadline:
+        while reconciler.find()[1].steps and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(child, signal.SIGKILL)
         _pid, status = os.waitpid(child, 0)

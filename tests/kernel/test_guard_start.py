@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.guard import PATIENCE_AT_START
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.service import PATIENCE_AT_START
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import dumps, loads
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Link
 from tests.kernel.engine import EngineNode

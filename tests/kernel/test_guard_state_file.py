@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE
 from tests.kernel.engine import Answer, EngineNode, warnings_of
 from tests.kernel.engine_pools import EXTERNAL, STORAGE, declared
 from tests.kernel.guard_node import (

@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import (
-    iptables,
-    iptables_programs,
-    nf_tables,
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables.tables import (
+    programs as iptables_programs,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import nf_tables
 from tests.kernel.iptables_world import OURS, STEMS, VARIANTS, chain, chains, load, load_kube_proxy, write
 from tests.kernel.namespace import Namespace
 
@@ -50,8 +50,8 @@ def install(folder: Path, **names: str) -> None:
         (folder / name.replace("_", "-")).symlink_to(Path(target).resolve())
 
 
-def read(namespace: Namespace, wanted: str = "auto") -> iptables.IptablesState:
-    return namespace.call(iptables.read, wanted, OURS)
+def read(namespace: Namespace, wanted: str = "auto") -> tables.IptablesState:
+    return namespace.call(tables.read, wanted, OURS)
 
 
 def make_chain(namespace: Namespace, variant: str, table: str, name: str, family: str = "ipv4") -> None:

@@ -15,7 +15,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.cha
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Guarding, Marking
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Settings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables_scratch import normalise
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables.scratch import normalise
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet
 from tests.kernel.iptables_world import OURS, STEMS, VARIANTS, chain, chains, load, rules_of, saved, write
 from tests.kernel.namespace import Namespace

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import ChainSet
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_text import (
     jump_rule,
     render_commands,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import ChainSet
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.iptables_world import (
     OURS,
     VARIANTS,
@@ -138,9 +138,9 @@ def test_writes_ipv6(namespace: Namespace, variant: str) -> None:
 
 def test_a_step_without_before_or_after_is_a_set_without_chains(namespace: Namespace, variant: str) -> None:
     made = chains(variant, chain("A", MARK, hook="PREROUTING"))
-    namespace.call(iptables.write, [Step("chains", None, made)], OURS)
+    namespace.call(tables.write, [Step("chains", None, made)], OURS)
     assert present(namespace, variant) == made
-    namespace.call(iptables.write, [Step("chains", made, None)], OURS)
+    namespace.call(tables.write, [Step("chains", made, None)], OURS)
     assert present(namespace, variant) == chains(variant)
 
 
@@ -182,7 +182,7 @@ def test_names_who_holds_the_lock(namespace: Namespace, tmp_path: Path, monkeypa
         _done, _failed, reason = failure(namespace, step, wait=1)
     assert f"held by pid {os.getpid()} (" in reason
     assert "waited 1 s" in reason
-    namespace.call(iptables.write, [step], OURS, 1)
+    namespace.call(tables.write, [step], OURS, 1)
 
 
 def test_nft_needs_no_lock(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,14 +8,14 @@ from __future__ import annotations
 import pytest
 from pyroute2 import IPRoute
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.addresses import (
     Addresses,
     addresses_carry_protocol,
     kernel_version,
     read_addresses,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface
 from tests.kernel.namespace import Namespace
 from tests.kernel.steps import OWNERSHIP, add, delete, inside, succeed, write
@@ -63,7 +63,7 @@ def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
     assert {protocols[address.address.partition("/")[0]] for address in ADDRESSES} == {OWNERSHIP.protocol}
 
     addresses, interfaces = namespace.call(inside, _read)
-    assert addresses.owned == set(ADDRESSES)
+    assert addresses.managed == set(ADDRESSES)
     assert addresses.foreign == set(before)
     assert addresses.carry_protocol
     assert interfaces["peer0"].addresses == tuple(

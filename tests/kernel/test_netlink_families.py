@@ -13,16 +13,17 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import families, netlink
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import read_addresses
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import families
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import rtnetlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.addresses import read_addresses
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import read_routes
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
     RTM_GETADDR,
     RTM_GETROUTE,
     Netlink,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import read_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import read_rules
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import read_rules
 from tests.kernel.engine import EngineNode
 from tests.kernel.namespace import Namespace
 from tests.kernel.steps import FORMATS, OWNERSHIP, inside
@@ -32,7 +33,7 @@ AF_DECNET = 12
 
 @pytest.fixture
 def without_ipv6(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setitem(netlink.AF_OF_FAMILY, "ipv6", AF_DECNET)
+    monkeypatch.setitem(rtnetlink.AF_OF_FAMILY, "ipv6", AF_DECNET)
     monkeypatch.setattr(families, "NETWORK", tmp_path)
 
 
@@ -40,7 +41,7 @@ def _families_read(kernel: Netlink) -> list[set[str]]:
     names = read_links(kernel, OWNERSHIP).names
     addresses = read_addresses(kernel, OWNERSHIP, names)
     found = (
-        (addresses.owned | addresses.foreign),
+        (addresses.managed | addresses.foreign),
         frozenset().union(*read_routes(kernel, OWNERSHIP, names)),
         frozenset().union(*read_rules(kernel, OWNERSHIP)),
     )
@@ -77,6 +78,6 @@ def test_a_family_that_is_asked_for_all_the_same_is_refused(
     namespace: Namespace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Why it is not asked for."""
-    monkeypatch.setitem(netlink.AF_OF_FAMILY, "ipv6", AF_DECNET)
+    monkeypatch.setitem(rtnetlink.AF_OF_FAMILY, "ipv6", AF_DECNET)
     with pytest.raises(NodeError, match="The kernel does not list its ipv6 rules: EAFNOSUPPORT"):
         namespace.call(inside, lambda kernel: read_rules(kernel, OWNERSHIP))

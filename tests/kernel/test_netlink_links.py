@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import kernel_can_make, read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import (
+    kernel_can_make,
+    read_links,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, Link, Ownership
 from tests.kernel.namespace import Namespace
 from tests.kernel.steps import OWNERSHIP, add, change, delete, inside, succeed, write, write_here
@@ -46,7 +49,7 @@ def _skip_without(namespace: Namespace, kind: str) -> None:
 
 def _read(namespace: Namespace) -> tuple[dict[str, Interface], frozenset[Link]]:
     links = namespace.call(inside, lambda netlink: read_links(netlink, OWNERSHIP))
-    return links.interfaces, links.owned
+    return links.interfaces, links.managed
 
 
 def _seen(namespace: Namespace) -> set[Link]:
@@ -98,8 +101,8 @@ def test_every_link_of_the_node_is_told(namespace: Namespace) -> None:
         "link set eth0 alias uplink",
         "link add mac0 link eth0 type macvlan",
     )
-    interfaces, owned = _read(namespace)
-    assert owned == set()
+    interfaces, managed = _read(namespace)
+    assert managed == set()
     seen = {item["ifname"]: item for item in namespace.ip_json("link show")}
     assert interfaces == {
         name: Interface(
@@ -121,9 +124,9 @@ def test_every_link_of_the_node_is_told(namespace: Namespace) -> None:
 
 def test_our_alias_on_a_kind_we_do_not_make_is_not_ours(namespace: Namespace) -> None:
     namespace.ip(f"link set eth0 alias {OWNERSHIP.alias}")
-    interfaces, owned = _read(namespace)
-    assert owned == set()
-    assert not interfaces["eth0"].ours
+    interfaces, managed = _read(namespace)
+    assert managed == set()
+    assert not interfaces["eth0"].managed
 
 
 def test_a_foreign_link_of_the_name_stays_as_it_is(namespace: Namespace) -> None:

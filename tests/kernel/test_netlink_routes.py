@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import Fields
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import read_routes
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import Fields
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import read_routes
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
 from tests.kernel import ip_witness
 from tests.kernel.namespace import Namespace
@@ -225,15 +225,15 @@ def test_a_narrow_read_tells_ours_and_what_is_in_their_places(namespace: Namespa
         "route add blackhole 10.9.5.0/24 metric 7",
         "route add 10.9.6.0/24 metric 7 nexthop dev eth0 nexthop dev lo",
     )  # fmt: skip
-    owned, foreign = read(namespace, Route)
+    managed, foreign = read(namespace, Route)
     destinations = {(route.family, route.destination) for route in places}
 
     def asked(netlink: Netlink) -> tuple[frozenset[Route], frozenset[Route]]:
         return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, places)
 
     expected = {route for route in foreign if (route.family, route.destination) in destinations}
-    assert namespace.call(inside, asked) == (owned, expected)
-    assert len(owned) == len(ROUTES)
+    assert namespace.call(inside, asked) == (managed, expected)
+    assert len(managed) == len(ROUTES)
     assert bool(expected) == bool(places)
     assert foreign > expected
 

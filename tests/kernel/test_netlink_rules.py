@@ -11,8 +11,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import read_rules, write_rules
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import (
+    read_rules,
+    write_rules,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Rule
 from tests.kernel import ip_witness
 from tests.kernel.namespace import Namespace

@@ -12,9 +12,13 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import netlink as netlink_module
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import rtnetlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import (
+    read_routes,
+    write_routes,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     RTM_DELRULE,
@@ -25,9 +29,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     Refusal,
     Request,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import read_routes, write_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StepsFailed
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import StepsFailed
 from tests.kernel.namespace import Namespace
 from tests.kernel.steps import FORMATS, OWNERSHIP, add, inside
 
@@ -39,8 +42,8 @@ def _read_with_buffer(size: int) -> tuple[set[Route], int]:
     with Netlink(FORMATS) as netlink:
         write_routes(netlink, add(*ROUTES), OWNERSHIP)
         netlink._buffer = bytearray(size)  # noqa: SLF001 - a small buffer stands in for a huge object
-        owned = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names)[0]
-        return set(owned), len(netlink._buffer)  # noqa: SLF001
+        managed = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names)[0]
+        return set(managed), len(netlink._buffer)  # noqa: SLF001
 
 
 @pytest.mark.parametrize("size", [64, 1000, 4096, 256 << 10])
@@ -54,8 +57,8 @@ def _write_with_receive_buffer(size: int) -> tuple[int, int]:
     with Netlink(FORMATS) as netlink:
         netlink.resize_receive_buffer(size)
         write_routes(netlink, add(*ROUTES), OWNERSHIP)
-        owned = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names)[0]
-        return netlink.messages_per_send, len(owned)
+        managed = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names)[0]
+        return netlink.messages_per_send, len(managed)
 
 
 @pytest.mark.parametrize("size", [0, 20000, 200000, 4 << 20])
@@ -67,8 +70,8 @@ def test_no_answer_is_lost_whatever_the_receive_buffer(namespace: Namespace, siz
 
 def test_answers_beyond_the_receive_buffer_are_an_error(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The price of one answer is right: with a lower one the kernel throws answers away, and that is told."""
-    monkeypatch.setattr(netlink_module, "ANSWER_COST", 1)
-    monkeypatch.setattr(netlink_module, "ANSWER_TIMEOUT", 1)
+    monkeypatch.setattr(rtnetlink, "ANSWER_COST", 1)
+    monkeypatch.setattr(rtnetlink, "ANSWER_TIMEOUT", 1)
     with pytest.raises(StepsFailed, match=r"within 1 s|receive buffer was full") as caught:
         namespace.call(_write_with_receive_buffer, 0)
     assert caught.value.failed in caught.value.unsure, "nobody can say whether it took effect"

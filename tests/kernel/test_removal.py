@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import LIBRARY, STATE_FILE
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LIBRARY, STATE_FILE
 from tests.kernel.engine import OUR_PLACES, EngineNode, assert_same
 from tests.kernel.engine_pools import ABSENT, declared
 from tests.kernel.guard_node import Guard, apply, command, differences, keep, picture

@@ -15,7 +15,9 @@ from typing import NoReturn
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import iptables, nf_tables, surroundings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import facts
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import nf_tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, KubeProxy
 from tests.kernel.iptables_world import KUBE_PROXY, OURS, VARIANTS, load_kube_proxy
 from tests.kernel.namespace import Namespace
@@ -41,7 +43,7 @@ def seen() -> KubeProxy:
     """Return what is found where this runs, by the same calls as a run makes."""
     found = json.loads(subprocess.run(["ip", "-json", "link"], check=True, capture_output=True, text=True).stdout)
     names = {item["ifname"]: Interface(item["ifname"], item["ifindex"], True) for item in found}
-    return surroundings.kube_proxy(names, iptables.read("auto", OURS).signs)
+    return facts.kube_proxy(names, tables.read("auto", OURS).signs)
 
 
 def load_nft(namespace: Namespace, text: str) -> None:
@@ -122,7 +124,7 @@ def test_lists_the_tables_that_nft_lists(namespace: Namespace) -> None:
 def test_judges_by_the_surest_sign(
     names: set[str], chains: set[str], tables: set[tuple[str, str]], services: int, mode: str
 ) -> None:
-    assert surroundings.judge(names, chains, lambda: tables, lambda: services).mode == mode
+    assert facts.judge(names, chains, lambda: tables, lambda: services).mode == mode
 
 
 @pytest.mark.parametrize("names", [{"kube-ipvs0"}, {"lo"}])
@@ -130,13 +132,13 @@ def test_looks_only_where_it_decides(names: set[str]) -> None:
     def unneeded() -> NoReturn:
         raise AssertionError("a surer sign was there")
 
-    assert surroundings.judge(names, {"KUBE-SERVICES"}, unneeded, unneeded).mode
+    assert facts.judge(names, {"KUBE-SERVICES"}, unneeded, unneeded).mode
 
 
 def test_counts_ipvs_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     listing = tmp_path / "ip_vs"
-    monkeypatch.setattr(surroundings, "IPVS_SERVICES", listing)
-    assert surroundings.ipvs_services() == 0
+    monkeypatch.setattr(facts, "IPVS_SERVICES", listing)
+    assert facts.ipvs_services() == 0
     listing.write_text(
         "IP Virtual Server version 1.2.1 (size=4096)\nProt LocalAddress:Port Scheduler Flags\n"
         "  -> RemoteAddress:Port Forward Weight ActiveConn InActConn\n"
@@ -144,7 +146,7 @@ def test_counts_ipvs_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         "UDP  [fd00:0001:0002:0003:0000:0000:0000:0020]:0035 rr  \nFWM  00000001 wlc  \n",
         encoding="ascii",
     )
-    assert surroundings.ipvs_services() == 3
+    assert facts.ipvs_services() == 3
 
 
 @pytest.mark.parametrize(
@@ -161,17 +163,17 @@ def test_counts_ipvs_services(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     ],
 )
 def test_finds_the_ssh_connection(connection: str, answer: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "environments", lambda _pid: iter([{"SSH_CONNECTION": connection}]))
-    assert surroundings.ssh_peer(LINKS) == answer
+    monkeypatch.setattr(facts, "environments", lambda _pid: iter([{"SSH_CONNECTION": connection}]))
+    assert facts.ssh_peer(LINKS) == answer
 
 
 ASK = """
 import json, sys
 sys.path.insert(0, sys.argv[1])
 import tests.conftest
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import surroundings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import facts
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface
-print(json.dumps(surroundings.ssh_peer({"eth0": Interface("eth0", 2, True, addresses=("192.168.1.11/24",))})))
+print(json.dumps(facts.ssh_peer({"eth0": Interface("eth0", 2, True, addresses=("192.168.1.11/24",))})))
 """
 
 
@@ -200,12 +202,12 @@ def test_finds_the_connection_that_sudo_has_taken_out_of_the_environment() -> No
 def test_a_process_without_a_parent_has_no_connection(tmp_path: Path) -> None:
     put(tmp_path, "7/status", "Name:\tPPid: 1\nPPid:\t0\n")
     put(tmp_path, "1/environ", "SSH_CONNECTION=203.0.113.7 50000 192.168.1.11 22\0")
-    assert list(surroundings.environments(7, tmp_path)) == [os.environ]
-    assert list(surroundings.environments(8, tmp_path)) == [os.environ]
+    assert list(facts.environments(7, tmp_path)) == [os.environ]
+    assert list(facts.environments(8, tmp_path)) == [os.environ]
 
 
 def test_reads_no_servers_where_there_is_no_kubernetes(tmp_path: Path) -> None:
-    assert surroundings.api_servers(tmp_path) == ()
+    assert facts.api_servers(tmp_path) == ()
 
 
 def put(root: Path, name: str, text: str) -> None:
@@ -244,7 +246,7 @@ users:
 )
 def test_finds_the_server_of_a_kubeconfig(tmp_path: Path, server: str, found: tuple[str, ...]) -> None:
     put(tmp_path, "etc/kubernetes/kubelet.conf", KUBECONFIG.format(server=server))
-    assert surroundings.api_servers(tmp_path) == found
+    assert facts.api_servers(tmp_path) == found
 
 
 def test_finds_every_server_once(tmp_path: Path) -> None:
@@ -257,4 +259,4 @@ def test_finds_every_server_once(tmp_path: Path) -> None:
         '{\n  "ServerURL": "https://192.168.1.12:6443",\n  "ServerAddresses": ["192.168.1.12:6443", "[fd00::13]:6443"],\n'
         '  "Listener": null\n}',
     )
-    assert surroundings.api_servers(tmp_path) == ("192.168.1.10", "192.168.1.12", "fd00::13")
+    assert facts.api_servers(tmp_path) == ("192.168.1.10", "192.168.1.12", "fd00::13")

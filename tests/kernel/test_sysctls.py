@@ -16,8 +16,8 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import sysctls
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.namespace import Namespace
 
 LINK = "pool.100"

@@ -16,7 +16,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     Settings,
     Vlan,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
     Interface,
@@ -28,6 +27,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Sysctl,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 
 FIELDS = {
     "link": "links",
@@ -103,7 +103,7 @@ def declaration(*pools: Pool, **changes: Any) -> Declaration:
 
 def after(steps: Iterable[Step], node: Node) -> Node:
     """Return the node once the steps have been done."""
-    parts: dict[str, set[Any]] = {field: set(getattr(node.owned, field)) for field in FIELDS.values()}
+    parts: dict[str, set[Any]] = {field: set(getattr(node.managed, field)) for field in FIELDS.values()}
     sysctls, originals = dict(node.sysctls), dict(node.originals)
     interfaces = dict(node.interfaces)
     for step in steps:
@@ -118,8 +118,8 @@ def after(steps: Iterable[Step], node: Node) -> Node:
             _plug(step, interfaces)
             sysctls[f"net/ipv6/conf/{step.subject.name}/disable_ipv6"] = "0"
     parts["sysctls"] = {Sysctl(name, sysctls[name]) for name in originals}
-    owned = NodeState(**{field: frozenset(items) for field, items in parts.items()})
-    return replace(node, owned=owned, sysctls=sysctls, originals=originals, interfaces=interfaces)
+    managed = NodeState(**{field: frozenset(items) for field, items in parts.items()})
+    return replace(node, managed=managed, sysctls=sysctls, originals=originals, interfaces=interfaces)
 
 
 def _set(step: Step, sysctls: dict[str, str], originals: dict[str, str]) -> None:
@@ -138,7 +138,14 @@ def _plug(step: Step, interfaces: dict[str, Interface]) -> None:
         del interfaces[subject.name]
     else:
         interfaces[subject.name] = Interface(
-            subject.name, 100, subject.up, subject.kind, subject.parent, subject.vlan_id, subject.mtu or 1500, ours=True
+            subject.name,
+            100,
+            subject.up,
+            subject.kind,
+            subject.parent,
+            subject.vlan_id,
+            subject.mtu or 1500,
+            managed=True,
         )
 
 

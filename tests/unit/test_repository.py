@@ -27,35 +27,36 @@ MODULE_UTILS = f"{COLLECTION}.plugins.module_utils"
 MAX_LINES = 400
 
 #: The rooms of plugins/module_utils in the order of the data's way, and what each may import beside itself.
-#: errors.py is what every room may raise, and state/family.py, the words for addresses, serves the declaration too.
-#: objects.py reads what the modules for one kind of object declare; engine.py and single.py put the rooms together;
-#: info.py describes what is there; running.py stands between all this and AnsibleModule.
-#: Action plugins and modules stand below all rooms and may import any.
+#: errors.py is what every room may raise, paths.py names every path on the node, and state/family.py, the words for
+#: addresses, serves the declaration too. Action plugins and modules stand above all rooms and may import any.
+COMMON = {"errors", "paths"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
-    "declaration": {"errors", "state.family"},
-    "cases": {"errors", "declaration", "state"},
-    "state": {"errors"},
-    "planning": {"errors", "state"},
-    "kernel": {"errors", "state", "planning"},
-    "transaction": {"errors", "state", "planning", "kernel"},
-    "confirmation": {"errors"},
-    "persistence": {"errors", "state", "planning", "kernel", "transaction", "confirmation"},
-    "objects": {"errors", "declaration", "state"},
+    "paths": set(),
+    "state": COMMON,
+    "declaration": {*COMMON, "state"},
+    "cases": {*COMMON, "declaration", "state"},
+    "planning": {*COMMON, "state"},
+    "kernel": {*COMMON, "state"},
+    "transaction": {*COMMON, "state", "planning", "kernel"},
+    "rollback": COMMON,
+    "persistence": {*COMMON, "state", "kernel"},
+    "agent": {*COMMON, "state", "planning", "kernel", "transaction", "rollback", "persistence"},
     "engine": {
-        "errors",
+        *COMMON,
         "declaration",
         "cases",
         "state",
         "planning",
         "kernel",
         "transaction",
-        "confirmation",
+        "rollback",
         "persistence",
+        "agent.bundle",
     },
-    "single": {"errors", "declaration", "state", "planning", "kernel", "transaction", "objects", "engine"},
-    "running": {"errors", "kernel", "engine"},
-    "info": {"errors", "state", "kernel", "engine"},
+    "object_modules": {*COMMON, "declaration", "state", "planning", "kernel", "transaction", "engine"},
+    "running": {*COMMON, "kernel", "engine"},
+    "info": {*COMMON, "state", "kernel", "engine"},
 }
 
 #: Written in halves, so that this file does not hold what it looks for.
@@ -128,8 +129,17 @@ def imported_names(path: Path) -> Iterator[tuple[int, str]]:
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            base = "." * node.level + (node.module or "")
-            yield from ((node.lineno, f"{base}.{alias.name}") for alias in node.names)
+            base = "." * node.level + (f"{node.module}." if node.module else "")
+            yield from ((node.lineno, f"{base}{alias.name}") for alias in node.names)
+
+
+def absolute_name(inside: Path, name: str) -> str:
+    """Return an imported name in full; a relative one counts from the file that imports it, below module_utils."""
+    dots = len(name) - len(name.lstrip("."))
+    if not dots:
+        return name
+    package = inside.parts[: len(inside.parts) - dots]
+    return ".".join((MODULE_UTILS, *package, name.lstrip(".")))
 
 
 def upward_imports(root: Path) -> list[str]:
@@ -145,12 +155,13 @@ def upward_imports(root: Path) -> list[str]:
             found.append(f"{where}: {room} is no room of the design; give it its place in MAY_IMPORT")
             continue
         for line, name in imported_names(path):
-            if name.startswith("."):
-                found.append(f"{where}:{line}: a relative import; write it from {COLLECTION} on")
-            elif name.startswith(COLLECTION):
-                inner = name.removeprefix(f"{MODULE_UTILS}.")
+            if name.startswith(MODULE_UTILS):
+                found.append(f"{where}:{line}: an absolute import; write it relative to this file")
+            full = absolute_name(inside, name)
+            if full.startswith(COLLECTION):
+                inner = full.removeprefix(f"{MODULE_UTILS}.")
                 if not any(f"{inner}.".startswith(f"{allowed}.") for allowed in {room} | MAY_IMPORT[room]):
-                    found.append(f"{where}:{line}: {room} may not import {name}")
+                    found.append(f"{where}:{line}: {room} may not import {full}")
     return found
 
 
@@ -247,13 +258,14 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
     long_files: [({"plugins/modules/m.py": "\n" * (MAX_LINES + 1)}, "401 lines")],
     missing_headers: [({"plugins/modules/m.py": "# GNU General Public License v3.0+\n"}, "SPDX")],
     upward_imports: [
-        ({"plugins/module_utils/kernel/k.py": f"from {MODULE_UTILS}.cases import compile"}, "kernel may not import"),
+        ({"plugins/module_utils/kernel/k.py": "from ..cases import compile"}, "kernel may not import"),
+        ({"plugins/module_utils/kernel/iptables/k.py": "from ...planning.plan import Plan"}, "kernel may not import"),
         ({"plugins/module_utils/kernel/k.py": f"import {MODULE_UTILS}.declaration.pools"}, "kernel may not import"),
-        ({"plugins/module_utils/cases/c.py": f"from {MODULE_UTILS} import kernel"}, "cases may not import"),
-        ({"plugins/module_utils/declaration/d.py": f"from {MODULE_UTILS}.state import Route"}, "declaration may not"),
-        ({"plugins/module_utils/state/s.py": f"def f():\n    from {MODULE_UTILS}.planning import x"}, "s.py:2: state"),
+        ({"plugins/module_utils/cases/c.py": "from .. import kernel"}, "cases may not import"),
+        ({"plugins/module_utils/engine.py": "from .agent import cli"}, "engine may not import"),
+        ({"plugins/module_utils/state/s.py": "def f():\n    from ..planning import x"}, "s.py:2: state may not"),
         ({"plugins/module_utils/planning/p.py": f"import {COLLECTION}.plugins.modules.ip_rules"}, "planning may not"),
-        ({"plugins/module_utils/planning/p.py": "from . import step"}, "a relative import"),
+        ({"plugins/module_utils/planning/p.py": f"from {MODULE_UTILS}.state import Step"}, "an absolute import"),
         ({"plugins/module_utils/helpers.py": ""}, "helpers is no room"),
     ],
     incomplete_roles: [({"roles/r/README.md": ""}, "roles/r: lacks meta/argument_specs.yml")],

@@ -8,15 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Guarding, Marking
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Settings
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
-    FAMILIES,
-    IPV4,
-    family_of,
-    full_length,
-)
+from ..declaration.model import Cluster, Settings
+from ..state import Chain, ChainSet, Ownership
+from ..state.family import FAMILIES, IPV4, family_of, full_length
+from .model import Guarding, Marking
 
 # Without these the gateway becomes unreachable: MLD queries (RFC 2710), router and neighbour discovery (RFC 4861).
 LINK_KEEPING_ICMPV6_TYPES = (130, 133, 134, 135, 136, 137)

@@ -5,13 +5,13 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import attached_networks
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import NetworkLookup
+from ..declaration.model import Pool
+from ..errors import InputError
+from ..state import Node
+from ..state.family import family_of
+from ..state.lookup import NetworkLookup
+from .facts import attached_networks
+from .model import Choice
 
 Attached = NetworkLookup[str]
 

@@ -8,33 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import (
-    onlink_route,
-    policy_routing,
-    same_subnet,
-    source_routing,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.chains import compile_chains
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import (
-    Attached,
-    attached_interfaces,
-    choose,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import effective_mode
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.groups import form_groups
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.misled import misled
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Compiled, Group, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.refusals import (
-    after_grouping,
-    before_choosing,
-    dropped_by_choice,
-    refuse,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import accepted_early, warnings
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Node, NodeState
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import PROTOCOL_FILE, PROTOCOL_NAME
+from ..declaration.model import Declaration, Pool
+from ..errors import InputError
+from ..state import File, Node, NodeState
+from ..state.node import PROTOCOL_FILE, PROTOCOL_NAME
+from . import onlink_route, policy_routing, same_subnet, source_routing
+from .chains import compile_chains
+from .choice import Attached, attached_interfaces, choose
+from .diverted import misled
+from .facts import effective_mode
+from .groups import form_groups
+from .model import Choice, Compiled, Group, Needs
+from .refusals import after_grouping, before_choosing, dropped_by_choice, refuse
+from .warnings import accepted_early, warnings
 
 
 def compile_node(declaration: Declaration, node: Node) -> Compiled:

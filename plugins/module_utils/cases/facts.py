@@ -9,10 +9,10 @@ import ipaddress
 from collections.abc import Iterable
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Route
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import contains, covering
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+from ..declaration.model import Declaration
+from ..state import Node, Route
+from ..state.family import contains, covering
+from ..state.route import MAIN_TABLE
 
 
 def attached_networks(node: Node) -> tuple[tuple[str, str], ...]:

@@ -8,15 +8,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import why_shared
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
-    Declaration,
-    Pool,
-    Settings,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
+from ..declaration.model import Declaration, Pool, Settings
+from ..errors import InputError
+from ..state import Node
+from .facts import why_shared
+from .model import Choice, Group
 
 Key = tuple[str, str, tuple[str, ...], int, int]  # case, interface, gateways, declared table, declared mark
 
@@ -129,11 +125,11 @@ def _former_marks(settings: Settings, node: Node) -> tuple[FormerGroup, ...]:
     """Return what our own rules and routes on the node say about earlier runs, lowest mark first."""
     gateways: dict[int, set[str]] = {}
     interfaces: dict[int, str] = {}
-    for route in node.owned.routes:
+    for route in node.managed.routes:
         if route.is_default and route.gateway:
             gateways.setdefault(route.table, set()).add(route.gateway)
             interfaces[route.table] = route.interface
-    ours = [rule for rule in node.owned.rules if rule.fwmask == settings.mark_mask and rule.action == "lookup"]
+    ours = [rule for rule in node.managed.rules if rule.fwmask == settings.mark_mask and rule.action == "lookup"]
     arriving = {rule.fwmark: rule.iif for rule in ours if rule.iif and not rule.destination}
     marks: dict[int, set[int]] = {}
     for rule in ours:

@@ -7,21 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Guarding
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
-    Address,
-    Link,
-    Node,
-    NodeState,
-    Sysctl,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
-    IPV4,
-    IPV6,
-    family_of,
-    full_length,
-)
+from ..declaration.model import Declaration, Pool
+from ..state import Address, Link, Node, NodeState, Sysctl
+from ..state.family import IPV4, IPV6, family_of, full_length
+from .model import Group, Guarding
 
 ARP_IGNORE = "net/ipv4/conf/all/arp_ignore"
 ARP_ANNOUNCE = "net/ipv4/conf/all/arp_announce"
@@ -65,7 +54,7 @@ def link_and_addresses(pools: Iterable[Pool], node: Node) -> NodeState:
     addresses = set()
     for pool in pools:
         existing = node.interfaces.get(pool.interface)
-        if pool.vlan and (existing is None or existing.ours):
+        if pool.vlan and (existing is None or existing.managed):
             links.add(Link(pool.interface, "vlan", pool.vlan.parent, pool.vlan.id, pool.vlan.mtu))
         for address in pool.addresses:
             addresses.add(Address(pool.interface, f"{address}/{full_length(family_of(address))}"))

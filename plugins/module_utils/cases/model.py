@@ -7,14 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
-    FAMILIES,
-    covering,
-    family_of,
-    full_length,
-)
+from ..declaration.model import Pool
+from ..state import NodeState
+from ..state.family import FAMILIES, covering, family_of, full_length
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,12 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import Attached
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
-    link_and_addresses,
-    pool_guardings,
-    strict_arp,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Route
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import covering, family_of
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+from ..state import Node, NodeState, Route
+from ..state.family import covering, family_of
+from ..state.route import MAIN_TABLE
+from .choice import Attached
+from .links import link_and_addresses, pool_guardings, strict_arp
+from .model import Choice, Needs
 
 
 def compile_pool(choice: Choice, node: Node, mode: str, attached: Attached) -> Needs:

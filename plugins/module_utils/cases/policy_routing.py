@@ -8,17 +8,12 @@ The mark recipe with the guard chain: what can only be forged does not get in by
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
-    link_and_addresses,
-    no_router_advertisements,
-    reverse_path_filter,
-    strict_arp,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Guarding, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import mark_recipe, markings
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of, full_length
+from ..declaration.model import Declaration
+from ..state import Node, NodeState
+from ..state.family import family_of, full_length
+from .links import link_and_addresses, no_router_advertisements, reverse_path_filter, strict_arp
+from .model import Group, Guarding, Needs
+from .recipe import mark_recipe, markings
 
 
 def compile_group(group: Group, declaration: Declaration, node: Node, mode: str) -> Needs:

@@ -9,16 +9,11 @@ connection's mark can. Every packet that carries no mark of ours skips all our r
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Marking
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import NodeState, Route, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
-    IPV4,
-    everything,
-    family_of,
-    full_length,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import LAST_METRIC, MAIN_TABLE
+from ..declaration.model import Declaration
+from ..state import NodeState, Route, Rule
+from ..state.family import IPV4, everything, family_of, full_length
+from ..state.route import LAST_METRIC, MAIN_TABLE
+from .model import Group, Marking
 
 # Offsets from priority_base. Rules on addresses come first: they are for packets without a mark.
 EXCEPTION, FROM_POOL, UNMARKED, NO_LOOP, REQUESTS, REPLIES, END = 100, 200, 500, 600, 700, 800, 999

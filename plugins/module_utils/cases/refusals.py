@@ -9,27 +9,19 @@ import ipaddress
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.facts import (
-    effective_mode,
-    is_link_local,
-    why_vital,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import disable_ipv6_name
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import END, UNMARKED
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
-    Declaration,
-    Pool,
-    Settings,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.settings import HIGHEST_PRIORITY
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, Node, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, family_of
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import PROVIDER_VLAN
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import AddressLookup
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
+from ..declaration.model import Declaration, Pool, Settings
+from ..declaration.settings import HIGHEST_PRIORITY
+from ..errors import InputError, InputErrors
+from ..state import Interface, Node, Rule
+from ..state.chain import native_words
+from ..state.family import IPV6, family_of
+from ..state.link import PROVIDER_VLAN
+from ..state.lookup import AddressLookup
+from ..state.node import IPVS_LINKS
+from .facts import effective_mode, is_link_local, why_vital
+from .links import disable_ipv6_name
+from .model import Choice, Group
+from .recipe import END, UNMARKED
 
 RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
 OUR_TABLES = ("mangle", "raw")
@@ -189,7 +181,7 @@ def _interface(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[In
             f"this node has no interface {pool.interface}",
             f"Create it first, or declare {pool.path}.vlan to have it made. The node has: {', '.join(sorted(node.interfaces))}.",
         )
-    if existing and not existing.up and not existing.ours:
+    if existing and not existing.up and not existing.managed:
         yield InputError(
             path,
             f"{pool.interface} is down, and no route can go over it; it is not ours to set up",
@@ -217,7 +209,7 @@ def _vlan(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputErr
             f"this node has no interface {pool.vlan.parent}",
             f"Name the link that carries the VLAN. The node has: {', '.join(sorted(node.interfaces))}.",
         )
-    elif not parent.up and not parent.ours:
+    elif not parent.up and not parent.managed:
         yield InputError(
             f"{path}.parent",
             f"{pool.vlan.parent} is down, and a VLAN on it cannot be set up",
@@ -230,7 +222,7 @@ def _vlan(pool: Pool, declaration: Declaration, node: Node) -> Iterator[InputErr
             "Lower it, or raise the parent's first.",
         )
     existing = node.interfaces.get(pool.interface)
-    foreign_vlan = existing if existing and not existing.ours and existing.kind in ("vlan", PROVIDER_VLAN) else None
+    foreign_vlan = existing if existing and not existing.managed and existing.kind in ("vlan", PROVIDER_VLAN) else None
     if foreign_vlan and _place(foreign_vlan) != ("vlan", pool.vlan.parent, pool.vlan.id):
         tag = "802.1ad " if foreign_vlan.kind == PROVIDER_VLAN else ""
         yield InputError(
@@ -251,7 +243,7 @@ def _same_vlan(pool: Pool, node: Node) -> str:
         (
             item.name
             for item in node.interfaces.values()
-            if _place(item) == wanted and item.name != pool.interface and not item.ours
+            if _place(item) == wanted and item.name != pool.interface and not item.managed
         ),
         "",
     )
@@ -264,7 +256,7 @@ def _place(interface: Interface) -> tuple[str, str, int]:
 def _is_made(pool: Pool, node: Node) -> bool:
     """Whether the pool's link is yet to be made, or to be made anew."""
     existing = node.interfaces.get(pool.interface)
-    if existing is None or not existing.ours:
+    if existing is None or not existing.managed:
         return existing is None
     return pool.vlan is not None and _place(existing) != ("vlan", pool.vlan.parent, pool.vlan.id)
 

@@ -5,13 +5,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
-    link_and_addresses,
-    pool_guardings,
-    strict_arp,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState
+from ..state import Node, NodeState
+from .links import link_and_addresses, pool_guardings, strict_arp
+from .model import Choice, Needs
 
 
 def compile_pool(choice: Choice, node: Node, mode: str) -> Needs:

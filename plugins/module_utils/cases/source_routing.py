@@ -11,25 +11,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import (
-    link_and_addresses,
-    no_router_advertisements,
-    pool_guardings,
-    reverse_path_filter,
-    strict_arp,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group, Guarding, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.recipe import (
-    EXCEPTION,
-    FROM_POOL,
-    mark_recipe,
-    markings,
-    table_routes,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+from ..declaration.model import Declaration
+from ..state import Node, NodeState, Rule
+from ..state.family import family_of
+from ..state.route import MAIN_TABLE
+from .links import link_and_addresses, no_router_advertisements, pool_guardings, reverse_path_filter, strict_arp
+from .model import Group, Guarding, Needs
+from .recipe import EXCEPTION, FROM_POOL, mark_recipe, markings, table_routes
 
 
 def compile_group(group: Group, declaration: Declaration, node: Node, mode: str) -> Needs:

@@ -8,17 +8,13 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.choice import Attached
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import ARP_ANNOUNCE, ARP_IGNORE
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Choice, Group, Needs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
-    Cluster,
-    Declaration,
-    Pool,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, family_of
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import IPVS_LINKS
+from ..declaration.model import Cluster, Declaration, Pool
+from ..state import Node
+from ..state.family import FAMILIES, family_of
+from ..state.node import IPVS_LINKS
+from .choice import Attached
+from .links import ARP_ANNOUNCE, ARP_IGNORE
+from .model import Choice, Group, Needs
 
 _NUMBERED = re.compile(r"\.(\d+)$")  # the usual name of a VLAN link, parent.id
 
@@ -55,7 +51,7 @@ def accepted_early(needs: Iterable[Needs], node: Node) -> Iterator[str]:
 
 def at_removal(node: Node) -> Iterator[str]:
     """Yield what the removal takes away that somebody else may want to stay."""
-    names = sorted({item.name for item in node.owned.sysctls} & {ARP_IGNORE, ARP_ANNOUNCE})
+    names = sorted({item.name for item in node.managed.sysctls} & {ARP_IGNORE, ARP_ANNOUNCE})
     if names and any(link in node.interfaces for link in IPVS_LINKS):
         yield (
             f"{' and '.join(names)} get the values back that they had before. kube-proxy sets them (strictARP) only when it"
@@ -102,7 +98,7 @@ def _wrong_link(pool: Pool, node: Node, attached: Attached) -> Iterator[str]:
     if number and int(number.group(1)) != pool.vlan.id:
         yield f"{pool.path}.vlan.id: {pool.vlan.id} is not the number that {pool.interface} ends with."
     there = node.interfaces.get(pool.interface)
-    if there and not there.ours and there.kind != "vlan":
+    if there and not there.managed and there.kind != "vlan":
         yield (
             f"{pool.path}.vlan: {pool.interface} is there already and no VLAN link, but {there.kind or 'hardware'}; it is used"
             " as it is."

@@ -5,26 +5,9 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import (
-    STATES,
-    argument_spec,
-    cluster_options,
-    pool_options,
-    settings_options,
-    vlan_options,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
-    CASES,
-    KUBE_PROXY_MODES,
-    RP_FILTERS,
-    VARIANTS,
-    Cluster,
-    Declaration,
-    Pool,
-    Settings,
-    Vlan,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.parse import parse_declaration
+from .argument_spec import STATES, argument_spec, cluster_options, pool_options, settings_options, vlan_options
+from .model import CASES, KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Cluster, Declaration, Pool, Settings, Vlan
+from .parse import parse_declaration
 
 __all__ = [
     "CASES",

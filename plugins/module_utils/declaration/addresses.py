@@ -10,9 +10,9 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import shown
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, IPV6
+from ..errors import InputError
+from ..state.family import IPV4, IPV6
+from .values import shown
 
 LABELS = {IPV4: "IPv4", IPV6: "IPv6"}
 

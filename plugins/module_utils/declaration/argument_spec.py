@@ -11,13 +11,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
-    CASES,
-    KUBE_PROXY_MODES,
-    RP_FILTERS,
-    VARIANTS,
-    Settings,
-)
+from .model import CASES, KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Settings
 
 STATES = ("present", "absent")
 

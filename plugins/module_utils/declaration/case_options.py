@@ -18,14 +18,11 @@ only become one of these two, so it has no use for a table, a mark or deny eithe
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.addresses import LABELS
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import (
-    GATEWAY_CASES,
-    PoolInput,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import listed
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
+from ..state.family import FAMILIES
+from .addresses import LABELS
+from .pool_input import GATEWAY_CASES, PoolInput
+from .problems import Problems
+from .values import listed
 
 _OF_GATEWAYS = ("table", "mark", "deny")
 _WITHOUT_EFFECT = {

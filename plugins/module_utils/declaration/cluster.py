@@ -8,14 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.addresses import Purpose
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import cluster_options
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.limits import MAX_CLUSTER_ADDRESSES
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
-    KUBE_PROXY_MODES,
-    Cluster,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.networks import (
+from ..state.family import IPV4, IPV6
+from .addresses import Purpose
+from .argument_spec import cluster_options
+from .limits import MAX_CLUSTER_ADDRESSES
+from .model import KUBE_PROXY_MODES, Cluster
+from .networks import (
     Span,
     canonical_addresses,
     canonical_networks,
@@ -24,13 +22,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     read_spans,
     relation,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
-    is_unset,
-    read_choice,
-    read_mapping,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, IPV6
+from .problems import Problems
+from .values import is_unset, read_choice, read_mapping
 
 _OPTIONS = frozenset(cluster_options())
 

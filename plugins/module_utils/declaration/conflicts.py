@@ -7,15 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.limits import MAX_NETWORKS
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.networks import (
-    Span,
-    SpanIndex,
-    overlapping,
-    relation,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import PoolInput
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
+from .limits import MAX_NETWORKS
+from .networks import Span, SpanIndex, overlapping, relation
+from .pool_input import PoolInput
+from .problems import Problems
 
 
 def check_names(problems: Problems, entries: Sequence[PoolInput]) -> None:

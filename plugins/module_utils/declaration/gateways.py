@@ -7,17 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.addresses import LABELS
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.networks import (
-    Span,
-    SpanIndex,
-    overlapping,
-    relation,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import PoolInput
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import listed
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4
+from ..state.family import IPV4
+from .addresses import LABELS
+from .networks import Span, SpanIndex, overlapping, relation
+from .pool_input import PoolInput
+from .problems import Problems
+from .values import listed
 
 _LINK_LOCAL_PREFIX = 0xFE80 >> 6
 

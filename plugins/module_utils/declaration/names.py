@@ -8,8 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import read_text, shown
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+from ..errors import InputError
+from .values import read_text, shown
 
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,14}")

@@ -10,26 +10,12 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Callable, NamedTuple
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.addresses import (
-    LABELS,
-    Purpose,
-    address_text,
-    check_scope,
-    parse_address,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.limits import MAX_NETWORKS_PER_POOL
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
-    read_items,
-    read_text,
-    shown,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
-    FAMILIES,
-    canonical_network,
-    full_length,
-)
+from ..errors import InputError
+from ..state.family import FAMILIES, canonical_network, full_length
+from .addresses import LABELS, Purpose, address_text, check_scope, parse_address
+from .limits import MAX_NETWORKS_PER_POOL
+from .problems import Problems
+from .values import read_items, read_text, shown
 
 _LENGTH = re.compile(r"[0-9]{1,3}")
 _WRITE_A_NETWORK = "Write an address, a network as address/length, or a range as first-last."

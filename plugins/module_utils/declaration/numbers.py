@@ -8,16 +8,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.settings import (
-    LARGEST_MARK,
-    LARGEST_TABLE,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
-    read_bounded,
-    read_integer,
-    shown,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+from ..errors import InputError
+from .settings import LARGEST_MARK, LARGEST_TABLE
+from .values import read_bounded, read_integer, shown
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
 _TABLE_REMEDY = f"Give a number from 1 to 252 or from 256 to {LARGEST_TABLE}, or leave table out to have one chosen."

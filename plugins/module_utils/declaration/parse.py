@@ -8,32 +8,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import STATES
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.cluster import read_cluster
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.conflicts import (
-    check_deny,
-    check_limits,
-    check_names,
-    check_pool_networks,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.limits import MAX_POOLS
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import PoolInput
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pools import read_pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.settings import read_settings
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.sharing import (
-    check_interfaces,
-    check_marks,
-    check_tables,
-    check_vlans,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
-    is_unset,
-    read_choice,
-    read_items,
-    shown,
-)
+from .argument_spec import STATES
+from .cluster import read_cluster
+from .conflicts import check_deny, check_limits, check_names, check_pool_networks
+from .limits import MAX_POOLS
+from .model import Declaration
+from .pool_input import PoolInput
+from .pools import read_pool
+from .problems import Problems
+from .settings import read_settings
+from .sharing import check_interfaces, check_marks, check_tables, check_vlans
+from .values import is_unset, read_choice, read_items, shown
 
 
 def parse_declaration(parameters: Mapping[str, Any]) -> Declaration:

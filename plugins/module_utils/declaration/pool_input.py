@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.networks import Span
+from .model import Pool
+from .networks import Span
 
 #: The cases that send replies through a gateway, so need one and a table and a mark for it.
 GATEWAY_CASES = ("source_routing", "policy_routing")

@@ -8,41 +8,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.addresses import Purpose
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import pool_options
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.case_options import (
-    check_case_options,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.gateways import (
-    check_addresses,
-    check_gateways,
-    check_onlink_networks,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import CASES, RP_FILTERS, Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.names import (
-    read_interface_name,
-    read_pool_name,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.networks import (
-    Span,
-    canonical_addresses,
-    canonical_networks,
-    parse_address_span,
-    parse_span,
-    read_spans,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.numbers import read_mark, read_table
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import PoolInput
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
-    is_unset,
-    read_boolean,
-    read_choice,
-    read_mapping,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.vlans import read_vlan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4, IPV6
+from ..errors import InputError
+from ..state.family import IPV4, IPV6
+from .addresses import Purpose
+from .argument_spec import pool_options
+from .case_options import check_case_options
+from .gateways import check_addresses, check_gateways, check_onlink_networks
+from .model import CASES, RP_FILTERS, Pool
+from .names import read_interface_name, read_pool_name
+from .networks import Span, canonical_addresses, canonical_networks, parse_address_span, parse_span, read_spans
+from .numbers import read_mark, read_table
+from .pool_input import PoolInput
+from .problems import Problems
+from .values import is_unset, read_boolean, read_choice, read_mapping
+from .vlans import read_vlan
 
 _OPTIONS = frozenset(pool_options())
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Callable, TypeVar
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
+from ..errors import InputError, InputErrors
 
 T = TypeVar("T")
 

@@ -8,18 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Callable
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.limits import MAX_POOLS
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import VARIANTS, Settings
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.scopes import read_protocol
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
-    is_unset,
-    read_bounded,
-    read_choice,
-    read_integer,
-    shown,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
+from ..errors import InputError
+from .limits import MAX_POOLS
+from .model import VARIANTS, Settings
+from .ownership import read_protocol
+from .problems import Problems
+from .values import is_unset, read_bounded, read_choice, read_integer, shown
 
 LARGEST_MARK = 0xFFFFFFFF
 LARGEST_TABLE = 0xFFFFFFFF

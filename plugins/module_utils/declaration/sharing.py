@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Pool, Vlan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.pool_input import PoolInput
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
+from .model import Pool, Vlan
+from .pool_input import PoolInput
+from .problems import Problems
 
 #: What identifies a way home: the interface and the gateways on it.
 Way = tuple[str, tuple[str, ...]]

@@ -7,19 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import vlan_options
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Vlan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.names import read_interface_name
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.problems import Problems
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import (
-    is_unset,
-    read_bounded,
-    read_integer,
-    read_mapping,
-    shown,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
+from ..errors import InputError
+from ..state.family import IPV6
+from .argument_spec import vlan_options
+from .model import Vlan
+from .names import read_interface_name
+from .problems import Problems
+from .values import is_unset, read_bounded, read_integer, read_mapping, shown
 
 _OPTIONS = frozenset(vlan_options())
 

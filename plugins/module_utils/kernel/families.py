@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, IPV4
+from ..state.family import FAMILIES, IPV4
 
 # Of the thread, not of the process: a thread may be in a network namespace of its own.
 NETWORK = Path("/proc/thread-self/net")

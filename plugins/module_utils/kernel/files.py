@@ -13,9 +13,9 @@ from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File
+from ..errors import NodeError
+from ..state import File
+from ..state.step import Step, StepsFailed
 
 OUR_FOLDER = "homeward.metallb_routing"
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ..errors import NodeError
 
 FILE = "/run/homeward.metallb_routing.lock"
 WAIT = 60  # seconds; the longest a writer needs is far below, even where it waits for the lock of iptables

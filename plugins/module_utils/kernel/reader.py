@@ -8,28 +8,16 @@ from __future__ import annotations
 from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import (
-    files,
-    iptables,
-    surroundings,
-    sysctls,
-    units,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import Addresses, read_addresses
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import IptablesState
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import Links, read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import read_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import read_rules
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
-    Address,
-    Node,
-    NodeState,
-    Ownership,
-    Route,
-    Sysctl,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import full_length
+from ..state import Address, Node, NodeState, Ownership, Route, Sysctl
+from ..state.family import full_length
+from . import facts, files, sysctls, systemd
+from .iptables import tables
+from .iptables.tables import IptablesState
+from .netlink.addresses import Addresses, read_addresses
+from .netlink.links import Links, read_links
+from .netlink.routes import read_routes
+from .netlink.rtnetlink import Netlink
+from .netlink.rules import read_rules
 
 NETLINK_KINDS = frozenset({"links", "addresses", "routes", "rules"})
 ALL_KINDS = frozenset(part.name for part in fields(NodeState))
@@ -67,23 +55,23 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
     chains = IptablesState(scope.iptables_variant, "")
     with ExitStack() as stack:
         if "chains" in kinds:
-            chains = iptables.read(scope.iptables_variant, ownership)
+            chains = tables.read(scope.iptables_variant, ownership)
         if NETLINK_KINDS & kinds:
             netlink = stack.enter_context(Netlink(extra_directory=pyroute2_path))
             node = _read_netlink(netlink, scope)
-    peer, interface = surroundings.ssh_peer(node.interfaces)
+    peer, interface = facts.ssh_peer(node.interfaces)
     originals = sysctls.read_originals() if "sysctls" in kinds else {}
     values = sysctls.read({*scope.sysctls, *originals})
-    owned = replace(
-        node.owned,
+    managed = replace(
+        node.managed,
         chains=chains.chain_sets,
         sysctls=frozenset(Sysctl(name, values.get(name, "")) for name in originals),
         files=files.read(scope.files),
-        units=units.read(scope.units),
+        units=systemd.read(scope.units),
     )
     return replace(
         node,
-        owned=owned,
+        managed=managed,
         sysctls=values,
         originals={name: original.was for name, original in originals.items()},
         variant=chains.variant,
@@ -91,12 +79,12 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
         iptables_incompatible=chains.incompatible,
         iptables_hidden=chains.hidden,
         iptables_families=chains.families,
-        kube_proxy=surroundings.kube_proxy(node.interfaces, chains.signs),
+        kube_proxy=facts.kube_proxy(node.interfaces, chains.signs),
         accepting_chains=chains.signs.accepting,
-        services=units.active(),
+        services=systemd.active(),
         ssh_peer=peer,
         ssh_interface=interface,
-        api_servers=surroundings.api_servers(),
+        api_servers=facts.api_servers(),
     )
 
 
@@ -108,15 +96,15 @@ def _read_netlink(netlink: Netlink, scope: Scope) -> Node:
         read_routes(netlink, ownership, links.names, scope.places) if "routes" in kinds else (frozenset(), frozenset())
     )
     rules = read_rules(netlink, ownership) if "rules" in kinds else (frozenset(), frozenset())
-    ours = addresses.owned or _on_our_links(addresses, links)
-    owned = NodeState(
-        links=links.owned if "links" in kinds else frozenset(),
+    ours = addresses.managed or _on_our_links(addresses, links)
+    managed = NodeState(
+        links=links.managed if "links" in kinds else frozenset(),
         addresses=ours if "addresses" in kinds else frozenset(),
         routes=routes[0],
         rules=rules[0],
     )
     return Node(
-        owned=owned,
+        managed=managed,
         interfaces=addresses.on(links.interfaces),
         foreign_routes=routes[1],
         foreign_rules=rules[1],
@@ -128,7 +116,7 @@ def _on_our_links(addresses: Addresses, links: Links) -> frozenset[Address]:
     """Return single addresses on our own links where the kernel keeps no protocol number of an address (before 5.18)."""
     if addresses.carry_protocol:
         return frozenset()
-    names = {link.name for link in links.owned}
+    names = {link.name for link in links.managed}
     return frozenset(
         item
         for item in addresses.foreign

@@ -13,10 +13,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Sysctl
+from ..errors import NodeError
+from ..state import File, Sysctl
+from ..state.step import Step, StepsFailed
+from . import files
 
 SETTINGS = Path("/proc/sys")
 MEMORY = Path("/run/homeward.metallb_routing")

@@ -8,19 +8,16 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError, describe
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files, iptables, sysctls, units
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.addresses import write_addresses
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.links import (
-    MODULE_OF_KIND,
-    kernel_can_make,
-    write_links,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import Netlink
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.routes import write_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.rules import write_rules
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step, StepsFailed
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Link, Ownership
+from ..errors import NodeError, describe
+from ..state import Link, Ownership
+from ..state.step import Step, StepsFailed
+from . import files, sysctls, systemd
+from .iptables import tables
+from .netlink.addresses import write_addresses
+from .netlink.links import MODULE_OF_KIND, kernel_can_make, write_links
+from .netlink.routes import write_routes
+from .netlink.rtnetlink import Netlink
+from .netlink.rules import write_rules
 
 NetlinkWriter = Callable[[Netlink, Sequence[Step], Ownership], None]
 NETLINK_WRITERS: dict[str, NetlinkWriter] = {
@@ -80,8 +77,8 @@ def _write(kind: str, steps: Sequence[Step], ownership: Ownership, netlink: Netl
     elif kind == "sysctl":
         sysctls.write(steps)
     elif kind == "chains":
-        iptables.write(steps, ownership)
+        tables.write(steps, ownership)
     elif kind == "unit":
-        units.write(steps)
+        systemd.write(steps)
     else:
         files.write(steps)

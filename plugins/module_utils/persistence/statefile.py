@@ -14,20 +14,10 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.places import STATE_FILE
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
-    Address,
-    Chain,
-    ChainSet,
-    Link,
-    NodeState,
-    Ownership,
-    Route,
-    Rule,
-    Sysctl,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import VARIANTS
+from ..errors import NodeError
+from ..paths import STATE_FILE
+from ..state import Address, Chain, ChainSet, Link, NodeState, Ownership, Route, Rule, Sysctl
+from ..state.chain import VARIANTS
 
 FORMAT = 1
 MODE = 0o600

@@ -8,20 +8,10 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import render_commands
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
-    Address,
-    ChainSet,
-    File,
-    Link,
-    Ownership,
-    Route,
-    Rule,
-    Sysctl,
-    Unit,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
+from ..state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysctl, Unit
+from ..state.family import IPV6
+from ..state.iptables_text import render_commands
+from ..state.step import Step
 
 LONGEST_FILE = 100  # lines; nobody types a program
 PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}

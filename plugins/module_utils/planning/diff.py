@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from hashlib import sha256
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StateObject, Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, File
+from ..state import Chain, ChainSet, File
+from ..state.step import StateObject, Step
 
 HEADINGS = {
     "link": "links",

@@ -9,20 +9,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import StateObject, Step
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
-    Address,
-    ChainSet,
-    Link,
-    Node,
-    NodeState,
-    Route,
-    Rule,
-    Sysctl,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import native_words
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV4
+from ..errors import NodeError
+from ..state import Address, ChainSet, Link, Node, NodeState, Route, Rule, Sysctl
+from ..state.chain import native_words
+from ..state.family import IPV4
+from ..state.step import StateObject, Step
 
 
 @dataclass(frozen=True)
@@ -48,15 +39,15 @@ def make_plan(desired: NodeState, node: Node) -> Plan:
     clearing = (*_clear_links(replaced, node), *_clear_last_addresses(wanted, node, replaced))
     gone = {(step.kind, step.before) for step in clearing}
     making = (
-        *_keyed("file", wanted.files, node.owned.files),
+        *_keyed("file", wanted.files, node.managed.files),
         *_link_steps(wanted, node, replaced),
         *_sysctl_steps(wanted, node, replaced),
         *_raising_steps(wanted, node, replaced),
-        *_made("address", wanted.addresses, node.owned.addresses, gone, _plain_order),
+        *_made("address", wanted.addresses, node.managed.addresses, gone, _plain_order),
         *_route_steps(wanted, node, gone),
         *_chain_steps(wanted, node),
-        *_made("rule", wanted.rules, node.owned.rules, gone, _rule_order),
-        *_keyed("unit", wanted.units, node.owned.units),
+        *_made("rule", wanted.rules, node.managed.rules, gone, _rule_order),
+        *_keyed("unit", wanted.units, node.managed.units),
     )
     return Plan((*clearing, *making, *_removal(wanted, node, gone)), satisfied)
 
@@ -87,7 +78,7 @@ def _replaced_links(desired: NodeState, node: Node) -> frozenset[str]:
     places = {_place(link) for link in desired.links if link.vlan_id}
     return frozenset(
         link.name
-        for link in node.owned.links
+        for link in node.managed.links
         if (not wanted[link.name].same_device(link) if link.name in wanted else _place(link) in places)
     )
 
@@ -101,12 +92,12 @@ def _clear_links(names: frozenset[str], node: Node) -> Iterator[Step]:
     """Yield the deletion of links and of all of ours on them, so that undoing it brings all of it back."""
     if not names:
         return
-    owned = node.owned
+    managed = node.managed
     layers: tuple[tuple[str, Iterable[Any], Callable[[Any], Any]], ...] = (
-        ("route", (item for item in owned.routes if item.interface in names), _route_order),
-        ("sysctl", (item for item in owned.sysctls if item.interface in names), _plain_order),
-        ("address", (item for item in owned.addresses if item.interface in names), _plain_order),
-        ("link", (item for item in owned.links if item.name in names), _plain_order),
+        ("route", (item for item in managed.routes if item.interface in names), _route_order),
+        ("sysctl", (item for item in managed.sysctls if item.interface in names), _plain_order),
+        ("address", (item for item in managed.addresses if item.interface in names), _plain_order),
+        ("link", (item for item in managed.links if item.name in names), _plain_order),
     )
     for kind, items, order in layers:
         yield from (Step(kind, item, None) for item in _last_first(items, order))
@@ -118,15 +109,15 @@ def _clear_last_addresses(wanted: NodeState, node: Node, replaced: frozenset[str
     With an interface's last IPv4 address the kernel throws away every IPv4 route over it (fib_disable_ip,
     net/ipv4/fib_frontend.c).
     """
-    owned = node.owned
+    managed = node.managed
     left = {item.interface for item in (*wanted.addresses, *node.foreign_addresses) if item.family == IPV4}
     ending = [
         item
-        for item in _last_first(owned.addresses - wanted.addresses, _plain_order)
+        for item in _last_first(managed.addresses - wanted.addresses, _plain_order)
         if item.family == IPV4 and item.interface not in left | replaced
     ]
     names = {item.interface for item in ending} & {route.interface for route in wanted.routes if route.family == IPV4}
-    routes = (route for route in owned.routes if route.interface in names and route.family == IPV4)
+    routes = (route for route in managed.routes if route.interface in names and route.family == IPV4)
     yield from (Step("route", route, None) for route in _last_first(routes, _route_order))
     yield from (Step("address", item, None) for item in ending if item.interface in names)
 
@@ -174,7 +165,7 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
 def _refuse_foreign_links(links: Iterable[Link], node: Node) -> None:
     for link in sorted(links):
         other = node.interfaces.get(link.name)
-        if other is not None and not other.ours:
+        if other is not None and not other.managed:
             raise NodeError(
                 f"The link {link} cannot be made: there is a link {link.name} already that is not ours."
                 " Remove that one, or give this one another name."
@@ -192,16 +183,16 @@ def _refuse_addresses_elsewhere(addresses: Iterable[Address], node: Node) -> Non
             )
 
 
-def _keyed(kind: str, wanted: Iterable[Any], owned: Iterable[Any]) -> Iterator[Step]:
+def _keyed(kind: str, wanted: Iterable[Any], managed: Iterable[Any]) -> Iterator[Step]:
     """Yield making or change of objects that are replaced as a whole."""
-    present = {item.key: item for item in owned}
+    present = {item.key: item for item in managed}
     for item in sorted(item for item in wanted if present.get(item.key) != item):
         yield Step(kind, present.get(item.key), item)
 
 
 def _link_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
     """Yield making and changing of links. A new one is made down, so that its settings hold from its first packet on."""
-    present = {link.name: link for link in node.owned.links if link.name not in replaced}
+    present = {link.name: link for link in node.managed.links if link.name not in replaced}
     for link in _parents_first(wanted.links):
         before = present.get(link.name)
         after = _with_mtu_of(before, link) if before is not None else replace(link, up=False)
@@ -211,7 +202,7 @@ def _link_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iter
 
 def _raising_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
     """Yield what sets new links up."""
-    present = {link.name for link in node.owned.links} - replaced
+    present = {link.name for link in node.managed.links} - replaced
     for link in _parents_first(wanted.links):
         if link.name not in present and link.up:
             yield Step("link", replace(link, up=False), link)
@@ -236,25 +227,25 @@ def _with_mtu_of(before: Link, link: Link) -> Link:
 
 
 def _sysctl_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
-    owned = {item.name for item in node.owned.sysctls}
+    managed = {item.name for item in node.managed.sysctls}
     for item in sorted(wanted.sysctls):
         fresh = item.interface in replaced
         present = "" if fresh else node.sysctls.get(item.name, "")
         if present != item.value:
-            before = Sysctl(item.name, present) if item.name in owned and not fresh else None
+            before = Sysctl(item.name, present) if item.name in managed and not fresh else None
             yield Step("sysctl", before, item)
 
 
 def _made(
-    kind: str, wanted: frozenset[Any], owned: frozenset[Any], gone: set[tuple[str, Any]], order: Callable[[Any], Any]
+    kind: str, wanted: frozenset[Any], managed: frozenset[Any], gone: set[tuple[str, Any]], order: Callable[[Any], Any]
 ) -> Iterator[Step]:
     """Yield the making of objects that cannot change: they are there or not."""
-    missing = wanted - owned if not gone else {item for item in wanted if item not in owned or (kind, item) in gone}
+    missing = wanted - managed if not gone else {item for item in wanted if item not in managed or (kind, item) in gone}
     yield from (Step(kind, None, item) for item in sorted(missing, key=order))
 
 
 def _route_steps(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Iterator[Step]:
-    kept = {route for route in node.owned.routes if ("route", route) not in gone} if gone else node.owned.routes
+    kept = {route for route in node.managed.routes if ("route", route) not in gone} if gone else node.managed.routes
     changing = wanted.routes - kept
     present = {route.key: route for route in kept} if changing else {}
     for route in sorted(changing, key=_route_order):
@@ -263,7 +254,7 @@ def _route_steps(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> I
 
 def _chain_steps(wanted: NodeState, node: Node) -> Iterator[Step]:
     """Yield one change per variant and family; chains of ours in a variant that is no longer used go."""
-    present = {item.key: item for item in node.owned.chains}
+    present = {item.key: item for item in node.managed.chains}
     asked = {item.key: item for item in wanted.chains}
     for key in sorted({*present, *asked}):
         before = present.get(key, ChainSet(*key))
@@ -293,15 +284,15 @@ def _refuse_native_tables(before: ChainSet, after: ChainSet, node: Node) -> None
 
 def _removal(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Iterator[Step]:
     """Yield what is ours and no longer wanted, highest layer first."""
-    owned = node.owned
+    managed = node.managed
     layers: tuple[tuple[str, frozenset[Any], frozenset[Any], Callable[[Any], Any]], ...] = (
-        ("unit", owned.units, wanted.units, _plain_order),
-        ("rule", owned.rules, wanted.rules, _rule_order),
-        ("route", owned.routes, wanted.routes, _route_order),
-        ("sysctl", owned.sysctls, wanted.sysctls, _plain_order),
-        ("address", owned.addresses, wanted.addresses, _plain_order),
-        ("link", owned.links, wanted.links, _plain_order),
-        ("file", owned.files, wanted.files, _plain_order),
+        ("unit", managed.units, wanted.units, _plain_order),
+        ("rule", managed.rules, wanted.rules, _rule_order),
+        ("route", managed.routes, wanted.routes, _route_order),
+        ("sysctl", managed.sysctls, wanted.sysctls, _plain_order),
+        ("address", managed.addresses, wanted.addresses, _plain_order),
+        ("link", managed.links, wanted.links, _plain_order),
+        ("file", managed.files, wanted.files, _plain_order),
     )
     for kind, items, stay, order in layers:
         unlike = items - stay

@@ -5,21 +5,15 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.address import Address
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import Chain, ChainSet
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.file import File
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import Link
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import (
-    Interface,
-    KubeProxy,
-    Node,
-    NodeState,
-    Ownership,
-)
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import Route
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rule import Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.sysctl import Sysctl
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.unit import Unit
+from .address import Address
+from .chain import Chain, ChainSet
+from .file import File
+from .link import Link
+from .node import Interface, KubeProxy, Node, NodeState, Ownership
+from .route import Route
+from .rule import Rule
+from .sysctl import Sysctl
+from .unit import Unit
 
 __all__ = [
     "Address",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
+from .family import family_of
 
 
 @dataclass(frozen=True, order=True)

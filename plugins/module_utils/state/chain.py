@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6
+from .family import IPV6
 
 NAME_LENGTH = 28  # bytes without the final zero: XT_EXTENSION_MAXNAMELEN (29), include/uapi/linux/netfilter/x_tables.h
 VARIANTS = ("nft", "legacy")

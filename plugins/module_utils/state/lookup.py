@@ -9,12 +9,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
-    FAMILIES,
-    family_of,
-    full_length,
-    span,
-)
+from .family import FAMILIES, family_of, full_length, span
 
 Item = TypeVar("Item")
 

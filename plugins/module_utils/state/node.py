@@ -9,16 +9,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.address import Address
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import ChainSet
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.file import File
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import Link
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.lookup import NetworkLookup
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE, Route
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.rule import Rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.sysctl import Sysctl
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.unit import Unit
+from .address import Address
+from .chain import ChainSet
+from .family import FAMILIES
+from .file import File
+from .link import Link
+from .lookup import NetworkLookup
+from .route import MAIN_TABLE, Route
+from .rule import Rule
+from .sysctl import Sysctl
+from .unit import Unit
 
 PROTOCOL_NAME = "homeward"  # of the protocol number, for whoever reads what `ip` prints
 PROTOCOL_FILE = "/etc/iproute2/rt_protos.d/homeward.conf"
@@ -78,7 +78,7 @@ class Interface:
     :param addresses: with prefix length, link-local ones included, ours too.
     :param kind: ``IFLA_INFO_KIND`` (``veth``, ``bridge`` ...), ``""`` for hardware; ``vlan`` is one of 802.1Q only.
     :param parent: name of the link below, ``""`` if none or outside this network namespace.
-    :param ours: carries our alias.
+    :param managed: carries our alias.
     """
 
     name: str
@@ -91,7 +91,7 @@ class Interface:
     alias: str = ""
     master: str = ""
     addresses: tuple[str, ...] = ()
-    ours: bool = False
+    managed: bool = False
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ class KubeProxy:
 class Node:
     """One read of everything.
 
-    :param owned: what carries our mark of ownership.
+    :param managed: what carries our mark of ownership.
     :param interfaces: by name.
     :param foreign_routes: of other owners, in every table but ``local`` (255).
     :param foreign_rules: of other owners, the kernel's three included.
@@ -131,7 +131,7 @@ class Node:
     :param api_servers: addresses of the Kubernetes API that this node's kubelet talks to, where that can be seen.
     """
 
-    owned: NodeState = field(default_factory=NodeState)
+    managed: NodeState = field(default_factory=NodeState)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     foreign_routes: frozenset[Route] = frozenset()
     foreign_rules: frozenset[Rule] = frozenset()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import IPV6, everything
+from .family import IPV6, everything
 
 TYPES = ("unicast", "unreachable", "blackhole", "prohibit", "throw")
 MULTIPATH = "multipath"  # the type of a foreign route that has several next hops: there is one route for each

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
+from .route import MAIN_TABLE
 
 ACTIONS = ("lookup", "goto", "nop", "blackhole", "unreachable", "prohibit")
 

@@ -116,7 +116,7 @@ def test_a_mark_stays_with_its_gateway_when_others_come_and_go() -> None:
 
 def test_a_mark_stays_when_a_link_lost_its_routes() -> None:
     node = reach(declaration(A, C), cluster_node())
-    node = replace(node, owned=replace(node.owned, routes=frozenset()))
+    node = replace(node, managed=replace(node.managed, routes=frozenset()))
     assert marks(declaration(C), node) == {"c": (0x200, 7702)}
 
 
@@ -124,7 +124,7 @@ def test_a_table_stays_without_a_mark_under_ipvs() -> None:
     ipvs = replace(declaration().cluster, kube_proxy_mode="ipvs")
     first = declaration(replace(A, case="source_routing"), replace(C, case="source_routing"), cluster=ipvs)
     node = reach(first, cluster_node())
-    assert not any(rule.fwmask for rule in node.owned.rules)
+    assert not any(rule.fwmask for rule in node.managed.rules)
     assert marks(declaration(replace(C, case="source_routing"), cluster=ipvs), node) == {"c": (0x200, 7702)}
 
 

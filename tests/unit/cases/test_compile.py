@@ -12,10 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
-    Cluster,
-    Settings,
-)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Settings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
     Chain,

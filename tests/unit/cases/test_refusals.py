@@ -156,7 +156,7 @@ LINKS = [
         declaration(replace(SIX, interface="eth0.7", vlan=vlan("eth0", 7))),
         replace(
             PLAIN,
-            interfaces={**PLAIN.interfaces, "eth0.7": Interface("eth0.7", 5, True, "vlan", "eth0", 8, ours=True)},
+            interfaces={**PLAIN.interfaces, "eth0.7": Interface("eth0.7", 5, True, "vlan", "eth0", 8, managed=True)},
             sysctls={"net/ipv6/conf/default/disable_ipv6": "1", "net/ipv6/conf/eth0.7/disable_ipv6": "0"},
         ),
     ),
@@ -364,7 +364,7 @@ def test_what_is_harmless_is_not_refused(name: str, wanted: Declaration, node: N
 
 
 def test_an_interface_that_is_ours_may_be_down_and_is_set_up() -> None:
-    node = interface(up=False, ours=True)
-    owned = NodeState(links=frozenset({Link("eth0.100", "vlan", "eth0", 100, up=False)}))
-    state = compile_node(declaration(pool(vlan=vlan())), replace(node, owned=owned)).state
+    node = interface(up=False, managed=True)
+    managed = NodeState(links=frozenset({Link("eth0.100", "vlan", "eth0", 100, up=False)}))
+    state = compile_node(declaration(pool(vlan=vlan())), replace(node, managed=managed)).state
     assert state.links == {Link("eth0.100", "vlan", "eth0", 100)}

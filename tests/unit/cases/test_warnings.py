@@ -99,10 +99,10 @@ ARP = frozenset({Sysctl(ARP_IGNORE, "1"), Sysctl(ARP_ANNOUNCE, "2")})
 
 
 @pytest.mark.parametrize(
-    ("links", "owned", "told_of"), [(IPVS_LINK, ARP, 1), ({}, ARP, 0), (IPVS_LINK, frozenset(), 0)]
+    ("links", "managed", "told_of"), [(IPVS_LINK, ARP, 1), ({}, ARP, 0), (IPVS_LINK, frozenset(), 0)]
 )
 def test_strict_arp_that_kube_proxy_may_want_to_stay(
-    links: dict[str, Interface], owned: frozenset[Sysctl], told_of: int
+    links: dict[str, Interface], managed: frozenset[Sysctl], told_of: int
 ) -> None:
-    node = cluster_node(interfaces=links, owned=NodeState(sysctls=owned))
+    node = cluster_node(interfaces=links, managed=NodeState(sysctls=managed))
     assert [text.startswith(f"{ARP_ANNOUNCE} and {ARP_IGNORE} get") for text in at_removal(node)] == [True] * told_of

@@ -13,10 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import (
-    Declaration,
-    parse_declaration,
-)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import Declaration, parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 
 #: Takes an option away instead of giving it a value.

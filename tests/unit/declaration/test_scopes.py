@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.scopes import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.ownership import (
     read_comment,
     read_owner,
     read_prefix,

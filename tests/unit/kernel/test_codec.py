@@ -13,7 +13,7 @@ from hypothesis import strategies as some
 from pyroute2.netlink.rtnl.fibmsg import fibmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.codec import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import (
     CodecError,
     Fields,
     MessageFormat,
@@ -25,12 +25,14 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.co
     number,
     packed,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import load_formats
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import find_pyroute2
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.unmodelled import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.extra_attributes import (
     split_fields,
     with_fields,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import (
+    find_pyroute2,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import load_formats
 
 FORMATS = load_formats(find_pyroute2())
 INTEGERS = {

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import (
     Pyroute2,
     find_pyroute2,
     load_message_classes,
@@ -96,8 +96,8 @@ def _python(program: str) -> str:
 
 
 LOAD = """
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import load_formats
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.pyroute2_gate import find_pyroute2
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import load_formats
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import find_pyroute2
 load_formats(find_pyroute2())
 """
 
@@ -150,9 +150,9 @@ def test_a_version_that_needs_its_package_is_imported_the_ordinary_way(tmp_path:
         "class ifinfmsg:\n  class ifinfo: pass\nclass macvx_data: pass\ndata_plugins = {'vlan': 'vlan'}\n"
     )
     program = f"""
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import pyroute2_gate
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import pyroute2_loader
 path = list(sys.path)
-classes = pyroute2_gate.load_message_classes(pyroute2_gate.Pyroute2("0.99.0", {str(tmp_path)!r}))
+classes = pyroute2_loader.load_message_classes(pyroute2_loader.Pyroute2("0.99.0", {str(tmp_path)!r}))
 print(classes.route.__name__, sys.modules["pyroute2"].setting, sys.path == path)
 """
     assert _python(program) == "rtmsg 5 True\n"
@@ -162,9 +162,9 @@ def test_one_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     found = _broken(tmp_path, "import no_such_module\n")
     program = f"""
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import pyroute2_gate
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import pyroute2_loader
 try:
-    pyroute2_gate.load_message_classes(pyroute2_gate.Pyroute2({found.version!r}, {found.directory!r}))
+    pyroute2_loader.load_message_classes(pyroute2_loader.Pyroute2({found.version!r}, {found.directory!r}))
 except NodeError as error:
     print(error)
 """

@@ -9,7 +9,7 @@ import configparser
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import neighbours
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import network_managers
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File, Link
 
 LINKS = (Link("eth0.200", "vlan", "eth0", 200), Link("eth0.100", "vlan", "eth0", 100))
@@ -25,7 +25,7 @@ def sections(file: File) -> dict[str, dict[str, str]]:
 
 
 def files(*services: str, links: tuple[Link, ...] = LINKS) -> dict[str, File]:
-    return {file.path: file for file in neighbours.files_for(services, links)}
+    return {file.path: file for file in network_managers.files_for(services, links)}
 
 
 def test_nobody_there_needs_no_file() -> None:
@@ -61,7 +61,7 @@ def test_networkmanager_leaves_our_links() -> None:
 
 def test_every_file_says_whose_it_is_and_is_known_for_removal() -> None:
     found = files(NETWORKD, NETWORK_MANAGER)
-    assert set(found) == set(neighbours.FILES)
+    assert set(found) == set(network_managers.FILES)
     for file in found.values():
         assert file.content.startswith("# Made by homeward.metallb_routing;")
         assert file.mode == 0o644
@@ -71,10 +71,10 @@ def test_every_file_says_whose_it_is_and_is_known_for_removal() -> None:
     ("service", "words"), [("firewalld", "firewalld"), ("ufw", "ufw"), ("nftables", "nftables.service")]
 )
 def test_who_flushes_is_named_with_what_becomes_of_it(service: str, words: str) -> None:
-    (warning,) = neighbours.warnings_for({f"{service}.service", "ssh.service"})
+    (warning,) = network_managers.warnings_for({f"{service}.service", "ssh.service"})
     assert words in warning
     assert warning.endswith("the guard puts them back.")
 
 
 def test_nobody_is_warned_of_others() -> None:
-    assert neighbours.warnings_for({NETWORKD, NETWORK_MANAGER, "docker.service"}) == ()
+    assert network_managers.warnings_for({NETWORKD, NETWORK_MANAGER, "docker.service"}) == ()

@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.patience import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.backoff import (
     BURST,
     FIRST_DELAY,
     LONGEST_DELAY,

@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.reach import within_reach
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.repair import plan_repair
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.drift import plan_repair
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.reach import within_reach
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
     Chain,
@@ -24,6 +23,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Rule,
     Sysctl,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 
 VLAN = Link("eth0.100", "vlan", "eth0", 100)
 RULE = Rule("ipv4", 2800, "lookup", 7701, fwmark=0x100, fwmask=0x1F00)
@@ -57,9 +57,9 @@ def pool_link(**changes: object) -> dict[str, Interface]:
 
 def as_declared(**changes: object) -> Node:
     """Return a node that has all of STATE, changed as given."""
-    owned = replace(STATE, links=frozenset({replace(VLAN, mtu=1500)}))
+    managed = replace(STATE, links=frozenset({replace(VLAN, mtu=1500)}))
     values = {SETTING.name: "1", EVERYWHERE.name: "1"}
-    node = Node(owned=owned, interfaces=pool_link(ours=True), sysctls=values)
+    node = Node(managed=managed, interfaces=pool_link(managed=True), sysctls=values)
     return replace(node, **changes)  # type: ignore[arg-type]
 
 
@@ -94,39 +94,39 @@ def test_a_foreign_link_is_waited_for() -> None:
 
 
 def test_a_link_of_ours_stays_while_its_parent_is_down() -> None:
-    down = Interface("eth0.100", 3, up=False, kind="vlan", parent="eth0", vlan_id=100, ours=True)
-    owned = replace(STATE, links=frozenset({replace(VLAN, mtu=1500, up=False)}), routes=frozenset({LAST}))
-    node = as_declared(owned=owned, interfaces={**eth0(up=False), "eth0.100": down})
+    down = Interface("eth0.100", 3, up=False, kind="vlan", parent="eth0", vlan_id=100, managed=True)
+    managed = replace(STATE, links=frozenset({replace(VLAN, mtu=1500, up=False)}), routes=frozenset({LAST}))
+    node = as_declared(managed=managed, interfaces={**eth0(up=False), "eth0.100": down})
     repair = plan_repair(STATE, node)
     assert repair.steps == (), "above all, it is not deleted"
     assert repair.waiting == ("link eth0.100 waits: its parent eth0 is down",)
 
 
 def test_a_link_of_ours_that_is_down_comes_up_with_all_that_is_on_it() -> None:
-    down = pool_link(ours=True, up=False)
-    owned = replace(STATE, links=frozenset({replace(VLAN, mtu=1500, up=False)}), routes=frozenset({LAST}))
-    repair = plan_repair(STATE, as_declared(owned=owned, interfaces=down))
+    down = pool_link(managed=True, up=False)
+    managed = replace(STATE, links=frozenset({replace(VLAN, mtu=1500, up=False)}), routes=frozenset({LAST}))
+    repair = plan_repair(STATE, as_declared(managed=managed, interfaces=down))
     assert [step.kind for step in repair.steps] == ["link", "route", "route"]
     assert repair.waiting == ()
 
 
 def test_the_same_link_of_somebody_else_carries_our_routes_and_stays_theirs() -> None:
-    owned = replace(STATE, links=frozenset(), routes=frozenset({LAST}))
-    repair = plan_repair(STATE, as_declared(owned=owned, interfaces=pool_link()))
+    managed = replace(STATE, links=frozenset(), routes=frozenset({LAST}))
+    repair = plan_repair(STATE, as_declared(managed=managed, interfaces=pool_link()))
     assert {step.subject for step in repair.steps} == {NETWORK, DEFAULT}
     assert repair.waiting == ("link eth0.100 waits: eth0.100 exists already and is not ours",)
 
 
 def test_another_link_under_the_name_of_ours_carries_nothing() -> None:
-    owned = replace(STATE, links=frozenset(), routes=frozenset({LAST}))
-    repair = plan_repair(STATE, as_declared(owned=owned, interfaces=pool_link(kind="bridge", vlan_id=0, parent="")))
+    managed = replace(STATE, links=frozenset(), routes=frozenset({LAST}))
+    repair = plan_repair(STATE, as_declared(managed=managed, interfaces=pool_link(kind="bridge", vlan_id=0, parent="")))
     assert repair.steps == ()
 
 
 def test_a_route_that_replaced_ours_in_our_table_is_replaced() -> None:
     taken = replace(DEFAULT, gateway="1.2.3.50")
     node = as_declared(
-        owned=replace(STATE, routes=STATE.routes - {DEFAULT}, rules=frozenset()), foreign_routes=frozenset({taken})
+        managed=replace(STATE, routes=STATE.routes - {DEFAULT}, rules=frozenset()), foreign_routes=frozenset({taken})
     )
     repair = plan_repair(STATE, node)
     assert Step("route", taken, DEFAULT) in repair.steps
@@ -148,9 +148,9 @@ def test_other_routes_of_our_table_stay() -> None:
 def test_a_route_that_took_our_place_in_a_shared_table_stays_and_keeps_nothing_else_back(table: int) -> None:
     ours = replace(ON_LINK, table=table)
     other = replace(ours, interface="eth0")
-    interfaces = {**pool_link(ours=True), "eth1": Interface("eth1", 4, up=True)}
+    interfaces = {**pool_link(managed=True), "eth1": Interface("eth1", 4, up=True)}
     node = as_declared(
-        owned=replace(STATE, links=frozenset({replace(VLAN, mtu=1500)}), rules=frozenset()),
+        managed=replace(STATE, links=frozenset({replace(VLAN, mtu=1500)}), rules=frozenset()),
         interfaces=interfaces,
         foreign_routes=frozenset({other}),
     )
@@ -162,7 +162,9 @@ def test_a_route_that_took_our_place_in_a_shared_table_stays_and_keeps_nothing_e
 def test_our_address_with_another_length_or_elsewhere_keeps_nothing_else_back() -> None:
     for other in (Address("eth0", "1.2.3.251/32"), Address("eth0.100", "1.2.3.251/24")):
         node = as_declared(
-            owned=replace(STATE, links=frozenset({replace(VLAN, mtu=1500)}), addresses=frozenset(), rules=frozenset()),
+            managed=replace(
+                STATE, links=frozenset({replace(VLAN, mtu=1500)}), addresses=frozenset(), rules=frozenset()
+            ),
             foreign_addresses=frozenset({other}),
         )
         repair = plan_repair(STATE, node)
@@ -173,9 +175,9 @@ def test_our_address_with_another_length_or_elsewhere_keeps_nothing_else_back() 
 
 
 def test_the_same_of_somebody_else_is_enough() -> None:
-    owned = replace(STATE, rules=frozenset(), addresses=frozenset(), routes=frozenset({NETWORK, LAST}))
+    managed = replace(STATE, rules=frozenset(), addresses=frozenset(), routes=frozenset({NETWORK, LAST}))
     node = as_declared(
-        owned=replace(owned, links=frozenset({replace(VLAN, mtu=1500)})),
+        managed=replace(managed, links=frozenset({replace(VLAN, mtu=1500)})),
         foreign_rules=frozenset({RULE}),
         foreign_addresses=frozenset({OWN}),
         foreign_routes=frozenset({DEFAULT}),
@@ -198,7 +200,7 @@ def chains(variant: str, family: str, table: str = "raw") -> ChainSet:
 def test_chains_that_could_not_be_seen_again_wait_and_nothing_else_does(native: dict[str, object]) -> None:
     other = chains("nft", "ipv6")
     wanted = replace(STATE, chains=frozenset({CHAINS, other}))
-    node = as_declared(owned=replace(STATE, rules=frozenset(), chains=frozenset()), **native)
+    node = as_declared(managed=replace(STATE, rules=frozenset(), chains=frozenset()), **native)
     repair = plan_repair(wanted, node)
     assert [(step.kind, step.after) for step in repair.steps if step.kind == "chains"] == [("chains", other)]
     assert [step.after for step in repair.steps if step.kind == "rule"] == [RULE]
@@ -210,7 +212,8 @@ def test_chains_that_could_not_be_seen_again_wait_and_nothing_else_does(native: 
 
 def test_native_rules_in_a_table_that_we_do_not_need_keep_nothing_back() -> None:
     node = as_declared(
-        owned=replace(STATE, chains=frozenset()), iptables_incompatible=frozenset({("ipv4", "filter"), ("ipv6", "raw")})
+        managed=replace(STATE, chains=frozenset()),
+        iptables_incompatible=frozenset({("ipv4", "filter"), ("ipv6", "raw")}),
     )
     repair = plan_repair(STATE, node)
     assert ([step.after for step in repair.steps if step.kind == "chains"], repair.hidden) == ([CHAINS], ())

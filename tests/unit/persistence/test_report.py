@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import report, status
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.report import KEPT, Report
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import report, status
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.report import KEPT, Report
 from tests.prometheus import Metric, parse
 
 KINDS = ("link", "address", "sysctl", "route", "chains", "rule")

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.iptables_text import (
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_text import (
     destinations,
     jump_rule,
     parse_save,
@@ -20,7 +21,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.
     render_restore,
     split_rule,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
 
 OURS = Ownership()
 NAMED = Ownership(comment="a play")

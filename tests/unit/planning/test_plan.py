@@ -15,7 +15,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.com
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.step import Step
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
     Chain,
@@ -27,6 +26,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Rule,
     Sysctl,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.unit.nodes import after, cluster_node, declaration, pool, vlan
 
 CASES = ("auto", "source_routing", "policy_routing")
@@ -85,7 +85,7 @@ def test_undoing_every_step_gives_the_node_back(wanted: Declaration) -> None:
     node = cluster_node(sysctls={**cluster_node().sysctls, "net/ipv4/conf/eth0.100/rp_filter": "2"})
     steps = plan_of(wanted, node)
     back = after((step.inverse() for step in reversed(steps)), after(steps, node))
-    assert without_empty_chains(back.owned) == node.owned
+    assert without_empty_chains(back.managed) == node.managed
     changed = {name for name, value in back.sysctls.items() if node.sysctls.get(name, "0") != value}
     assert not changed
 
@@ -95,7 +95,7 @@ def test_undoing_every_step_gives_the_node_back(wanted: Declaration) -> None:
 def test_removal_leaves_nothing_of_ours(wanted: Declaration) -> None:
     node = after(plan_of(wanted, cluster_node()), cluster_node())
     empty = after(make_plan(NodeState(), node).steps, node)
-    assert without_empty_chains(empty.owned) == NodeState()
+    assert without_empty_chains(empty.managed) == NodeState()
 
 
 def without_empty_chains(state: NodeState) -> NodeState:
@@ -157,10 +157,10 @@ def test_a_vlan_with_another_id_is_made_anew_with_all_that_is_on_it() -> None:
     old = Link("eth0.9", "vlan", "eth0", 9)
     route = Route("ipv4", 7701, "1.2.3.0/24", interface="eth0.9")
     sysctl = Sysctl("net/ipv4/conf/eth0.9/rp_filter", "1")
-    owned = NodeState(links=frozenset({old}), routes=frozenset({route}), sysctls=frozenset({sysctl}))
-    node = cluster_node(owned=owned, sysctls={sysctl.name: "1"}, originals={sysctl.name: "0"})
+    managed = NodeState(links=frozenset({old}), routes=frozenset({route}), sysctls=frozenset({sysctl}))
+    node = cluster_node(managed=managed, sysctls={sysctl.name: "1"}, originals={sysctl.name: "0"})
     new = replace(old, vlan_id=10)
-    steps = make_plan(replace(owned, links=frozenset({new})), node).steps
+    steps = make_plan(replace(managed, links=frozenset({new})), node).steps
     assert [str(step) for step in steps] == [
         "delete route 1.2.3.0/24 dev eth0.9 table 7701",
         "delete sysctl net/ipv4/conf/eth0.9/rp_filter=1",
@@ -174,7 +174,7 @@ def test_a_vlan_with_another_id_is_made_anew_with_all_that_is_on_it() -> None:
 
 def test_a_vlan_that_changes_its_name_goes_before_it_comes() -> None:
     old = Link("old", "vlan", "eth0", 9)
-    node = cluster_node(owned=NodeState(links=frozenset({old})))
+    node = cluster_node(managed=NodeState(links=frozenset({old})))
     steps = make_plan(NodeState(links=frozenset({replace(old, name="new")})), node).steps
     assert [step.verb for step in steps] == ["delete", "add", "change"]
 
@@ -188,7 +188,7 @@ def test_a_gateway_that_changes_is_replaced_in_place() -> None:
 
 def test_chains_left_in_the_other_variant_go() -> None:
     stale = ChainSet("legacy", "ipv4", frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")}))
-    node = cluster_node(owned=NodeState(chains=frozenset({stale})))
+    node = cluster_node(managed=NodeState(chains=frozenset({stale})))
     steps = [step for step in plan_of(declaration(pool()), node) if step.kind == "chains"]
     assert Step("chains", stale, ChainSet("legacy", "ipv4")) in steps
 
@@ -217,6 +217,6 @@ def test_chains_are_not_written_where_they_could_not_be_seen_again() -> None:
 def test_a_jump_that_is_not_first_is_put_back() -> None:
     chains = frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")})
     stray = ChainSet("nft", "ipv4", chains, (("raw", "PREROUTING", "-j HOMEWARD-PREROUTING"),))
-    node = cluster_node(owned=NodeState(chains=frozenset({stray})))
+    node = cluster_node(managed=NodeState(chains=frozenset({stray})))
     wanted = ChainSet("nft", "ipv4", chains)
     assert make_plan(NodeState(chains=frozenset({wanted})), node).steps == (Step("chains", stray, wanted),)

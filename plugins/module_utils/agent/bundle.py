@@ -1,0 +1,91 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""This very code as one archive, from which the agent runs: there is no second engine."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import io
+import pkgutil
+import sys
+import zipfile
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+from .. import agent, kernel, persistence, planning, state
+from ..paths import COMMAND, FILE_HEADER, RUNTIME
+from ..state import File
+
+if TYPE_CHECKING:
+    # Ansible sends a module what it imports, found in its text; this has the agent sent along without loading it here.
+    from . import cli  # noqa: F401
+
+ROOMS = (state, planning, kernel, persistence, agent)
+ROOT = state.__name__.rpartition(".")[0]
+SINGLE_FILES = ("errors", "paths", "rollback", "transaction")
+
+
+COMMAND_TEXT = f"""\
+#!/usr/bin/env python3
+{FILE_HEADER}import sys
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, "{RUNTIME}")
+from {ROOT}.agent.cli import main
+
+sys.exit(main())
+"""
+
+
+def program() -> tuple[File, ...]:
+    """Return the files of the agent: the archive that Python imports from, and the command that runs it."""
+    return (archive(), File(COMMAND, COMMAND_TEXT, 0o755))
+
+
+@lru_cache(maxsize=1)
+def archive() -> File:
+    """Return this collection's own modules that the agent needs, as one archive that Python imports from.
+
+    One file is replaced at once, so no agent ever starts with half of it; stored and without dates, it is the same for the
+    same modules on every node.
+    """
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
+        modules = sorted(_names())
+        for package in sorted(_packages(modules)):
+            bundle.writestr(zipfile.ZipInfo(f"{package.replace('.', '/')}/__init__.py"), _source(package))
+        for name in modules:
+            bundle.writestr(zipfile.ZipInfo(f"{name.replace('.', '/')}.py"), _source(name))
+    return File(RUNTIME, buffer.getvalue().decode("utf-8", "surrogateescape"))
+
+
+def _packages(modules: Iterable[str]) -> set[str]:
+    """Return the packages above the modules; an archive has no namespace packages, so each needs a file of its own."""
+    parts = (name.split(".") for name in modules)
+    return {".".join(words[:length]) for words in parts for length in range(1, len(words))}
+
+
+def _names() -> Iterator[str]:
+    yield from (f"{ROOT}.{name}" for name in SINGLE_FILES)
+    for room in ROOMS:
+        yield from _modules(room)
+
+
+def _modules(package: ModuleType) -> Iterator[str]:
+    for found in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+        if found.ispkg:
+            yield from _modules(importlib.import_module(found.name))
+        else:
+            yield found.name
+
+
+def _source(name: str) -> str:
+    """Return a module's text, from a folder or from the archive that Ansible sent."""
+    module: ModuleType | None = sys.modules.get(name)
+    found = module.__spec__ if module is not None else importlib.util.find_spec(name)
+    source = getattr(found and found.loader, "get_source", lambda _name: None)(name)
+    return source or ""

@@ -1,0 +1,165 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Looks at who else is on the node: kube-proxy or its replacement, our SSH connection, the Kubernetes API."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+
+from ..state import Interface, KubeProxy
+from ..state.family import IPAddress
+from ..state.iptables_text import Signs
+from ..state.node import IPVS_LINKS
+from .netlink.nf_tables import nft_tables
+
+# Of the thread, not of the process: a thread may be in a network namespace of its own.
+IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
+_EBPF_LINK = re.compile(r"cilium_(host|net)|bpf(in|out)\.cali|lxc_health|lxc[0-9a-f]{12}")
+_KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
+
+_KUBECONFIGS = (
+    "etc/kubernetes/kubelet.conf",
+    "etc/kubernetes/kubelet.kubeconfig",
+    "var/lib/kubelet/kubeconfig",
+    "etc/rancher/k3s/k3s.yaml",
+    "etc/rancher/rke2/rke2.yaml",
+    "var/lib/rancher/k3s/agent/kubelet.kubeconfig",
+    "var/lib/rancher/k3s/agent/etc/k3s-agent-load-balancer.json",
+    "var/lib/rancher/rke2/agent/kubelet.kubeconfig",
+    "var/lib/rancher/rke2/agent/etc/rke2-agent-load-balancer.json",
+    "var/snap/microk8s/current/credentials/kubelet.config",
+    "var/lib/k0s/kubelet.conf",
+)
+_HOST = r"(?P<host>\[[^\]\s]+\]|[^\s:/\"'\[\],]+)"
+_SERVER = re.compile(rf"^\s*-?\s*[\"']?server[\"']?:\s*[\"']?https?://{_HOST}", re.MULTILINE)
+# k3s's own list of servers: {"ServerURL": "https://192.168.1.10:6443", "ServerAddresses": ["192.168.1.10:6443"]}
+_LISTED = re.compile(rf"\"(?:https?://)?{_HOST}:\d+\"")
+
+
+def kube_proxy(interfaces: Mapping[str, Interface], signs: Signs) -> KubeProxy:
+    """Return what serves the services on this node."""
+    return judge(frozenset(interfaces), signs.chains, nft_tables, ipvs_services)
+
+
+def judge(
+    links: Collection[str],
+    chains: Collection[str],
+    tables: Callable[[], Collection[tuple[str, str]]],
+    services: Callable[[], int],
+) -> KubeProxy:
+    """Return what serves the services, by the surest sign first; what costs a look is looked at only where it decides.
+
+    :param tables: returns family and name of the nftables tables.
+    :param services: returns the number of IPVS services. Alone they are a weak sign: keepalived makes them too.
+    """
+    for link in IPVS_LINKS:
+        if link in links:
+            return KubeProxy("ipvs", f"there is a link {link}")
+    if "KUBE-SERVICES" in chains:
+        return KubeProxy("iptables", "there is a chain KUBE-SERVICES and no link kube-ipvs0")
+    found = sorted(_KUBE_PROXY_TABLES & frozenset(tables()))
+    if found:
+        return KubeProxy("nftables", f"there is a table {' '.join(found[0])} in nftables")
+    count = services()
+    if count:
+        return KubeProxy("ipvs", f"there are {count} IPVS services")
+    ebpf = sorted(link for link in links if _EBPF_LINK.fullmatch(link))
+    if ebpf:
+        return KubeProxy("ebpf", f"there is a link {ebpf[0]} and no sign of kube-proxy")
+    return KubeProxy()
+
+
+def ipvs_services() -> int:
+    """Return how many services the kernel's IPVS has; 0 where it has none or is not loaded."""
+    try:
+        lines = IPVS_SERVICES.read_text(encoding="ascii").splitlines()
+    except FileNotFoundError:
+        return 0
+    return sum(line.startswith(("TCP ", "UDP ", "SCTP ", "FWM ")) for line in lines)
+
+
+def ssh_peer(interfaces: Mapping[str, Interface]) -> tuple[str, str]:
+    """Return the address at the other end of the SSH connection we run over, and the link that holds this end's.
+
+    Both are ``""`` where there is no such connection; the link also where none has the address (it is translated,
+    say).
+    """
+    for environment in environments(os.getpid()):
+        connection = environment.get("SSH_CONNECTION", "").split()
+        if len(connection) == 4:
+            peer, _zone = _address(connection[0])
+            local, zone = _address(connection[2])
+            if peer:
+                return str(peer), zone if zone in interfaces else _holder(local, interfaces)
+    return "", ""
+
+
+def environments(pid: int, folder: Path = Path("/proc")) -> Iterator[Mapping[str, str]]:
+    """Yield our environment, then that of each process above ``pid``: sudo strips SSH_CONNECTION from ours only."""
+    yield os.environ
+    while pid > 1:
+        pid = _parent(pid, folder)
+        try:
+            content = (folder / str(pid) / "environ").read_bytes()
+        except OSError:
+            continue  # pid 1's cannot be read in some containers; those of ended processes are gone
+        pairs = (os.fsdecode(item).partition("=") for item in content.split(b"\0") if b"=" in item)
+        yield {name: value for name, _sign, value in pairs}
+
+
+def _parent(pid: int, folder: Path) -> int:
+    """Return the number of the process above, 0 for none."""
+    try:
+        status = (folder / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    found = re.search(r"^PPid:\s*(\d+)", status, re.MULTILINE)
+    return int(found.group(1)) if found else 0
+
+
+def _holder(local: IPAddress | None, interfaces: Mapping[str, Interface]) -> str:
+    """Return the name of the link that has the address."""
+    for name, interface in interfaces.items():
+        if any(ipaddress.ip_interface(item).ip == local for item in interface.addresses):
+            return name
+    return ""
+
+
+def _address(text: str) -> tuple[IPAddress | None, str]:
+    """Return the address and its zone; an IPv4 address in IPv6 form becomes IPv4, what is no address becomes None."""
+    bare, _sign, zone = text.strip("[]").partition("%")
+    try:
+        address = ipaddress.ip_address(bare)
+    except ValueError:
+        return None, ""
+    return (getattr(address, "ipv4_mapped", None) or address), zone
+
+
+def api_servers(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the literal addresses of the Kubernetes API that this node's kubelet is told to talk to.
+
+    Names are left out: looking them up takes time and may answer differently tomorrow. So is loopback, where a proxy
+    listens.
+    """
+    found = set()
+    for name in _KUBECONFIGS:
+        try:
+            text = (root / name).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        found |= set(servers_in(text))
+    return tuple(sorted(found))
+
+
+def servers_in(text: str) -> Iterator[str]:
+    """Yield the addresses of servers in the text of a kubeconfig, or of the list that k3s's load balancer keeps."""
+    pattern = _LISTED if text.lstrip().startswith("{") else _SERVER
+    for match in pattern.finditer(text):
+        address, _zone = _address(match.group("host"))
+        if address and not address.is_loopback:
+            yield str(address)

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses of the node's interfaces, read and written."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from ...state import Address, Interface, Ownership
+from ...state.family import IPV4, IPV6
+from ...state.step import Step, StepsFailed
+from ..families import kernel_families
+from .codec import Fields, address_bytes, address_text, number, packed
+from .flushed_routes import FlushedRoutes
+from .rtnetlink import (
+    AF_OF_FAMILY,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    RTM_DELADDR,
+    RTM_GETADDR,
+    RTM_NEWADDR,
+    IndexOf,
+    Netlink,
+    Request,
+)
+from .steps import carry_out
+
+_NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
+# struct ifa_cacheinfo: preferred and valid seconds. On a shared link the node's own IPv6 traffic would leave by the default
+# route with an address of the pool as its source, if that were an address like the others (RFC 6724, rule 3).
+_NEVER_PREFERRED = struct.pack("=4I", 0, 0xFFFFFFFF, 0, 0)
+_PROTOCOL_SINCE = (5, 18)  # IFA_PROTO
+
+HINTS = {
+    errno.EEXIST: "the interface has this address already, maybe of another owner",
+    errno.EADDRNOTAVAIL: "the interface does not have this address (any more)",
+    errno.EACCES: "IPv6 is turned off on the interface: see its sysctl disable_ipv6",
+}
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """The addresses of a node.
+
+    :param managed: those that carry our protocol number; none where the kernel does not keep it (:attr:`carry_protocol`).
+    :param carry_protocol: whether the kernel keeps the protocol number of an address (Linux 5.18 and later).
+    """
+
+    managed: frozenset[Address]
+    foreign: frozenset[Address]
+    carry_protocol: bool
+
+    def on(self, interfaces: Mapping[str, Interface]) -> dict[str, Interface]:
+        """Return the interfaces with all these addresses put in, sorted."""
+        by_interface: dict[str, list[str]] = {}
+        for address in sorted(self.managed | self.foreign):
+            by_interface.setdefault(address.interface, []).append(address.address)
+        return {name: replace(one, addresses=tuple(by_interface.get(name, ()))) for name, one in interfaces.items()}
+
+
+def read_addresses(netlink: Netlink, ownership: Ownership, names: Mapping[int, str]) -> Addresses:
+    """Return every address of every interface.
+
+    :param names: interfaces by index.
+    :raises NodeError: the kernel does not list its addresses.
+    """
+    managed: set[Address] = set()
+    foreign: set[Address] = set()
+    seen_protocol = False
+    for family in kernel_families():
+        request: Fields = {"family": AF_OF_FAMILY[family]}
+        for fields in netlink.dump(RTM_GETADDR, netlink.formats.address, f"{family} addresses", request):
+            seen_protocol = seen_protocol or "IFA_PROTO" in fields
+            ours = fields.get("IFA_PROTO") == ownership.protocol
+            (managed if ours else foreign).add(_address(fields, names))
+    return Addresses(frozenset(managed), frozenset(foreign), seen_protocol or kernel_version() >= _PROTOCOL_SINCE)
+
+
+def addresses_carry_protocol(netlink: Netlink) -> bool:
+    """Whether the kernel keeps the protocol number of an address: some address has one, or the kernel is new enough.
+
+    The version alone would not do: distributions carry the feature back to older kernels.
+    """
+    return read_addresses(netlink, Ownership(), {}).carry_protocol
+
+
+def kernel_version() -> tuple[int, int]:
+    """Return the first two numbers of the running kernel's release."""
+    match = re.match(r"(\d+)\.(\d+)", os.uname().release)
+    return (int(match.group(1)), int(match.group(2))) if match else (0, 0)
+
+
+def _address(fields: Fields, names: Mapping[int, str]) -> Address:
+    # IFA_ADDRESS is the other end of a point-to-point link; the node's own address is IFA_LOCAL where there is one.
+    own = packed(fields, "IFA_LOCAL") or packed(fields, "IFA_ADDRESS")
+    index = number(fields, "index")
+    return Address(names.get(index, f"index {index}"), f"{address_text(own)}/{number(fields, 'prefixlen')}")
+
+
+def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
+    """Do the steps, in order; an address is added (``noprefixroute``; IPv6: ``nodad preferred_lft 0``) or deleted, never changed.
+
+    :raises StepsFailed: see :func:`carry_out`; or a route of others went with an address, see :class:`FlushedRoutes`.
+    """
+    index_of = IndexOf()
+    carry_protocol = addresses_carry_protocol(netlink)
+
+    def encode(step: Step) -> list[Request]:
+        after, before = step.after, step.before
+        if isinstance(after, Address) and before is None:
+            fields = _fields(after, index_of)
+            fields["IFA_FLAGS"] = _NOPREFIXROUTE | (_NODAD if after.family == IPV6 else 0)
+            fields.update({"IFA_CACHEINFO": _NEVER_PREFERRED} if after.family == IPV6 else {})
+            fields.update({"IFA_PROTO": ownership.protocol} if carry_protocol else {})
+            return [Request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, netlink.formats.address.encode(fields))]
+        if isinstance(before, Address) and after is None:
+            return [Request(RTM_DELADDR, 0, netlink.formats.address.encode(_fields(before, index_of)))]
+        raise TypeError(f"not a step that adds or deletes an address: {step!r}")
+
+    deletions = [step for step in steps if step.after is None]
+    flushed = FlushedRoutes(netlink, _ipv4_addresses(deletions))
+    failure = None
+    try:
+        carry_out(netlink, steps, encode, HINTS)
+    except StepsFailed as error:
+        failure = error
+    lost = flushed.put_back()
+    words = (
+        f"routes of others over the interface went with its last address, and do not come back: {lost}" if lost else ""
+    )
+    if failure:
+        reason = "; ".join(filter(None, (failure.reason, words)))
+        raise StepsFailed(failure.done, failure.failed, reason, failure.unsure) from failure
+    if lost:
+        raise StepsFailed(tuple(steps), deletions[-1], words)
+
+
+def _ipv4_addresses(steps: Sequence[Step]) -> frozenset[bytes]:
+    deleted = (step.before for step in steps if isinstance(step.before, Address))
+    return frozenset(address_bytes(one.address.partition("/")[0]) for one in deleted if one.family == IPV4)
+
+
+def _fields(address: Address, index_of: IndexOf) -> Fields:
+    text, _slash, length = address.address.partition("/")
+    own = address_bytes(text)
+    return {
+        "family": AF_OF_FAMILY[address.family],
+        "prefixlen": int(length),
+        "index": index_of(address.interface),
+        "IFA_LOCAL": own,
+        "IFA_ADDRESS": own,
+    }

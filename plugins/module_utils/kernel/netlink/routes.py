@@ -1,0 +1,259 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes of the kernel, read and written."""
+
+from __future__ import annotations
+
+import errno
+import struct
+import sys
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from ...state import Ownership, Route
+from ...state.family import IPV4, everything
+from ...state.route import MULTIPATH
+from ...state.step import Step
+from ..families import kernel_families
+from .codec import Fields, address_bytes, address_text, number, packed
+from .extra_attributes import split_fields, with_fields
+from .rtnetlink import (
+    AF_OF_FAMILY,
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    RTM_DELROUTE,
+    RTM_GETROUTE,
+    RTM_NEWROUTE,
+    Concerns,
+    IndexOf,
+    Netlink,
+    Request,
+)
+from .steps import carry_out
+
+LOCAL_TABLE = 255
+_COMPAT_TABLE = 252  # stands in the header's one byte for tables above 255
+_HEAD_SIZE, _AT_LENGTH, _AT_PROTOCOL = 12, 1, 5  # of struct rtmsg; where rtm_dst_len and rtm_protocol are
+_ATTRIBUTE = struct.Struct("=HH")  # struct rtattr
+_DESTINATION = 1  # RTA_DST
+_CLONED = 0x200  # RTM_F_CLONED: an entry of the cache, not of the table
+_ONLINK = 4  # RTNH_F_ONLINK
+_SIZE_OF_RTNEXTHOP = 8
+_SCOPE_UNIVERSE, _SCOPE_LINK, _SCOPE_NOWHERE = 0, 253, 255
+
+_TYPES = {
+    1: "unicast",
+    2: "local",
+    3: "broadcast",
+    4: "anycast",
+    5: "multicast",
+    6: "blackhole",
+    7: "unreachable",
+    8: "prohibit",
+    9: "throw",
+    10: "nat",
+}
+_NUMBER_OF_TYPE = {name: number for number, name in _TYPES.items()}
+_ON_LINK_TYPES = ("unicast", "broadcast", "anycast", "multicast")
+
+_MODELLED = frozenset(
+    {"family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type", "flags"}
+    | {"RTA_DST", "RTA_OIF", "RTA_GATEWAY", "RTA_PRIORITY", "RTA_PREFSRC", "RTA_TABLE"}
+    # What the kernel reports about a route's life rather than what somebody asked for:
+    | {"RTA_CACHEINFO", "RTA_PREF", "RTA_EXPIRES", "RTA_24"}
+)
+#: With one of these the next hop is not in RTA_GATEWAY and RTA_OIF, which the kernel then refuses.
+_OTHER_NEXT_HOPS = frozenset({"RTA_MULTIPATH", "RTA_NH_ID", "RTA_VIA"})
+
+_UNREACHABLE = (
+    "no network of that link holds the gateway: declare it in onlink_networks if it lies outside of the pool,"
+    " and see that the link is up"
+)
+HINTS = {
+    errno.ENETUNREACH: _UNREACHABLE,
+    errno.EHOSTUNREACH: _UNREACHABLE,
+    errno.ENETDOWN: "the link is down, or the one below it",
+    errno.EEXIST: "another route, maybe of another owner, has this table, destination and metric",
+    errno.ESRCH: "there is no such route (any more)",
+    errno.ENOENT: "there is no such route (any more)",
+}
+
+
+def read_routes(
+    netlink: Netlink, ownership: Ownership, names: Mapping[int, str], places: Collection[Route] | None = None
+) -> tuple[frozenset[Route], frozenset[Route]]:
+    """Return our own routes and everybody else's, of every family and table but ``local``.
+
+    Of another owner's route only what :class:`Route` has is told. One with several next hops is told once for each, of the
+    type ``multipath``; one whose next hop is told by number only (``nhid``) has no interface. Our own are told completely:
+    what Route has no field for is appended to the type (``unicast with RTA_FLOW=5``), so that such a route differs from
+    any that we would make.
+
+    :param names: interfaces by index.
+    :param places: where given, of other owners only the routes to the destinations of these are told, in whatever table: a
+        node may have a hundred thousand of others.
+    :raises NodeError: the kernel does not list its routes.
+    """
+    managed: set[Route] = set()
+    foreign: set[Route] = set()
+    for family in kernel_families():
+        request: Fields = {"family": AF_OF_FAMILY[family]}
+        concerns = None if places is None else _beside(places, family, ownership)
+        for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request, concerns):
+            if not is_table_entry(fields):
+                continue
+            if fields["proto"] == ownership.protocol:
+                managed.add(_own_route(family, fields, names))
+            else:
+                foreign.update(_by_next_hop(netlink, _route(family, fields, names), fields, names))
+    return frozenset(managed), frozenset(foreign)
+
+
+def _beside(places: Iterable[Route], family: str, ownership: Ownership) -> Concerns:
+    """Return what tells our routes and those to the same destinations from all others."""
+    parts = (route.destination.partition("/") for route in places if route.family == family)
+    networks = {(int(length), address_bytes(address) if length != "0" else b"") for address, _slash, length in parts}
+    lengths = {length for length, _address in networks}
+
+    def concerns(buffer: bytearray, start: int, stop: int) -> bool:
+        length, protocol = buffer[start + _AT_LENGTH], buffer[start + _AT_PROTOCOL]
+        if protocol == ownership.protocol:
+            return True
+        address = _destination(buffer, start, stop) if length and length in lengths else b""
+        return (length, address) in networks
+
+    return concerns
+
+
+def _destination(buffer: bytearray, start: int, stop: int) -> bytes:
+    """Return the attribute RTA_DST of a message that is not decoded, ``b""`` where it has none."""
+    offset = start + _HEAD_SIZE
+    while offset + _ATTRIBUTE.size <= stop:
+        length, kind = _ATTRIBUTE.unpack_from(buffer, offset)
+        if kind == _DESTINATION:
+            return bytes(buffer[offset + _ATTRIBUTE.size : offset + length])
+        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
+    return b""
+
+
+def is_table_entry(fields: Fields) -> bool:
+    """Whether a route is an entry of a table other than ``local``, not one of the cache."""
+    return fields.get("RTA_TABLE", fields["table"]) != LOCAL_TABLE and not is_cached(fields)
+
+
+def is_cached(fields: Fields) -> bool:
+    """Whether a route is an entry of the cache."""
+    return bool(number(fields, "flags") & _CLONED)
+
+
+def _address(fields: Fields, name: str) -> str:
+    value = packed(fields, name)
+    return address_text(value) if value else ""
+
+
+def _route(family: str, fields: Fields, names: Mapping[int, str], extra: Fields | None = None) -> Route:
+    word = _TYPES.get(number(fields, "type"), f"type-{number(fields, 'type')}")
+    index = number(fields, "RTA_OIF")
+    destination = _address(fields, "RTA_DST") or everything(family).partition("/")[0]
+    return Route(
+        family,
+        number(fields, "RTA_TABLE") or number(fields, "table"),
+        f"{destination}/{number(fields, 'dst_len')}",
+        number(fields, "RTA_PRIORITY"),
+        with_fields(word, extra) if extra else word,
+        _gateway(fields),
+        # IPv6 says "lo" for a route that leads nowhere.
+        names.get(index, f"index {index}") if index and word in ("local", *_ON_LINK_TYPES) else "",
+        bool(number(fields, "flags") & _ONLINK),
+        _address(fields, "RTA_PREFSRC"),
+    )
+
+
+def _own_route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
+    extra = {name: value for name, value in fields.items() if name not in _MODELLED}
+    if fields["tos"]:
+        extra["tos"] = fields["tos"]
+    if fields["src_len"]:
+        extra["src_len"] = fields["src_len"]
+    route = _route(family, fields, names, extra)
+    if family == IPV4 and fields["scope"] != _scope(split_fields(route.type)[0], route.gateway):
+        extra["scope"] = fields["scope"]
+        route = _route(family, fields, names, extra)
+    return route
+
+
+def _by_next_hop(netlink: Netlink, route: Route, fields: Fields, names: Mapping[int, str]) -> Iterator[Route]:
+    """Yield the route, or one for each of its next hops that are told in RTA_MULTIPATH."""
+    hops = packed(fields, "RTA_MULTIPATH")
+    if not hops:
+        yield route
+    while len(hops) >= _SIZE_OF_RTNEXTHOP:
+        length = max(int.from_bytes(hops[:2], sys.byteorder), _SIZE_OF_RTNEXTHOP)  # struct rtnexthop begins with it
+        hop = netlink.formats.nexthop.decode(hops, 2, length)
+        index = number(hop, "oif")
+        yield replace(
+            route, type=MULTIPATH, gateway=_gateway(hop), interface=names.get(index, f"index {index}") if index else ""
+        )
+        hops = hops[(length + 3) & ~3 :]
+
+
+def _gateway(fields: Fields) -> str:
+    """Return the gateway, which may be of the other family (``RTA_VIA``: two bytes of family, then the address)."""
+    via = packed(fields, "RTA_VIA")
+    return address_text(via[2:]) if via else _address(fields, "RTA_GATEWAY")
+
+
+def _scope(word: str, gateway: str) -> int:
+    return _SCOPE_LINK if word in _ON_LINK_TYPES and not gateway else _SCOPE_UNIVERSE
+
+
+def write_routes(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
+    """Do the steps, in order.
+
+    A change keeps table, destination and metric and replaces the rest in one go, with no moment without a route; it
+    takes the first route of that key whoever owns it, so a plan must not have one where another owner has that key.
+
+    :raises StepsFailed: see :func:`carry_out`.
+    """
+    index_of = IndexOf()
+
+    def encode(step: Step) -> list[Request]:
+        after, before = step.after, step.before
+        if isinstance(after, Route) and before is None:
+            return [Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_EXCL, _body(netlink, after, ownership, index_of))]
+        if isinstance(after, Route) and isinstance(before, Route) and after.key == before.key:
+            return [Request(RTM_NEWROUTE, NLM_F_REPLACE, _body(netlink, after, ownership, index_of))]
+        if isinstance(before, Route) and after is None:
+            return [Request(RTM_DELROUTE, 0, _body(netlink, before, ownership, index_of, deleting=True))]
+        raise TypeError(f"not a step of one route: {step!r}")
+
+    carry_out(netlink, steps, encode, HINTS)
+
+
+def _body(netlink: Netlink, route: Route, ownership: Ownership, index_of: IndexOf, *, deleting: bool = False) -> bytes:
+    word, extra = split_fields(route.type)
+    scope = _SCOPE_NOWHERE if deleting and "scope" not in extra else _scope(word, route.gateway)
+    address, _slash, length = route.destination.partition("/")
+    fields: Fields = {
+        "family": AF_OF_FAMILY[route.family],
+        "dst_len": int(length),
+        "table": route.table if route.table < 256 else _COMPAT_TABLE,
+        "proto": ownership.protocol,
+        "scope": scope,
+        "type": _NUMBER_OF_TYPE[word],
+        "flags": _ONLINK if route.onlink and not deleting else 0,
+        "RTA_TABLE": route.table,
+    }
+    if length != "0":
+        fields["RTA_DST"] = address_bytes(address)
+    if route.metric:
+        fields["RTA_PRIORITY"] = route.metric
+    if _OTHER_NEXT_HOPS.isdisjoint(extra):
+        fields.update({"RTA_GATEWAY": address_bytes(route.gateway)} if route.gateway else {})
+        fields.update({"RTA_OIF": index_of(route.interface)} if route.interface else {})
+    if route.source:
+        fields["RTA_PREFSRC"] = address_bytes(route.source)
+    fields.update(extra)
+    return netlink.formats.route.encode(fields)

@@ -1,0 +1,101 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Our systemd unit: whether it is enabled and running, and making it so."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from ..state import Unit
+from ..state.step import Step, StepsFailed
+
+VERSION_FILE = Path("/run/homeward-metallb-routing/version")
+ANSWER_TIMEOUT = 120  # seconds; a start waits until the service says that it is ready, which it does in 30 at most
+_WANTS = Path("/etc/systemd/system/multi-user.target.wants")
+_INVOCATIONS = Path("/run/systemd/units")  # systemd keeps a link for every active unit there, from version 240 on
+
+
+def systemd_runs() -> bool:
+    """Whether systemd is this system's init (sd_booted(3))."""
+    return Path("/run/systemd/system").is_dir()
+
+
+def active() -> frozenset[str]:
+    """Return the names of the units that are active, without asking systemd: looking costs no process."""
+    prefix = "invocation:"
+    try:
+        return frozenset(entry.name[len(prefix) :] for entry in _INVOCATIONS.iterdir() if entry.name.startswith(prefix))
+    except OSError:
+        return frozenset()
+
+
+def read(names: Iterable[str]) -> frozenset[Unit]:
+    """Return those of the named units that are enabled or running."""
+    running = active()
+    found = (Unit(name, _version(), (_WANTS / name).is_symlink(), name in running) for name in names)
+    return frozenset(unit for unit in found if unit.enabled or unit.running)
+
+
+def _version() -> str:
+    """Return what the running service wrote down when it began."""
+    try:
+        return VERSION_FILE.read_text(encoding="utf-8").strip()
+    except OSError:
+        return ""
+
+
+def write(steps: Sequence[Step]) -> None:
+    """Carry out steps of the kind ``unit``.
+
+    A unit that fails to start for the first time is disabled again, and none that is removed stays known as failed.
+
+    :raises StepsFailed: systemctl refused; its words are the reason.
+    """
+    done: list[Step] = []
+    for step in steps:
+        subject = step.subject
+        if not isinstance(subject, Unit):
+            raise TypeError(f"not a step of the kind unit: {step}")
+        for words in _commands(step, subject):
+            reason = _systemctl(*words)
+            if reason:
+                if step.before is None:
+                    _take_back(subject.name)
+                raise StepsFailed(tuple(done), step, reason)
+        if step.after is None:
+            _systemctl("reset-failed", subject.name)
+        done.append(step)
+
+
+def _commands(step: Step, unit: Unit) -> Iterable[tuple[str, ...]]:
+    if step.after is None:
+        yield ("disable", "--now", unit.name)
+        return
+    yield ("daemon-reload",)
+    yield ("enable" if unit.enabled else "disable", unit.name)
+    yield ("restart" if unit.running else "stop", unit.name)
+
+
+def _take_back(name: str) -> None:
+    """Undo what was done for a unit that did not start: systemd would go on trying after its files are gone."""
+    _systemctl("disable", "--now", name)
+    _systemctl("reset-failed", name)
+
+
+def _systemctl(*words: str) -> str:
+    """Run systemctl, and return why it failed or ``""``."""
+    command = ["systemctl", *words]
+    try:
+        completed = subprocess.run(  # pylint: disable=ansible-bad-function
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return f'"{" ".join(command)}" did not end within {ANSWER_TIMEOUT} s; see "journalctl -u {words[-1]}"'
+    except OSError as error:
+        return f"systemctl cannot be run: {error.strerror}"
+    if completed.returncode == 0:
+        return ""
+    return f'"{" ".join(command)}" failed: {completed.stderr.strip() or completed.stdout.strip()}'
