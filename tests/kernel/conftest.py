@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kernel.agent_node import keep
 from tests.kernel.engine import EngineNode
-from tests.kernel.guard_node import keep
 from tests.kernel.namespace import Namespace
 
 

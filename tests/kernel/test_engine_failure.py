@@ -21,6 +21,7 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
+from tests.kernel.agent_node import stand_in_for_systemd
 from tests.kernel.engine import EngineNode, assert_same, difference
 from tests.kernel.engine_failure import REASON, assert_restored, fails, trap
 from tests.kernel.engine_pools import (
@@ -32,7 +33,6 @@ from tests.kernel.engine_pools import (
     Parameters,
     declared,
 )
-from tests.kernel.guard_node import stand_in_for_systemd
 
 POOLS = "pool_routing"
 FIRST = declared(EXTERNAL, STORAGE)

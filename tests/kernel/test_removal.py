@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LIBRARY, STATE_FILE
+from tests.kernel.agent_node import Guard, apply, command, differences, keep, picture
 from tests.kernel.engine import OUR_PLACES, EngineNode, assert_same
 from tests.kernel.engine_pools import ABSENT, declared
-from tests.kernel.guard_node import Guard, apply, command, differences, keep, picture
 
 COLLECTOR = "/var/lib/collector"
 #: A rule that iptables cannot print.

@@ -17,10 +17,10 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import service as guard_module
+from tests.kernel.agent_losses import ACCEPT, FOREIGN_LINK, Loss
+from tests.kernel.agent_node import Guard, call, command, differences, picture, run_all, tell_status, until, until_same
 from tests.kernel.engine import EngineNode
 from tests.kernel.examples import told_seed
-from tests.kernel.guard_losses import ACCEPT, FOREIGN_LINK, Loss
-from tests.kernel.guard_node import Guard, call, command, differences, picture, run_all, tell_status, until, until_same
 from tests.lab import Host
 
 pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.random]

@@ -24,9 +24,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lo
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE, UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Unit
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
-from tests.kernel.engine import EngineNode, assert_same
-from tests.kernel.engine_pools import ABSENT, EXTERNAL, SECOND, STORAGE, declared
-from tests.kernel.guard_node import (
+from tests.kernel.agent_node import (
     READY_SECONDS,
     Guard,
     Service,
@@ -40,6 +38,8 @@ from tests.kernel.guard_node import (
     until,
     until_same,
 )
+from tests.kernel.engine import EngineNode, assert_same
+from tests.kernel.engine_pools import ABSENT, EXTERNAL, SECOND, STORAGE, declared
 
 pytestmark = pytest.mark.usefixtures("kept")
 

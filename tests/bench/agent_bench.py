@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast the guard puts things back, and what it costs: ``python -m tests.bench.guard_bench --quick | [LOSSES] [IDLE_SECONDS]``.
+"""How fast the agent puts things back, and what it costs: ``python -m tests.bench.agent_bench --quick | [LOSSES] [IDLE_SECONDS]``.
 
 Times are from the kernel's first event of a loss to its last of what was put back, heard on sockets of our own. Processor
 time is that of the guard and of every program it ran. All of it is printed and nothing asserted: the machine may be busy.
@@ -20,10 +20,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.kernel.agent_lab import Recorder
+from tests.kernel.agent_losses import ACCEPT
+from tests.kernel.agent_node import Guard, call, keep, until
 from tests.kernel.engine import EngineNode
-from tests.kernel.guard_lab import Recorder
-from tests.kernel.guard_losses import ACCEPT
-from tests.kernel.guard_node import Guard, call, keep, until
 from tests.lab import Host
 
 QUICK = [20, 20]  # losses, idle seconds

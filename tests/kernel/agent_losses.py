@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.kernel.guard_lab import POOL_LINK, reload_kube_proxy, remake_link, wear_address
-from tests.kernel.guard_node import run_all
+from tests.kernel.agent_lab import POOL_LINK, reload_kube_proxy, remake_link, wear_address
+from tests.kernel.agent_node import run_all
 from tests.lab import Host, Lab
 
 #: A rule of somebody who accepts what it likes before anybody else looks, as Calico can.

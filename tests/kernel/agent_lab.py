@@ -24,8 +24,8 @@ from typing import Self
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import Saved, dumps, loads
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Link
+from tests.kernel.agent_node import apply, command, read_state, write_state
 from tests.kernel.delivery_lab import NODE_ADDRESSES, PER_NODE, pool_of
-from tests.kernel.guard_node import apply, command, read_state, write_state
 from tests.lab import Host, Lab, kube_proxy_rules, namespaces, offloads, topology
 from tests.lab.flows import open_socket
 from tests.lab.servers import PAYLOAD, SEED_SIZE, payload

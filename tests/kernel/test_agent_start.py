@@ -12,9 +12,8 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.service import PATIENCE_AT_START
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence.statefile import dumps, loads
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Link
-from tests.kernel.engine import EngineNode
-from tests.kernel.guard_lab import with_links
-from tests.kernel.guard_node import (
+from tests.kernel.agent_lab import with_links
+from tests.kernel.agent_node import (
     Guard,
     command,
     picture,
@@ -24,6 +23,7 @@ from tests.kernel.guard_node import (
     until_same,
     write_state,
 )
+from tests.kernel.engine import EngineNode
 
 pytestmark = pytest.mark.usefixtures("kept")
 

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.kernel.agent_lab import Connection, Recorder, Span, prepare
+from tests.kernel.agent_losses import FOREIGN_LINK, OWN_LINK, Loss
+from tests.kernel.agent_node import Guard, differences, picture, until, until_same
 from tests.kernel.delivery_lab import lab_of
-from tests.kernel.guard_lab import Connection, Recorder, Span, prepare
-from tests.kernel.guard_losses import FOREIGN_LINK, OWN_LINK, Loss
-from tests.kernel.guard_node import Guard, differences, picture, until, until_same
 from tests.lab import Host, Lab
 
 CASES = [pytest.param("node1", loss, id=loss.name) for loss in FOREIGN_LINK]

@@ -11,9 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE
-from tests.kernel.engine import Answer, EngineNode, warnings_of
-from tests.kernel.engine_pools import EXTERNAL, STORAGE, declared
-from tests.kernel.guard_node import (
+from tests.kernel.agent_node import (
     Guard,
     apply,
     command,
@@ -27,6 +25,8 @@ from tests.kernel.guard_node import (
     until_same,
     write_state,
 )
+from tests.kernel.engine import Answer, EngineNode, warnings_of
+from tests.kernel.engine_pools import EXTERNAL, STORAGE, declared
 from tests.prometheus import Metric, parse
 
 #: How the file is spoiled, and the words of the refusal

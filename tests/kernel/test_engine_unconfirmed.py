@@ -25,9 +25,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lo
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
+from tests.kernel.agent_node import apply, command, keep, read_state, until
 from tests.kernel.engine import EngineNode, assert_same, difference, unordered
 from tests.kernel.engine_pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
-from tests.kernel.guard_node import apply, command, keep, read_state, until
 from tests.lab.namespaces import processes_in
 from tests.playbooks import Played, play
 
