@@ -49,7 +49,7 @@ lint: venv lint-style lint-types lint-changelog lint-ansible lint-docs lint-tarb
 lint-style: venv
 	@echo "== ruff"; ruff check --quiet --output-format concise .; ruff format --check --quiet .
 	@echo "== yamllint"; yamllint --strict .
-	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* tests/*/run molecule/run molecule/containers/* 2>/dev/null)
+	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* bench/run demo/run tests/*/run molecule/run molecule/containers/* 2>/dev/null)
 
 .PHONY: lint-types
 lint-types: venv
@@ -112,11 +112,11 @@ lab-down: need-root venv ## Take the lab down
 
 .PHONY: demo
 demo: need-root deps venv ## Show the main job on the lab: who reaches the address before and after (root)
-	$(call run,tests/demo/run,tests/demo/run)
+	$(call run,demo/run,demo/run)
 
 .PHONY: bench
 bench: need-root deps venv ## Measure a run against many pools and rules (root)
-	$(call run,tests/bench/run,tests/bench/run)
+	$(call run,bench/run,bench/run)
 
 .PHONY: vm
 vm: deps venv ## The kernel tests and VLAN, IPVS, reboot on a stock Debian kernel in qemu

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 PLACE = "ansible_collections/homeward/metallb_routing"
 #: What only serves this repository; ansible-test has nothing to say about it.
-LEFT_OUT = ("molecule/", "requirements/", "tests/", "tools/", ".")
+LEFT_OUT = ("bench/", "demo/", "molecule/", "requirements/", "tests/", "tools/", ".")
 
 
 def files() -> list[str]:

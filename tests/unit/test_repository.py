@@ -241,7 +241,13 @@ def unknown_commands(root: Path) -> list[str]:
     """Find ``make`` commands in the documentation that the Makefile does not have."""
     targets = set(re.findall(r"^([a-z][a-z-]*):", (root / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     found = []
-    for path in sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("tests/**/*.md")]):
+    for path in sorted(
+        [
+            *root.glob("*.md"),
+            *root.glob("docs/**/*.md"),
+            *(page for folder in ("bench", "demo", "tests") for page in root.glob(f"{folder}/**/*.md")),
+        ]
+    ):
         used = set(re.findall(r"(?:^|`|&& )make ([a-z][a-z-]*)", path.read_text(encoding="utf-8"), re.MULTILINE))
         found += [
             f"{path.relative_to(root)}: make {name} is no target of the Makefile" for name in sorted(used - targets)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast the agent puts things back, and what it costs: ``python -m tests.bench.agent_bench --quick | [LOSSES] [IDLE_SECONDS]``.
+"""How fast the agent puts things back, and what it costs: ``python -m bench.agent_bench --quick | [LOSSES] [IDLE_SECONDS]``.
 
 Times are from the kernel's first event of a loss to its last of what was put back, heard on sockets of our own. Processor
 time is that of the guard and of every program it ran. All of it is printed and nothing asserted: the machine may be busy.

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 import yaml
 
-from tests.demo.texts import DECLARATION, LEGEND, PICTURE, SHOWN
+from demo.texts import DECLARATION, LEGEND, PICTURE, SHOWN
 from tests.lab import Delivery, Lab, LabError, LabOptions
 from tests.lab.delivery import FAMILIES, PROTOCOLS, matrix
 from tests.playbooks import Played, play

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A thousand pools inside the node, against ``ip -batch`` and ``iptables-restore``: ``python -m tests.bench.scale_bench``."""
+"""A thousand pools inside the node, against ``ip -batch`` and ``iptables-restore``: ``python -m bench.scale_bench``."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Run, converge_pools
-from tests.bench.measure import Cost, by_turns, compare, cost_of_call, heading, say
-from tests.bench.scale import batch_of, clear, dump, make_links, parameters
+from bench.measure import Cost, by_turns, compare, cost_of_call, heading, say
+from bench.scale import batch_of, clear, dump, make_links, parameters
 from tests.kernel.namespace import Namespace
 
 LINKS, POOLS_PER_LINK = 100, 10

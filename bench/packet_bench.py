@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What our rules cost a packet that has nothing to do with them: ``python -m tests.bench.packet_bench``.
+"""What our rules cost a packet that has nothing to do with them: ``python -m bench.packet_bench``.
 
 A pod's UDP packets are forwarded by a node, once for each set of rules, by turns. A pod, a node and the world behind it are
 three network namespaces.
@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Run, converge_pools
-from tests.bench.frames import FRAMES, Ring, udp_frame
-from tests.bench.measure import heading, say
-from tests.bench.scale import interfaces, make_links, parameters
+from bench.frames import FRAMES, Ring, udp_frame
+from bench.measure import heading, say
+from bench.scale import interfaces, make_links, parameters
 from tests.kernel.namespace import Namespace
 
 LINKS, POOLS_PER_LINK = 100, 10
@@ -28,7 +28,7 @@ TARGET = "<= 1.3"
 STRAY = 100  # packets at most that the node sends by itself, to find IPv6 routers
 POD, NODE, OUTER, WORLD, NOBODY = (f"02:00:00:00:00:{number:02}" for number in (1, 2, 3, 4, 99))
 POD_ADDRESS, WORLD_ADDRESS = "10.112.1.20", "203.0.113.50"
-KUBE_PROXY = Path(__file__).parents[1] / "lab" / "kube_proxy" / "kube-proxy-1.36-node1.iptables-save"
+KUBE_PROXY = Path(__file__).parents[1] / "tests" / "lab" / "kube_proxy" / "kube-proxy-1.36-node1.iptables-save"
 CONNTRACK = ("*filter", "-A FORWARD -m conntrack --ctstate INVALID -j DROP", "COMMIT")  # one of kube-proxy's own rules
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading and writing routes and rules, measured against ``ip`` doing the same: ``python -m tests.bench.netlink_bench``.
+"""Reading and writing routes and rules, measured against ``ip`` doing the same: ``python -m bench.netlink_bench``.
 
 Each line is the ratio of two medians: our own time, from the open socket to objects or to the last answer, over that of the
 ``ip`` process. Both are run by turns, so that a busy machine slows both.

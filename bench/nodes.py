@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Any
 
-from tests.bench.measure import Cost, cost_of_process
+from bench.measure import Cost, cost_of_process
 from tests.lab import inventory
 from tests.lab.many_nodes import ManyNodes
 from tests.playbooks import CLUSTER, environment

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run that changes nothing against ``ansible.builtin.ping`` of the same node: ``python -m tests.bench.ping_bench``."""
+"""A run that changes nothing against ``ansible.builtin.ping`` of the same node: ``python -m bench.ping_bench``."""
 
 from __future__ import annotations
 
 import sys
 
-from tests.bench.measure import by_turns, compare, heading
-from tests.bench.nodes import BARE_MODULE, Nodes, declared, pools
+from bench.measure import by_turns, compare, heading
+from bench.nodes import BARE_MODULE, Nodes, declared, pools
 
 POOLS = 10
 TARGET = "<= 2.0, aim 1.5"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same by tasks of Ansible's own modules, one command each: ``python -m tests.bench.article_bench``.
+"""The same by tasks of Ansible's own modules, one command each: ``python -m bench.article_bench``.
 
 That is how the four cases are usually put into a playbook: the article's case 4, IPv4 only, with the article's commands
 made repeatable.
@@ -13,8 +13,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tests.bench.measure import Cost, by_turns, compare, heading, median
-from tests.bench.nodes import Nodes, declared, pools
+from bench.measure import Cost, by_turns, compare, heading, median
+from bench.nodes import Nodes, declared, pools
 
 POOLS = 10
 TARGET = "ours <= 0.1"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many nodes in one play: ``python -m tests.bench.many_nodes_bench``.
+"""Many nodes in one play: ``python -m bench.many_nodes_bench``.
 
 The nodes are namespaces of this machine, so total time is that of a controller which does the nodes' work as well. What the
 controller alone uses is told apart by an interpreter that writes down what each module used.
@@ -14,8 +14,8 @@ import re
 import sys
 from pathlib import Path
 
-from tests.bench.measure import Cost, heading, say
-from tests.bench.nodes import Nodes, declared, pools
+from bench.measure import Cost, heading, say
+from bench.nodes import Nodes, declared, pools
 from tests.lab import inventory
 
 POOLS = 10
