@@ -62,7 +62,7 @@ def test_two_roles_do_not_purge_each_other(node: EngineNode, tmp_path: Path) -> 
     [
         ("same_subnet", STORAGE, "pools[0].case", "Use case: onlink_route"),
         ("onlink_route", INSIDE, "pools[0].case", "Use case: same_subnet"),
-        ("onlink_route", EXTERNAL, "pools[0].gateways", "onlink_route answers hosts of the link itself"),
+        ("onlink_route", EXTERNAL, "pools[0].gateways", "onlink_route only adds a route to the link"),
         ("source_routing", STORAGE, "pools[0].gateways", "case onlink_route"),
         ("policy_routing", INSIDE, "pools[0].gateways", "there is no IPv4 gateway"),
     ],

@@ -16,7 +16,7 @@ from ..state.family import FAMILIES, covering, family_of, full_length
 class Choice:
     """Which case a pool is, and by which fact.
 
-    :param case: a member of ``declaration.model.CASES`` other than ``auto``.
+    :param case: a key of ``declaration.case_traits.CASES``.
     :param reason: one sentence for the user.
     """
 

@@ -6,15 +6,18 @@
 from __future__ import annotations
 
 from .argument_spec import STATES, argument_spec, cluster_options, pool_options, settings_options, vlan_options
-from .model import CASES, KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Cluster, Declaration, Pool, Settings, Vlan
+from .case_traits import CASE_CHOICES, CASES, CaseTraits
+from .model import KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Cluster, Declaration, Pool, Settings, Vlan
 from .parse import parse_declaration
 
 __all__ = [
     "CASES",
+    "CASE_CHOICES",
     "KUBE_PROXY_MODES",
     "RP_FILTERS",
     "STATES",
     "VARIANTS",
+    "CaseTraits",
     "Cluster",
     "Declaration",
     "Pool",

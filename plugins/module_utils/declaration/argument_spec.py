@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from .model import CASES, KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Settings
+from .case_traits import AUTO, CASE_CHOICES
+from .model import KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Settings
 
 STATES = ("present", "absent")
 
@@ -41,7 +42,7 @@ def pool_options() -> Options:
         "vlan": {"type": "dict", "options": vlan_options()},
         "gateways": _list_of_text(),
         "addresses": _list_of_text(),
-        "case": {"type": "str", "choices": list(CASES), "default": "auto"},
+        "case": {"type": "str", "choices": list(CASE_CHOICES), "default": AUTO},
         "table": {"type": "str"},
         "mark": {"type": "str"},
         "deny": _list_of_text(),

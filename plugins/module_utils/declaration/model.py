@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-CASES = ("auto", "same_subnet", "onlink_route", "source_routing", "policy_routing")
+from .case_traits import AUTO
+
 KUBE_PROXY_MODES = ("auto", "iptables", "nftables", "ipvs")
 RP_FILTERS = ("auto", "leave", "strict", "loose", "off")
 VARIANTS = ("auto", "nft", "legacy")
@@ -52,7 +53,7 @@ class Pool:
     vlan: Vlan | None = None
     gateways: tuple[str, ...] = ()
     addresses: tuple[str, ...] = ()
-    case: str = "auto"
+    case: str = AUTO
     table: int = 0
     mark: int = 0
     deny: tuple[str, ...] = ()

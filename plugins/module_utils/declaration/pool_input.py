@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .case_traits import AUTO, CASES
 from .model import Pool
 from .networks import Span
-
-#: The cases that send replies through a gateway, so need one and a table and a mark for it.
-GATEWAY_CASES = ("source_routing", "policy_routing")
 
 
 class PoolInput(NamedTuple):
@@ -35,4 +33,4 @@ class PoolInput(NamedTuple):
     @property
     def routes_by_gateway(self) -> bool:
         """Whether the pool may need a table and a mark for its gateways."""
-        return bool(self.gateways) and self.pool.case in (*GATEWAY_CASES, "auto")
+        return bool(self.gateways) and (self.pool.case == AUTO or CASES[self.pool.case].uses_marks)

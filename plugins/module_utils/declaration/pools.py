@@ -13,8 +13,9 @@ from ..state.family import IPV4, IPV6
 from .addresses import Purpose
 from .argument_spec import pool_options
 from .case_options import check_case_options
+from .case_traits import AUTO, CASE_CHOICES
 from .gateways import check_addresses, check_gateways, check_onlink_networks
-from .model import CASES, RP_FILTERS, Pool
+from .model import RP_FILTERS, Pool
 from .names import read_interface_name, read_pool_name
 from .networks import Span, canonical_addresses, canonical_networks, parse_address_span, parse_span, read_spans
 from .numbers import read_mark, read_table
@@ -120,7 +121,7 @@ def read_pool(problems: Problems, path: str, value: Any, mark_mask: int) -> Pool
         vlan=vlan,
         gateways=canonical_addresses(gateways),
         addresses=canonical_addresses(addresses),
-        case=read.value("case", "auto", read_choice, CASES),
+        case=read.value("case", AUTO, read_choice, CASE_CHOICES),
         table=read.value("table", 0, read_table),
         mark=read.value("mark", 0, read_mark, mark_mask),
         deny=canonical_networks(deny),

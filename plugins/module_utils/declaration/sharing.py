@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from .case_traits import CASES
 from .model import Pool, Vlan
 from .pool_input import PoolInput
 from .problems import Problems
@@ -21,9 +22,10 @@ def check_interfaces(problems: Problems, entries: Sequence[PoolInput]) -> None:
     for option in ("vlan", "dedicated", "rp_filter"):
         first: dict[str, PoolInput] = {}
         for entry in entries:
-            # A same_subnet pool may not declare a VLAN, so it does not contradict one.
-            silent = option == "vlan" and entry.pool.case == "same_subnet"
-            if silent or not entry.sound("interface", option):
+            # A pool that may not give the option does not contradict one that does.
+            traits = CASES.get(entry.pool.case)
+            may_not_give = traits is not None and option in traits.options_without_effect
+            if may_not_give or not entry.sound("interface", option):
                 continue
             other = first.setdefault(entry.pool.interface, entry)
             mine, theirs = getattr(entry.pool, option), getattr(other.pool, option)

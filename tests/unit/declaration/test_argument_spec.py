@@ -13,7 +13,7 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # type: ignore[import-untyped]
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import (
-    CASES,
+    CASE_CHOICES,
     KUBE_PROXY_MODES,
     RP_FILTERS,
     VARIANTS,
@@ -74,7 +74,7 @@ def test_options_are_the_fields_of_the_model() -> None:
 
 
 def test_choices_are_those_of_the_model() -> None:
-    assert tuple(pool_options()["case"]["choices"]) == CASES
+    assert tuple(pool_options()["case"]["choices"]) == CASE_CHOICES
     assert tuple(pool_options()["rp_filter"]["choices"]) == RP_FILTERS
     assert tuple(cluster_options()["kube_proxy_mode"]["choices"]) == KUBE_PROXY_MODES
     assert tuple(settings_options()["iptables_variant"]["choices"]) == VARIANTS
@@ -94,7 +94,7 @@ def test_defaults_are_those_of_the_model() -> None:
 
 def test_each_spec_is_a_fresh_one() -> None:
     argument_spec()["pools"]["options"]["case"]["choices"].clear()
-    assert argument_spec()["pools"]["options"]["case"]["choices"] == list(CASES)
+    assert argument_spec()["pools"]["options"]["case"]["choices"] == list(CASE_CHOICES)
 
 
 def test_what_ansible_makes_of_the_example_parses_to_the_same() -> None:

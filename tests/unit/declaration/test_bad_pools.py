@@ -160,7 +160,7 @@ ROUTED = {f"{P}.case": "policy_routing"}
 CASES = [
     option("case", "nat", "nat is not one of the choices", "auto, same_subnet"),
     option("case", ["auto"], "a list is not one of the choices"),
-    Flaw({f"{P}.case": "onlink_route"}, f"{P}.gateways", ("no effect", "answers hosts of the link itself")),
+    Flaw({f"{P}.case": "onlink_route"}, f"{P}.gateways", ("no effect", "only adds a route to the link")),
     option("gateways", ["1.2.3.1"], "no IPv6 gateway", "case policy_routing", "(fd00:1:2:3::/64)", given=ROUTED),
     option("gateways", ["fe80::1"], "no IPv4 gateway", "(1.2.3.0/24)", "onlink_route", given=ROUTED),
     option("gateways", ["1.2.3.1"], "case source_routing", given={f"{P}.case": "source_routing"}),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import (
-    CASES,
+    CASE_CHOICES,
     RP_FILTERS,
     Declaration,
     Pool,
@@ -127,7 +127,7 @@ def sound_pools(draw: st.DrawFn) -> list[dict[str, Any]]:
             "onlink_networks": [f"20.{number}.128.0/20"],
             "gateways": [f"20.{number}.0.1" if family == 4 else f"fd00:{number}::0001" for family in ways],
             "addresses": draw(st.sampled_from([None, "", [f"20.{number}.130.9/32"]])),
-            "case": draw(st.sampled_from(CASES if len(ways) == 2 else ("auto",))) if ways else None,
+            "case": draw(st.sampled_from(CASE_CHOICES if len(ways) == 2 else ("auto",))) if ways else None,
             "dedicated": draw(st.sampled_from([None, True, "no"])),
             "rp_filter": draw(st.sampled_from([*RP_FILTERS, None])),
             "vlan": draw(st.sampled_from([None, {"parent": "eth0", "id": str(number + 1), "mtu": None}])),
@@ -169,7 +169,19 @@ SCALARS = st.one_of(
     st.floats(),
     st.text(max_size=20),
     st.sampled_from(
-        ["1.2.3.0/24", "1.2.3.1", "fd00::/64", "fe80::1", "1.2.3.4-1.2.3.9", "0x100", "eth0", *CASES, "::", "-", "/"]
+        [
+            "1.2.3.0/24",
+            "1.2.3.1",
+            "fd00::/64",
+            "fe80::1",
+            "1.2.3.4-1.2.3.9",
+            "0x100",
+            "eth0",
+            *CASE_CHOICES,
+            "::",
+            "-",
+            "/",
+        ]
     ),
 )
 JUNK = st.recursive(

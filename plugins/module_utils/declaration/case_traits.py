@@ -1,0 +1,67 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The four cases and what each implies: the one table that options, checks and compilers read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: Not a case: the node's addresses and routes decide which one applies.
+AUTO = "auto"
+
+SAME_SUBNET = "same_subnet"
+ONLINK_ROUTE = "onlink_route"
+SOURCE_ROUTING = "source_routing"
+POLICY_ROUTING = "policy_routing"
+
+#: Options of a pool that only mean something together with ``gateways``.
+GATEWAY_OPTIONS = ("table", "mark", "deny")
+
+
+@dataclass(frozen=True)
+class CaseTraits:
+    """What a case implies for its pools.
+
+    :param needs_gateway: replies leave through the pool's gateways, so each family of its networks needs one.
+    :param uses_marks: the case has a packet mark and a routing table for its gateways.
+    :param filters: the case has chains that can drop packets, so ``deny`` takes effect.
+    :param has_guard: the guard chain also drops sources that can only be forged.
+    :param uses_main_table: the pool's networks get routes in the main table.
+    :param options_without_effect: options of a pool that are refused in this case.
+    :param why_without_effect: the reason, a clause for error messages.
+    """
+
+    name: str
+    needs_gateway: bool = False
+    uses_marks: bool = False
+    filters: bool = False
+    has_guard: bool = False
+    uses_main_table: bool = False
+    options_without_effect: tuple[str, ...] = ()
+    why_without_effect: str = ""
+
+
+#: The cases by name, from the one that changes least to the one that changes most.
+CASES: Mapping[str, CaseTraits] = {
+    traits.name: traits
+    for traits in (
+        CaseTraits(
+            SAME_SUBNET,
+            options_without_effect=("gateways", "vlan", "addresses", *GATEWAY_OPTIONS),
+            why_without_effect=f"case {SAME_SUBNET} changes nothing on a node",
+        ),
+        CaseTraits(
+            ONLINK_ROUTE,
+            uses_main_table=True,
+            options_without_effect=("gateways", *GATEWAY_OPTIONS),
+            why_without_effect=f"case {ONLINK_ROUTE} only adds a route to the link and uses no gateway, table, mark or chain",
+        ),
+        CaseTraits(SOURCE_ROUTING, needs_gateway=True, uses_marks=True, filters=True),
+        CaseTraits(POLICY_ROUTING, needs_gateway=True, uses_marks=True, filters=True, has_guard=True),
+    )
+}
+
+#: What the option ``case`` of a pool accepts.
+CASE_CHOICES = (AUTO, *CASES)
