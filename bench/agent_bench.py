@@ -20,11 +20,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kernel.agent_lab import Recorder
-from tests.kernel.agent_losses import ACCEPT
-from tests.kernel.agent_node import Guard, call, keep, until
-from tests.kernel.engine import EngineNode
+from tests.kernel.agent.lab import Recorder
+from tests.kernel.agent.losses import ACCEPT
 from tests.lab import Host
+from tests.support.agent import Guard, call, keep, until
+from tests.support.node import EngineNode
 
 QUICK = [20, 20]  # losses, idle seconds
 GOAL = 100.0  # milliseconds, of the median

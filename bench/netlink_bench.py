@@ -27,7 +27,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Ownership, Route, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
-from tests.kernel.namespace import Namespace
+from tests.support.namespace import Namespace
 
 ROUNDS = 15
 READ_COUNT = 2000

@@ -21,7 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine im
 from bench.frames import FRAMES, Ring, udp_frame
 from bench.measure import heading, say
 from bench.scale import interfaces, make_links, parameters
-from tests.kernel.namespace import Namespace
+from tests.support.namespace import Namespace
 
 LINKS, POOLS_PER_LINK = 100, 10
 TARGET = "<= 1.3"

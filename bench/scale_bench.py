@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Run, converge_pools
 from bench.measure import Cost, by_turns, compare, cost_of_call, heading, say
 from bench.scale import batch_of, clear, dump, make_links, parameters
-from tests.kernel.namespace import Namespace
+from tests.support.namespace import Namespace
 
 LINKS, POOLS_PER_LINK = 100, 10
 APPLY_TARGET = "<= 4, aim 2"

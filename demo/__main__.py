@@ -15,7 +15,7 @@ import yaml
 from demo.texts import DECLARATION, LEGEND, PICTURE, SHOWN
 from tests.lab import Delivery, Lab, LabError, LabOptions
 from tests.lab.delivery import FAMILIES, PROTOCOLS, matrix
-from tests.playbooks import Played, play
+from tests.support.playbooks import Played, play
 
 PREFIX = "homeward-demo"
 

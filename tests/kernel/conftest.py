@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel.agent_node import keep
-from tests.kernel.engine import EngineNode
-from tests.kernel.namespace import Namespace
+from tests.support.agent import keep
+from tests.support.namespace import Namespace
+from tests.support.node import EngineNode
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import report, status
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.report import KEPT, Report
-from tests.prometheus import Metric, parse
+from tests.support.prometheus import Metric, parse
 
 KINDS = ("link", "address", "sysctl", "route", "chains", "rule")
 

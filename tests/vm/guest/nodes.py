@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.kernel.engine import Answer, in_child, run_module
 from tests.lab import Cell, Delivery, Host, Lab
 from tests.lab.delivery import table
-from tests.playbooks import CLUSTER, POOL
+from tests.support.node import Answer, in_child, run_module
+from tests.support.playbooks import CLUSTER, POOL
 
 VLAN = {"parent": "eth0", "id": 100}
 #: Seconds without any progress after which a flow counts as lost: the processor here is an emulated one.

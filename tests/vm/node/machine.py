@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.playbooks import environment
+from tests.support.playbooks import environment
 from tests.vm import qemu
 from tests.vm.cache import run
 

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.lab.snapshot import clean_save
-from tests.playbooks import CLUSTER, POOL
+from tests.support.playbooks import CLUSTER, POOL
 
 from .conftest import World, report
 from .machine import Machine

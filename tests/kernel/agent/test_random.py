@@ -1,0 +1,237 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Random losses in a row, each by itself, and a hundred kills at random points: what is right stays right."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import service as guard_module
+from tests.kernel.agent.losses import ACCEPT, FOREIGN_LINK, Loss
+from tests.lab import Host
+from tests.support.agent import Guard, call, command, differences, picture, run_all, tell_status, until, until_same
+from tests.support.examples import told_seed
+from tests.support.node import EngineNode
+
+pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.random]
+
+KILLS = 100
+MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
+FORGIVEN_EVERY = 5  # losses; without it the guard would take a hundred losses a minute for a fight, and slow down
+#: What is not ours, some of it in our own table and beside our own rules and chains
+FOREIGN = (
+    "ip rule add priority 2750 from 198.51.100.0/24 lookup 99",
+    "ip rule add priority 1500 fwmark 0x10000/0x10000 lookup main protocol static",
+    "ip route add 198.51.100.0/24 via 1.2.3.60 dev eth0.100 table 7701 onlink",
+    "ip route add 203.0.113.0/24 via 192.168.1.1 table 99 proto static",
+    "ip -6 route add fd00:51::/64 via fd00:192:168:1::1 table 7701",
+    "iptables-nft -w -t mangle -N cali-PREROUTING",
+    "iptables-nft -w -t mangle -A cali-PREROUTING -s 198.51.100.9 -j MARK --set-xmark 0x10000/0x10000",
+    "iptables-nft -w -t mangle -A PREROUTING -j cali-PREROUTING",
+    "ip6tables-nft -w -t raw -A PREROUTING -s fd00:51::9 -j ACCEPT",
+    "ip address add 198.51.100.77/32 dev eth1",
+    "ip address add 198.51.100.78/32 dev eth0.100",  # the last address of a link takes all routes over it along
+)
+#: Those that need no lab around the node
+LOSSES = [loss for loss in FOREIGN_LINK if loss.lines]
+#: Of them, those that would take what is not ours along, or that no event tells of
+WIDE = (
+    "link set down and up",
+    "all IPv4 addresses of the link flushed",
+    "table flushed",
+    "built-in chain flushed",
+    "whole table mangle flushed",
+    "ruleset of nftables flushed",
+    "src_valid_mark changed",
+)
+OWN_LOSSES = [loss for loss in LOSSES if loss.name not in WIDE]
+assert len(LOSSES) == len(OWN_LOSSES) + len(WIDE)
+ALL_LOST = (
+    *(
+        line
+        for family, program in (("-4", "iptables-nft"), ("-6", "ip6tables-nft"))
+        for line in (
+            f"ip {family} rule flush protocol 77",
+            f"ip {family} route flush table all proto 77",
+            f"ip {family} address flush dev eth0.100 scope global",
+            f"{program} -w -t mangle -F",
+            f"{program} -w -t mangle -X",
+            f"{program} -w -t raw -D PREROUTING 1",
+        )
+    ),
+    "sysctl -qw net/ipv4/conf/eth0.100/rp_filter=2 net/ipv4/conf/eth0.100/src_valid_mark=0",
+)
+
+
+@pytest.fixture
+def seed() -> int:
+    """A seed that is told, so that a failure can be had again."""
+    return told_seed()
+
+
+@pytest.mark.parametrize(
+    ("foreign", "losses", "count"),
+    [(FOREIGN, OWN_LOSSES, 200), ((), LOSSES, 80)],
+    ids=["ours beside others'", "all where nothing is others'"],
+)
+def test_losses_in_a_row_leave_everything_as_it_was(
+    node: EngineNode, tmp_path: Path, seed: int, foreign: tuple[str, ...], losses: list[Loss], count: int
+) -> None:
+    host, chance = node.host, random.Random(seed)
+    run_all(host, foreign)
+    right = picture(host)
+    with Guard(host, tmp_path) as guard:
+        pid, memory = guard.pid, []
+        for number in range(1, count + 1):
+            _lose(host, chance.choice(losses).lines)
+            time.sleep(chance.choice((0.0, 0.0, 0.02, 0.1)))  # into the middle of a repair, and after it
+            if number % FORGIVEN_EVERY == 0:
+                guard.forgive()
+            if number in (count // 4, count):
+                guard.forgive()
+                while not host.run(f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}", check=False).returncode:
+                    pass
+                until_same(host, right, guard)
+                memory.append(guard.memory())
+        assert guard.pid == pid
+        guard.signal(signal.SIGHUP)  # it is alive
+        assert sum(guard.report()["healed"].values()) > count / 2
+        assert "Traceback" not in guard.said()
+        early, late = memory
+        assert abs(late - early) <= early / 10, memory
+
+
+def test_each_loss_is_noticed_by_itself(node: EngineNode, tmp_path: Path, seed: int) -> None:
+    """In random order, twice: it takes something, the guard puts that back, and tells so."""
+    host, chance = node.host, random.Random(seed)
+    right = picture(host)
+    with Guard(host, tmp_path) as guard:
+        guard.forgive()  # what it does at its start is over
+        for loss in (*chance.sample(LOSSES, len(LOSSES)), *chance.sample(LOSSES, len(LOSSES))):
+            healed = sum(guard.report()["healed"].values())
+            guard.freeze()
+            run_all(host, loss.lines)
+            assert differences(right, picture(host)), f"{loss.name}: nothing was lost"
+            guard.thaw()
+            if loss.by_sweep:
+                guard.signal(signal.SIGHUP)
+            if loss.once_healed:
+                until(lambda: _jump_is_first(host), guard.said)
+                host.run(loss.once_healed)
+            until_same(host, right, guard)
+            until(lambda before=healed: sum(guard.report()["healed"].values()) > before, guard.said)
+            guard.forgive()
+
+
+def _jump_is_first(host: Host) -> bool:
+    return "HOMEWARD-" in host.output("iptables-nft -w -t mangle -S PREROUTING").splitlines()[1]
+
+
+def _lose(host: Host, lines: tuple[str, ...]) -> None:
+    """Let it happen, whether or not there is anything left to lose."""
+    host.run("\n".join(f"{line} || true" for line in lines))
+
+
+def test_a_kill_at_any_point_leaves_nothing_that_the_next_start_does_not_mend(
+    node: EngineNode, tmp_path: Path, seed: int
+) -> None:
+    host, chance = node.host, random.Random(seed)
+    right = picture(host)
+    everything, usual = _whole_restore(host)
+    half_done = 0
+    assert everything > 20
+    for number in range(MOST_KILLS):
+        if number >= KILLS and half_done >= KILLS / 10:
+            break
+        _lose(host, ALL_LOST)
+        victim = (reconciler.restore, _serve)[number % 2]
+        if number % 10:
+            _kill_a_child(host, victim, chance.uniform(0, 1.2 * usual))
+        else:
+            _kill_the_command(host, ("restore", "guard")[number // 10 % 2], chance)
+        missing = len(call(host, reconciler.find)[1].steps)
+        half_done += 0 < missing < everything
+        # How long the work takes changes with the machine's load; too late a kill hits nothing, nor does one too soon.
+        usual *= {0: 0.9, everything: 1.1}.get(missing, 1.0)
+        # Restored by the other of the two, so each is once the next start of each.
+        if number % 4 < 2:
+            call(host, reconciler.restore)
+        else:
+            _served(host)
+        repair = call(host, reconciler.find)[1]
+        assert (repair.steps, repair.waiting) == ((), ()), f"kill {number}"
+        if number % 10 == 0:
+            assert differences(right, picture(host)) == [], f"kill {number}"
+    assert differences(right, picture(host)) == []
+    assert half_done >= KILLS / 10, (
+        f"only {half_done} of {MOST_KILLS} kills hit the work half done, so they show little"
+    )
+    with Guard(host, tmp_path) as guard:
+        assert tell_status(host)[0] == 0
+        assert "put back" not in guard.said()
+
+
+def _whole_restore(host: Host) -> tuple[int, float]:
+    """Return how many steps put everything back, and in how many seconds."""
+    _lose(host, ALL_LOST)
+    start = time.monotonic()
+    done, _waiting = call(host, reconciler.restore)
+    return len(done), time.monotonic() - start
+
+
+def _serve() -> None:
+    with Path(os.devnull).open("w") as nowhere:
+        os.dup2(nowhere.fileno(), 1)
+        guard_module.Guard("").run()
+
+
+def _kill_a_child(host: Host, function: Callable[[], object], seconds: float) -> None:
+    """Run the function on the node in a process of its own, and kill that after a while: no import comes before its work."""
+
+    def run() -> None:
+        child = os.fork()
+        if not child:
+            with suppress(BaseException):
+                function()
+            os._exit(0)
+        time.sleep(seconds)
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+    call(host, run)
+
+
+def _served(host: Host) -> None:
+    """Let a guard put everything back, and kill it when it has."""
+
+    def run() -> None:
+        child = os.fork()
+        if not child:
+            with suppress(BaseException):
+                _serve()
+            os._exit(1)
+        deadline = time.monotonic() + 20
+        while reconciler.find()[1].steps and time.monotonic() < deadline:
+            time.sleep(0.02)
+        os.kill(child, signal.SIGKILL)
+        _pid, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status), "the guard ended by itself"
+
+    call(host, run)
+
+
+def _kill_the_command(host: Host, word: str, chance: random.Random) -> None:
+    process = host.start(command(word))
+    time.sleep(chance.uniform(0, 0.8))
+    process.kill()
+    process.communicate()

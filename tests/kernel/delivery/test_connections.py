@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Connections that are open keep their way while pools come, change and go around theirs."""
+
+from __future__ import annotations
+
+import itertools
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+import pytest
+
+from tests.kernel.delivery.lab import BEHIND_ROUTERS, LOST, PATIENCE, apply, lab_of, pool_of, remove, right_way
+from tests.kernel.packets.lab import ADDRESS, lead_elsewhere
+from tests.lab import Lab
+from tests.lab.witnesses import Witnesses
+from tests.support.stream import Stream
+
+#: By where the endpoint is, seen from the node that announces the address
+SERVICES = (("lo-p1", 4), ("cl-p2", 4), ("lo-host1", 4), ("cl-host1", 4), ("ds-lo-p1", 6), ("ds-cl-p1", 6))
+OTHER: dict[str, Any] = {
+    "name": "other",
+    "networks": ["1.2.4.0/24", "fd00:1:2:4::/64"],
+    "interface": "eth0",
+    "gateways": ["1.2.4.1", "fd00:1:2:4::1"],
+}
+FIRST_PORT = 9700
+#: Hosts that answer when the test says so, the service's port that leads to them, and their addresses
+WAITING = (
+    ("server1", 81, {4: "10.112.1.10", 6: "fd00:112:1::10"}),
+    ("node1", 82, {4: "192.168.1.11", 6: "fd00:192:168:1::11"}),
+    ("server2", 83, {4: "10.112.2.10", 6: "fd00:112:2::10"}),
+)
+
+
+@contextmanager
+def streams(lab: Lab, clients: tuple[str, ...]) -> Iterator[list[Stream]]:
+    """Open connections from all these clients to each of the services."""
+    with ExitStack() as stack:
+        wanted = [(client, *service) for client in clients for service in SERVICES]
+        yield [stack.enter_context(Stream(lab, *one, FIRST_PORT + number)) for number, one in enumerate(wanted)]
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
+def test_open_connections_stay_open(shared: bool) -> None:
+    """While another pool comes, both are applied again, its gateways change, and it goes; at last their own one goes."""
+    with lab_of(shared_link=shared, rp_filter=1) as lab:
+        own = pool_of(lab)
+        moved = {**OTHER, "gateways": ["1.2.4.2", "fd00:1:2:4::2"]}
+        apply(lab, own)
+        witnesses = Witnesses(lab)
+        try:
+            with streams(lab, (*BEHIND_ROUTERS, "onlink")) as opened:
+                for pools in ((own,), (OTHER, own), (own, OTHER), (own, moved), (moved, own), (own,)):
+                    apply(lab, *pools)
+                    assert [one.name for one in opened if not one.push()] == [], pools
+                ways = witnesses.ways()
+                assert {one.name: ways[one.port] for one in opened} == {
+                    one.name: right_way(one.client) for one in opened
+                }
+                spare = opened[0]
+                for one in opened[1:]:
+                    one.finish()
+                remove(lab)
+                assert not spare.push(LOST), "the control: without the pool a connection does not stay"
+        finally:
+            witnesses.close()
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
+def test_a_reply_that_waited_still_goes_home(shared: bool) -> None:
+    """A gateway's mark stays its own, whatever comes before it: no request repairs the connection's mark meanwhile."""
+    with lab_of(shared_link=shared, rp_filter=1) as lab, ExitStack() as stack:
+        lead_elsewhere(lab)
+        apply(lab, pool_of(lab))
+        waiting = []
+        for family, (host, port, address) in itertools.product((4, 6), WAITING):
+            server = stack.enter_context(udp_socket(lab, host, family, (address[family], 99)))
+            client = stack.enter_context(udp_socket(lab, "outside", family))
+            client.sendto(b"question", (ADDRESS[family], port))
+            waiting.append((server, client, server.recvfrom(100)[1]))
+        apply(lab, OTHER, pool_of(lab))
+        apply(lab, {**OTHER, "name": "first"}, pool_of(lab))
+        for server, client, asker in waiting:
+            server.sendto(b"answer", asker)
+            assert client.recv(100) == b"answer"
+
+
+def udp_socket(lab: Lab, host: str, family: int, address: tuple[str, int] | None = None) -> socket.socket:
+    """Return a patient UDP socket of a host."""
+    kind = socket.AF_INET6 if family == 6 else socket.AF_INET
+    handle = lab.host(host).call(lambda: socket.socket(kind, socket.SOCK_DGRAM))
+    handle.settimeout(PATIENCE)
+    if address:
+        handle.bind(address)
+    return handle

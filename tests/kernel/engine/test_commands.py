@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lines in ``commands``, typed by a person on another node like it, do what the module does."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from tests.support.examples import examples
+from tests.support.node import Answer, EngineNode, Picture, assert_same, unordered
+from tests.support.pools import (
+    ABSENT,
+    EXTERNAL,
+    INSIDE,
+    SECOND,
+    SHARED,
+    STORAGE,
+    Parameters,
+    declarations,
+    declared,
+)
+
+POOLS = "pool_routing"
+VARIANTS = ("nft", "legacy")
+SOME = examples(6)
+
+
+@pytest.fixture
+def nodes() -> Iterator[tuple[EngineNode, EngineNode]]:
+    """Two nodes that do not differ: one for the module, one for a person."""
+    with EngineNode() as one, EngineNode() as other:
+        assert_same(one.picture(), other.picture())
+        yield one, other
+
+
+def both_do(nodes: tuple[EngineNode, EngineNode], module: str, parameters: Parameters) -> Answer:
+    """Do it by module and by hand, and compare the nodes."""
+    by_module, by_hand = nodes
+    answer = by_module.change(module, parameters, check=True)
+    type_lines(by_hand, answer["commands"])
+    by_module.change(module, parameters)
+    assert_same(comparable(by_module.picture()), comparable(by_hand.picture()))
+    return answer
+
+
+def comparable(picture: Picture) -> Picture:
+    """Return the picture without what the kernel draws by lot: the MAC of a new macvlan."""
+    parts = unordered(picture)
+    for part in ("links", "addresses"):
+        parts[part] = re.sub(r'"address": "[^"]*"', '"address": null', parts[part])
+    parts["addresses"] = re.sub(r'\{"family": "inet6", "local": "fe80::[^}]*\}', "", parts["addresses"])
+    parts["routes6"] = re.sub(r'(?m)^\{"dev": "mv0", "dst": "fe80::[^/"]+".*\n?', "", parts["routes6"])
+    return parts
+
+
+def type_lines(node: EngineNode, lines: Sequence[str]) -> None:
+    """Type the lines one by one into a plain shell, which ends at the first that fails."""
+    node.host.run("\n".join(lines))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "pools",
+    [(EXTERNAL,), (STORAGE, INSIDE), (SECOND, SHARED), (EXTERNAL, STORAGE, SECOND, SHARED)],
+    ids=lambda pools: "+".join(pool["name"] for pool in pools),
+)
+def test_pools_come_and_go(nodes: tuple[EngineNode, EngineNode], pools: Any, variant: str) -> None:
+    start = nodes[0].picture()
+    assert both_do(nodes, POOLS, {**declared(*pools), "iptables_variant": variant})["commands"]
+    assert both_do(nodes, POOLS, {**ABSENT, "iptables_variant": variant})["commands"]
+    for node in nodes:
+        assert_same(start, node.picture())
+
+
+@pytest.mark.random
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_random_pools_come_change_and_go(variant: str) -> None:
+    @SOME
+    @given(declarations(variant), declarations(variant))
+    def come_change_and_go(first: Parameters, second: Parameters) -> None:
+        # Nodes of its own: what fails is tried once more, and would find what it left.
+        with EngineNode() as one, EngineNode() as other:
+            start = one.picture()
+            for parameters in (first, second, {**ABSENT, "iptables_variant": variant}):
+                both_do((one, other), POOLS, parameters)
+            for node in (one, other):
+                assert_same(start, node.picture())
+
+    come_change_and_go()
+
+
+def test_a_shared_interface_becomes_dedicated_and_back(nodes: tuple[EngineNode, EngineNode]) -> None:
+    """The mark stays, so the rule of arriving packets differs from those of arriving replies in ``to`` alone."""
+    both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
+    both_do(nodes, POOLS, declared(EXTERNAL))
+    both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
+
+
+def test_ipvs(nodes: tuple[EngineNode, EngineNode]) -> None:
+    start = nodes[0].picture()
+    pools = declared(SHARED, INSIDE, STORAGE, cluster={"kube_proxy_mode": "ipvs"})
+    lines = both_do(nodes, POOLS, pools)["commands"]
+    assert "sysctl -w net/ipv4/conf/all/arp_ignore=1" in lines
+    assert any("from 1.2.6.0/24 lookup" in line for line in lines)
+    both_do(nodes, POOLS, ABSENT)
+    assert_same(start, nodes[0].picture())
+
+
+@pytest.mark.parametrize(
+    ("module", "stages"),
+    [
+        (
+            "ip_links",
+            [
+                {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1", "mtu": 1400}]},
+                {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1", "mtu": 1300, "up": False}]},
+                {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth2"}]},
+                {"links": [], "purge": True},
+            ],
+        ),
+        (
+            "ip_routes",
+            [
+                {
+                    "routes": [
+                        {"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"},
+                        {"destination": "default", "gateway": "5.6.7.1", "interface": "eth1", "table": "100"},
+                        {"destination": "fd56::/64", "gateway": "fd00:172::1", "interface": "eth2", "metric": 7},
+                        {"destination": "5.6.8.0/24", "gateway": "9.9.9.9", "interface": "eth2", "onlink": True},
+                        {"destination": "5.6.9.0/24", "interface": "eth2", "source": "172.16.0.11"},
+                        {"destination": "default", "type": "prohibit", "family": "ipv6", "table": "100"},
+                    ]
+                },
+                {"routes": [{"destination": "5.6.7.0/24", "type": "throw", "table": "100"}]},
+                {"routes": [], "purge": True},
+            ],
+        ),
+        (
+            "ip_rules",
+            [
+                {
+                    "rules": [
+                        {"priority": 5, "fwmark": "0/0x1f00", "action": "goto", "goto": 9},
+                        {"priority": 9, "action": "nop"},
+                        {"priority": 6, "source": "5.6.7.0/24", "invert": True, "table": "100"},
+                        {"priority": 7, "destination": "fd56::/64", "iif": "lo", "action": "unreachable"},
+                        {"priority": 8, "oif": "eth2", "table": "main", "suppress_prefixlength": 0},
+                    ]
+                },
+                {"rules": [], "purge": True},
+            ],
+        ),
+    ],
+    ids=["ip_links", "ip_routes", "ip_rules"],
+)
+def test_modules_of_one_kind(nodes: tuple[EngineNode, EngineNode], module: str, stages: list[dict[str, Any]]) -> None:
+    start = nodes[0].picture()
+    for parameters in stages:
+        assert both_do(nodes, module, parameters)["commands"]
+    assert_same(start, nodes[1].picture())
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_chains(nodes: tuple[EngineNode, EngineNode], variant: str) -> None:
+    start = nodes[0].picture()
+    rules = ['-m comment --comment "it\'s \\"quoted\\" $HOME" -j RETURN', "-s 10.0.0.0/8,1.2.3.4 -j DROP"]
+    for chains in (
+        [{"name": "SITE-IN", "table": "raw", "hook": "PREROUTING", "rules": rules}],
+        [{"name": "SITE-IN", "table": "raw", "hook": "OUTPUT", "rules": rules[::-1]}],
+        [],
+    ):
+        both_do(
+            nodes, "iptables_chains", {"chains": chains, "prefix": "SITE-", "purge": True, "iptables_variant": variant}
+        )
+    assert_same(start, nodes[1].picture())

@@ -1,0 +1,274 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The modules for one kind of object, and routing_info: add, change, again, absent, purge, all or none, their examples."""
+
+from __future__ import annotations
+
+import copy
+import importlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.lab import kernel
+from tests.support.events import Events
+from tests.support.node import MODULES, EngineNode, Picture, assert_same, difference
+from tests.support.pools import ABSENT, EXTERNAL, SECOND, declared
+
+COLLECTION = "ansible_collections.homeward.metallb_routing.plugins.modules"
+NAMES = {"ip_links": "links", "ip_routes": "routes", "ip_rules": "rules", "iptables_chains": "chains"}
+MORE: dict[str, dict[str, Any]] = {"iptables_chains": {"prefix": "SITE-", "iptables_variant": "nft"}}
+
+#: One object, the same changed, and another.
+OBJECTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "ip_links": (
+        {"name": "mv0", "kind": "macvlan", "parent": "eth1", "mtu": 1400},
+        {"name": "mv0", "kind": "macvlan", "parent": "eth1", "mtu": 1300, "up": False},
+        {"name": "mv1", "kind": "macvlan", "parent": "eth2"},
+    ),
+    "ip_routes": (
+        {"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"},
+        {"destination": "5.6.7.0/24", "gateway": "172.16.0.1", "interface": "eth2", "table": "100"},
+        {"destination": "fd56::/64", "type": "blackhole", "metric": 7},
+    ),
+    "ip_rules": (
+        {"priority": 5000, "fwmark": "0x100/0x1f00", "table": "100"},
+        {"priority": 5000, "fwmark": "0x200/0x1f00", "table": "100"},
+        {"priority": 5001, "source": "fd56::/64", "action": "unreachable"},
+    ),
+    "iptables_chains": (
+        {"name": "SITE-A", "table": "raw", "hook": "PREROUTING", "rules": ["-s 5.6.7.8 -j DROP"]},
+        {"name": "SITE-A", "table": "raw", "hook": "OUTPUT", "rules": ["-d 5.6.7.0/24 -j DROP", "-j RETURN"]},
+        {"name": "SITE-B", "table": "mangle", "family": "ipv6", "rules": ["-j MARK --set-mark 2"]},
+    ),
+}
+#: Objects that others have, which look like the above.
+FOREIGN = (
+    "ip link add mv9 link eth1 type macvlan mode bridge; ip link set mv9 alias somebody; ip route add 5.6.9.0/24 dev eth1;"
+    " ip rule add priority 5000 fwmark 0x10000/0x30000 lookup 100 protocol 79; ip rule add priority 5000 lookup 101;"
+    " iptables-nft -t raw -N SITTING; iptables-nft -t raw -A PREROUTING -j SITTING"
+)
+
+
+@pytest.fixture
+def node() -> Iterator[EngineNode]:
+    """A node on which others have things of each kind."""
+    with EngineNode() as made:
+        made.host.run(FOREIGN)
+        yield made
+
+
+def arguments(module: str, *objects: dict[str, Any], **more: Any) -> dict[str, Any]:
+    return {NAMES[module]: [dict(item) for item in objects], **MORE.get(module, {}), **more}
+
+
+def settled(node: EngineNode, module: str, parameters: dict[str, Any], *, changes: bool = True) -> Picture:
+    """Check, apply, apply again; return the picture afterwards."""
+    before = node.picture()
+    foretold = node.change(module, parameters, check=True)
+    assert_same(before, node.picture())
+    assert node.change(module, parameters) == foretold
+    after = node.picture()
+    assert foretold["changed"] == changes == bool(difference(before, after)) == bool(foretold["commands"])
+    assert (foretold["diff"] != {"before": {}, "after": {}}) == changes
+    with Events(node) as events:
+        again = node.change(module, parameters)
+    assert (again["changed"], again["commands"], events.seen) == (False, [], [])
+    assert_same(after, node.picture())
+    return after
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_add_change_absent(node: EngineNode, module: str) -> None:
+    start = node.picture()
+    first, changed, other = OBJECTS[module]
+    settled(node, module, arguments(module, first, other))
+    both = settled(node, module, arguments(module, changed))
+    assert_same(both, settled(node, module, arguments(module, changed, other), changes=False))
+    settled(node, module, arguments(module, other, state="absent"))
+    # A rule has no key but all of itself, so the changed one stands beside the first.
+    settled(node, module, arguments(module, *((first, changed) if module == "ip_rules" else (first,)), state="absent"))
+    assert_same(start, node.picture())
+    settled(node, module, arguments(module, first, other, state="absent"), changes=False)
+
+
+@pytest.mark.parametrize("module", NAMES)
+def test_purge_takes_only_what_has_our_sign(node: EngineNode, module: str) -> None:
+    start = node.picture()
+    first, _changed, other = OBJECTS[module]
+    theirs = {
+        "ip_links": {"owner": "another.play"},
+        "ip_routes": {"protocol": 200},
+        "ip_rules": {"protocol": 200},
+        "iptables_chains": {"prefix": "SITX-", "comment": "another play"},
+    }[module]
+    renamed = copy.deepcopy(other)
+    if module == "iptables_chains":
+        renamed["name"] = "SITX-B"
+    node.change(module, arguments(module, renamed, **theirs))
+    with_theirs = node.picture()
+    settled(node, module, arguments(module, first))
+    settled(node, module, arguments(module, purge=True))
+    assert_same(with_theirs, node.picture())
+    settled(node, module, arguments(module, **theirs, purge=True))
+    assert_same(start, node.picture())
+
+
+@pytest.mark.parametrize("module", ["ip_routes", "ip_rules"])
+def test_hundreds_at_once(node: EngineNode, module: str) -> None:
+    start = node.picture()
+    made = {
+        "ip_routes": lambda n: {
+            "destination": f"20.{n >> 8}.{n & 255}.0/24",
+            "interface": "eth1",
+            "table": str(1 + n % 7),
+        },
+        "ip_rules": lambda n: {"priority": 6000 + n // 3, "source": f"20.0.{n & 255}.0/24", "table": str(1000 + n)},
+    }[module]
+    many = [made(number) for number in range(500)]
+    node.change(module, arguments(module, *many))
+    count = {
+        "ip_routes": "ip route show table all proto 78 | wc -l",
+        "ip_rules": "ip -N rule show | grep -c 'proto 78'",
+    }
+    assert node.host.output(count[module]) == "500"
+    assert not node.change(module, arguments(module, *many[::-1]))["changed"], "the order of the list says nothing"
+    answer = node.change(module, arguments(module, *many[:250], purge=True))
+    assert len(answer["commands"]) == 250
+    node.change(module, arguments(module, purge=True))
+    assert_same(start, node.picture())
+
+
+@pytest.mark.parametrize(
+    ("module", "bad"),
+    [
+        ("ip_links", {"name": "mv2", "kind": "macvlan", "parent": "nowhere"}),
+        ("ip_routes", {"destination": "default", "gateway": "9.9.9.9", "interface": "eth1", "table": "100"}),
+        ("iptables_chains", {"name": "SITE-C", "table": "nat", "rules": ["-j REJECT"]}),
+    ],
+)
+def test_all_or_none(node: EngineNode, module: str, bad: dict[str, Any]) -> None:
+    first, changed, other = OBJECTS[module]
+    node.change(module, arguments(module, first))
+    before = node.picture()
+    answer = node.module(module, arguments(module, changed, bad, other))
+    assert answer.get("failed"), answer
+    assert_same(before, node.picture())
+
+
+def test_a_rule_of_iptables_in_any_spelling(node: EngineNode) -> None:
+    rules = [
+        "--source 5.6.7.8,9.9.9.9 --jump DROP",
+        "-p tcp --dport 80 -j MARK --set-mark 2",
+        "-i eth1 -m comment --comment 'a b'",
+    ]
+    chain = {"name": "SITE-A", "table": "mangle", "hook": "PREROUTING"}
+    with_quotes = [*rules[:2], '-i eth1 -m comment --comment "a b"']
+    settled(node, "iptables_chains", arguments("iptables_chains", {**chain, "rules": with_quotes}))
+    answer = node.refuse("iptables_chains", arguments("iptables_chains", {**chain, "rules": rules}))
+    assert "double quotes" in answer["msg"]
+
+
+@pytest.mark.parametrize("module", ["ip_links", "ip_routes", "iptables_chains"])
+def test_two_declarations_of_one_object(node: EngineNode, module: str) -> None:
+    first, changed, other = OBJECTS[module]
+    answer = node.refuse(module, arguments(module, first, other, changed))
+    path = f"{NAMES[module]}[2]"
+    assert path in answer["msg"]
+    assert f"contradicts {NAMES[module]}[0]" in answer["msg"]
+    assert "(family=" not in answer["msg"], "written for people"
+
+
+def test_a_foreign_object_in_the_way(node: EngineNode) -> None:
+    answer = node.refuse("ip_links", arguments("ip_links", {"name": "mv9", "kind": "macvlan", "parent": "eth1"}))
+    assert "mv9" in answer["msg"]
+    answer = node.refuse("ip_routes", arguments("ip_routes", {"destination": "5.6.9.0/24", "interface": "eth2"}))
+    assert "5.6.9.0/24 dev eth1" in answer["msg"]
+
+
+def test_a_macvlan_on_a_macvlan(node: EngineNode) -> None:
+    """The kernel would put it on eth1, and it would be made anew with every run."""
+    for parent in ("mv9", "mv0"):
+        links = [OBJECTS["ip_links"][0], {"name": "mv2", "kind": "macvlan", "parent": parent}]
+        answer = node.refuse("ip_links", arguments("ip_links", *links))
+        assert answer["errors"][0]["path"] == "links[1].parent"
+        assert answer["msg"].endswith("Name eth1.")
+
+
+@pytest.mark.parametrize("module", ["iptables_chains", "pool_routing"])
+def test_a_table_with_rules_that_iptables_cannot_print(node: EngineNode, module: str) -> None:
+    native = "fib daddr type local accept"
+    node.host.run(f"nft 'add table ip raw; add chain ip raw own; add rule ip raw own {native}'")
+    chain = {"name": "SITE-IN", "table": "raw", "hook": "PREROUTING", "rules": ["-i eth9 -j DROP"]}
+    parameters = {"iptables_chains": {"prefix": "SITE-", "chains": [chain]}, "pool_routing": declared(EXTERNAL)}
+    answer = node.refuse(module, {**parameters[module], "iptables_variant": "nft"})
+    assert '"nft -a list table ip raw" shows them' in answer["msg"]
+    node.host.run("nft delete table ip raw")
+
+
+def test_routing_info_tells_what_there_is(node: EngineNode) -> None:
+    empty = node.change("routing_info", {})
+    assert all(empty[name] == [] for name in ("links", "addresses", "sysctls", "routes", "rules", "chains"))
+    node.change("pool_routing", declared(EXTERNAL, SECOND))
+    before = node.picture()
+    with Events(node) as events:
+        told = node.change("routing_info", {})
+    assert events.seen == []
+    assert not told["changed"]
+    assert_same(before, node.picture())
+    assert told["addresses"] == [{"interface": "eth0.200", "address": "1.2.5.201/32"}]
+    assert len(told["routes"]) == before["routes4"].count('"protocol": "77"') + before["routes6"].count(
+        '"protocol": "77"'
+    )
+    assert len(told["rules"]) == before["rules4"].count('"protocol": "77"') + before["rules6"].count('"protocol": "77"')
+    saved = before["iptables-nft-save"] + before["ip6tables-nft-save"]
+    assert len(told["chains"]) == saved.count("\n:HOMEWARD-")
+    assert {"name": "net/ipv4/conf/eth0.100/rp_filter", "value": "1", "original": "0"} in told["sysctls"]
+    assert told["iptables_variant"] == "nft"
+    assert told["hidden_chains"] == []
+    node.host.run("nft add rule ip mangle PREROUTING ct state established meta mark set ct mark")
+    told = node.change("routing_info", {})
+    assert {(item["family"], item["table"]) for item in told["chains"]} == {
+        ("ipv4", "raw"),
+        ("ipv6", "mangle"),
+        ("ipv6", "raw"),
+    }
+    (why,) = told["hidden_chains"]
+    assert "the ipv4 table mangle of iptables-nft holds rules that iptables cannot print" in why
+    node.host.run("nft flush chain ip mangle PREROUTING")
+    node.change("pool_routing", ABSENT)
+
+
+# --- what the documentation shows
+
+
+def examples(module: str) -> list[dict[str, Any]]:
+    tasks: list[dict[str, Any]] = yaml.safe_load(importlib.import_module(f"{COLLECTION}.{module}").EXAMPLES)
+    return tasks
+
+
+@pytest.mark.parametrize(
+    ("module", "task"),
+    [(module, task) for module in MODULES for task in examples(module) if f"homeward.metallb_routing.{module}" in task],
+    ids=lambda value: value["name"] if isinstance(value, dict) else value,
+)
+def test_examples_run(node: EngineNode, module: str, task: dict[str, Any]) -> None:
+    parameters = task[f"homeward.metallb_routing.{module}"] or {}
+    if any(link.get("kind", "vlan") == "vlan" for link in parameters.get("links", [])) and not kernel.can("vlan"):
+        pytest.skip("needs 8021q in the kernel (tests/vm has it)")
+    before = node.picture()
+    answer = node.change(module, parameters)
+    assert node.change(module, parameters)["changed"] is False
+    assert answer["changed"] or module == "routing_info" or "purge" in parameters or parameters.get("state") == "absent"
+    undo = {"pool_routing": ABSENT, "iptables_chains": {"chains": [], "purge": True, "prefix": "SITE-"}}
+    if module != "routing_info":
+        node.change(module, undo.get(module, {NAMES.get(module, ""): [], "purge": True}))
+    assert_same(before, node.picture())
+
+
+def test_every_module_shows_how_to_use_it() -> None:
+    for module in MODULES:
+        assert any(f"homeward.metallb_routing.{module}" in task for task in examples(module)), module

@@ -1,0 +1,114 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What remove leaves: nothing, with the controller's help or without it, and no metrics that nobody keeps up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LIBRARY, STATE_FILE
+from tests.support.agent import Guard, apply, command, differences, keep, picture
+from tests.support.node import OUR_PLACES, EngineNode, assert_same
+from tests.support.pools import ABSENT, declared
+
+COLLECTOR = "/var/lib/collector"
+#: A rule that iptables cannot print.
+NATIVE = "ct state established meta mark set ct mark and 0xff00"
+ON_LINK = {"name": "on-link", "networks": ["10.9.8.0/24"], "interface": "eth1"}
+
+
+@pytest.fixture
+def node() -> Iterator[EngineNode]:
+    """A node on which nothing of ours has been yet."""
+    with EngineNode() as made:
+        made.host.run(f"mkdir {COLLECTOR}")
+        yield made
+
+
+def files(node: EngineNode) -> str:
+    """Return what there is where we put files."""
+    return node.host.output(
+        f"ls -d {' '.join(OUR_PLACES)} {COLLECTOR}/* /run/homeward.metallb_routing 2>/dev/null || true"
+    )
+
+
+@pytest.mark.parametrize("damage", ["true", f"echo damaged > {STATE_FILE}"])
+def test_the_command_leaves_nothing(node: EngineNode, damage: str) -> None:
+    before = picture(node.host)
+    keep(node.host)
+    node.host.run(f"mkdir -p {LIBRARY}/python/pyroute2")
+    assert files(node)
+    node.host.run(damage)
+    told = node.host.output(command("remove"))
+    assert told.splitlines()[-1] == "Nothing of ours is left on the node."
+    assert (differences(before, picture(node.host)), files(node)) == ([], "")
+
+
+def test_metrics_go_with_the_rest(node: EngineNode, tmp_path: Path) -> None:
+    keep(node.host, metrics_directory=COLLECTOR)
+    with Guard(node.host, tmp_path):
+        assert node.host.path(COLLECTOR).joinpath("homeward_metallb_routing.prom").exists()
+    node.host.run(command("remove"))
+    assert files(node) == ""
+
+
+@pytest.mark.parametrize("changes", [{"metrics_directory": "/var/lib"}, {"persist": False}, {"state": "absent"}])
+def test_metrics_go_when_they_are_wanted_elsewhere_or_no_more(
+    node: EngineNode, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    keep(node.host, metrics_directory=COLLECTOR)
+    with Guard(node.host, tmp_path):
+        pass
+    assert COLLECTOR in files(node)
+    if changes.get("state") == "absent":
+        apply(node.host, declared(state="absent"))
+    else:
+        keep(node.host, **changes)
+    assert COLLECTOR not in files(node)
+
+
+@pytest.mark.parametrize("table", ["mangle", "raw"])
+@pytest.mark.parametrize("way", ["remove", "restore", "absent"])
+def test_nothing_is_written_while_ours_cannot_be_seen(node: EngineNode, table: str, way: str) -> None:
+    """iptables calls a table empty that has a rule which it cannot print; nft shows that ours is there."""
+    before = picture(node.host)
+    keep(node.host)
+    node.host.run(f"nft add rule ip {table} PREROUTING {NATIVE}")
+    hidden = node.picture()
+    told = refusal(node, way)
+    assert f"the ipv4 table {table} of iptables-nft holds rules that iptables cannot print" in told
+    assert f'"nft -a list table ip {table}" shows them' in told
+    assert_same({**hidden, "files": ""}, {**node.picture(), "files": ""})
+
+    node.host.run(f"nft delete rule ip {table} PREROUTING handle {handle_of_native(node, table)}")
+    node.host.run(command("remove"))
+    assert (differences(before, picture(node.host)), files(node)) == ([], "")
+
+
+def refusal(node: EngineNode, way: str) -> str:
+    """Return what is said by whoever has to refuse."""
+    if way == "absent":
+        answer = node.module("pool_routing", ABSENT)
+        assert answer.get("failed"), answer
+        return str(answer["msg"])
+    done = node.host.run(command(way), check=False)
+    assert done.returncode == 2, done
+    return done.stderr
+
+
+def handle_of_native(node: EngineNode, table: str) -> str:
+    listed = node.host.output(f"nft -a list chain ip {table} PREROUTING")
+    return next(line for line in listed.splitlines() if "ct state" in line).rpartition(" ")[2]
+
+
+def test_a_native_table_without_anything_of_ours_keeps_nobody_from_removing(node: EngineNode) -> None:
+    node.host.run(f"nft 'add table ip mangle; add chain ip mangle own; add rule ip mangle own {NATIVE}'")
+    node.change("pool_routing", declared(ON_LINK, persist=False))
+    before = node.picture()
+    assert not node.change("pool_routing", declared(ON_LINK, persist=False))["changed"]
+    assert_same(before, node.picture())
+    assert node.change("pool_routing", ABSENT)["changed"]

@@ -1,0 +1,236 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reading iptables: which variant the node uses and why, what is ours in either, and nodes that lack a part."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables.tables import (
+    programs as iptables_programs,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import nf_tables
+from tests.kernel.iptables.world import OURS, STEMS, VARIANTS, chain, chains, load, load_kube_proxy, write
+from tests.support.namespace import Namespace
+
+OTHER = {"nft": "legacy", "legacy": "nft"}
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    with Namespace("homeward-read") as made:
+        yield made
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return a folder that is all of PATH: the node has the programs that a test puts there."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(iptables_programs, "FOLDERS", ())
+    return tmp_path
+
+
+def install(folder: Path, **names: str) -> None:
+    """Put programs of this machine there under names of another distribution (``_`` stands for ``-``)."""
+    for name, program in names.items():
+        target = shutil.which(program, path="/usr/sbin:/sbin")
+        assert target, f"{program} is not on this machine"
+        (folder / name.replace("_", "-")).symlink_to(Path(target).resolve())
+
+
+def read(namespace: Namespace, wanted: str = "auto") -> tables.IptablesState:
+    return namespace.call(tables.read, wanted, OURS)
+
+
+def make_chain(namespace: Namespace, variant: str, table: str, name: str, family: str = "ipv4") -> None:
+    load(namespace, variant, family, f"*{table}\n:{name} - [0:0]\nCOMMIT\n")
+
+
+@pytest.mark.parametrize("hint", ["KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"])
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_follows_the_hint_against_more_chains(namespace: Namespace, variant: str, hint: str, family: str) -> None:
+    load_kube_proxy(namespace, OTHER[variant])
+    make_chain(namespace, variant, "mangle", hint, family)
+    state = read(namespace)
+    assert (state.variant, state.reason) == (variant, f"{hint} is in its table mangle")
+
+
+def test_of_two_hints_nft_is_believed(namespace: Namespace) -> None:
+    for variant in VARIANTS:
+        make_chain(namespace, variant, "mangle", "KUBE-IPTABLES-HINT")
+    assert read(namespace).variant == "nft"
+
+
+def test_follows_the_variant_with_more_chains_of_kubernetes(namespace: Namespace, variant: str) -> None:
+    load_kube_proxy(namespace, variant)
+    make_chain(namespace, OTHER[variant], "filter", "KUBE-FIREWALL")
+    write(namespace, chains(OTHER[variant]), chains(OTHER[variant], chain("A")))
+    state = read(namespace)
+    assert state.variant == variant
+    assert "chains of Kubernetes or a network plugin" in state.reason
+
+
+def test_follows_our_own_chains(namespace: Namespace, variant: str) -> None:
+    write(namespace, chains(variant), chains(variant, chain("A")))
+    make_chain(namespace, OTHER[variant], "filter", "DOCKER")
+    state = read(namespace)
+    assert (state.variant, state.reason) == (variant, "our own chains are there")
+
+
+def test_follows_what_iptables_is_here(namespace: Namespace, variant: str, programs: Path) -> None:
+    install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
+    (programs / "iptables").symlink_to(f"xtables-{variant}-multi")
+    state = read(namespace)
+    assert (state.variant, state.reason) == (variant, "it is what iptables is on this node")
+    assert state.default_variant == variant
+
+
+def test_does_what_is_declared(namespace: Namespace, variant: str) -> None:
+    make_chain(namespace, OTHER[variant], "mangle", "KUBE-IPTABLES-HINT")
+    assert read(namespace, variant).variant == variant
+
+
+def test_finds_ours_in_the_other_variant_too(namespace: Namespace, variant: str) -> None:
+    left = chains(OTHER[variant], chain("A", "-j RETURN", hook="INPUT"))
+    write(namespace, chains(OTHER[variant]), left)
+    assert read(namespace, variant).chain_sets == {chains(variant), chains(variant, family="ipv6"), left}
+
+
+def test_without_ours_there_is_an_empty_set_per_family(namespace: Namespace, variant: str) -> None:
+    load_kube_proxy(namespace, OTHER[variant])
+    assert read(namespace, variant).chain_sets == {chains(variant), chains(variant, family="ipv6")}
+
+
+def test_finds_ours_in_every_table(namespace: Namespace, variant: str) -> None:
+    wanted = chains(variant, *(chain("A", "-j RETURN", table=table) for table in ("filter", "nat", "raw", "mangle")))
+    write(namespace, chains(variant), wanted)
+    assert wanted in read(namespace, variant).chain_sets
+
+
+def test_looking_makes_no_legacy_table(namespace: Namespace) -> None:
+    read(namespace)
+    assert namespace.run(["cat", "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]) == ""
+
+
+def test_does_not_run_the_legacy_programs_where_the_kernel_has_no_legacy_table(
+    namespace: Namespace, programs: Path
+) -> None:
+    install(programs, xtables_nft_multi="xtables-nft-multi")
+    called = programs / "called"
+    legacy = programs / "xtables-legacy-multi"
+    legacy.write_text(f"#!/bin/sh\n: > {called}\n", encoding="ascii")
+    legacy.chmod(0o755)
+    assert read(namespace).variant == "nft"
+    assert not called.exists()
+
+
+def test_reports_the_signs_of_both_families(namespace: Namespace, variant: str) -> None:
+    load_kube_proxy(namespace, variant)
+    make_chain(namespace, variant, "mangle", "cali-PREROUTING", "ipv6")
+    signs = read(namespace).signs
+    assert {"KUBE-SERVICES", "cali-PREROUTING"} <= signs.chains
+    assert signs.hints == {"KUBE-PROXY-CANARY"}
+
+
+def test_reports_tables_that_belong_to_nft(namespace: Namespace) -> None:
+    rule = "fib daddr type local accept"
+    namespace.run(["nft", f"add table ip raw; add chain ip raw mine; add rule ip raw mine {rule}"])
+    assert read(namespace).incompatible == {("ipv4", "raw")}
+
+
+def test_without_iptables_says_what_to_install(namespace: Namespace, programs: Path) -> None:
+    assert list(programs.iterdir()) == []
+    with pytest.raises(NodeError, match="Install the package iptables"):
+        read(namespace)
+
+
+def test_without_the_declared_variant_says_which_there_is(namespace: Namespace, variant: str, programs: Path) -> None:
+    name = f"xtables-{OTHER[variant]}-multi"
+    install(programs, **{name.replace("-", "_"): name})
+    with pytest.raises(NodeError, match=f"variant {variant} is wanted, but only {OTHER[variant]} is installed"):
+        read(namespace, variant)
+
+
+def test_finds_a_lone_iptables_by_what_it_says(namespace: Namespace, variant: str, programs: Path) -> None:
+    """A node as Alpine or k3s make it: neither the variant's names nor its multi program, and a wrapper, not a link."""
+    for stem in STEMS.values():
+        for ending in ("", "-save", "-restore"):
+            wrapper = programs / f"{stem}{ending}"
+            wrapper.write_text(f'#!/bin/sh\nexec /usr/sbin/{stem}-{variant}{ending} "$@"\n', encoding="ascii")
+            wrapper.chmod(0o755)
+    wanted = chains(variant, chain("A", "-j RETURN", hook="INPUT"))
+    write(namespace, chains(variant), wanted)
+    state = read(namespace)
+    assert (state.variant, state.families) == (variant, ("ipv4", "ipv6"))
+    assert wanted in state.chain_sets
+
+
+def test_finds_programs_outside_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    assert iptables_programs.installed() == {(name, family) for name in VARIANTS for family in STEMS}
+
+
+def test_without_ip6tables_ipv6_is_no_family_of_the_node(namespace: Namespace, variant: str, programs: Path) -> None:
+    install(programs, **{f"iptables_{variant}_{verb}": f"iptables-{variant}-{verb}" for verb in ("save", "restore")})
+    for link in programs.iterdir():  # the multi programs act by the name they are called by
+        link.unlink()
+        link.symlink_to(f"/usr/sbin/{link.name}")
+    state = read(namespace)
+    assert (state.variant, state.families) == (variant, ("ipv4",))
+    assert state.chain_sets == {chains(variant)}
+
+
+def break_save(programs: Path, variant: str, stem: str) -> None:
+    """Have the program fail as it does for a moment on a busy kernel."""
+    broken = programs / f"{stem}-{variant}-save"
+    broken.write_text("#!/bin/sh\necho 'Could not fetch rule set generation id: Interrupted system call' >&2\nexit 4\n")
+    broken.chmod(0o755)
+
+
+@pytest.mark.parametrize("wanted", ["auto", *VARIANTS])
+@pytest.mark.parametrize("family", STEMS)
+def test_a_variant_that_cannot_be_read_is_not_taken_for_empty(
+    namespace: Namespace, variant: str, family: str, wanted: str, programs: Path
+) -> None:
+    install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
+    left = chains(variant, chain("A", "-j DROP", hook="INPUT", family=family), family=family)
+    write(namespace, chains(variant, family=family), left)
+    break_save(programs, variant, STEMS[family])
+    with pytest.raises(NodeError, match=rf"{STEMS[family]}-{variant}-save failed: Could not .*nothing was changed"):
+        read(namespace, wanted)
+
+
+def test_legacy_that_fails_does_not_matter_where_it_has_no_table(namespace: Namespace, programs: Path) -> None:
+    install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
+    for stem in STEMS.values():
+        break_save(programs, "legacy", stem)
+    assert read(namespace).variant == "nft"
+
+
+def test_nft_that_fails_is_passed_over_where_the_kernel_has_no_nf_tables(
+    namespace: Namespace, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
+    for stem in STEMS.values():
+        break_save(programs, "nft", stem)
+    # The kernel itself answers, about a part of netfilter that no kernel has.
+    monkeypatch.setattr(nf_tables, "_SUBSYSTEM", 42)
+    assert read(namespace).variant == "legacy"
+    with pytest.raises(NodeError, match=r"Could not fetch.*This kernel has no nf_tables"):
+        read(namespace, "nft")
+
+
+def test_the_kernel_of_this_machine_has_nf_tables(namespace: Namespace) -> None:
+    assert namespace.call(nf_tables.kernel_has_nf_tables)

@@ -1,0 +1,195 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Writing chains: one restore, the same commands typed, others' rules untouched, failures that leave nothing behind."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import ChainSet
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_text import (
+    jump_rule,
+    render_commands,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
+from tests.kernel.iptables.world import (
+    OURS,
+    VARIANTS,
+    chain,
+    chains,
+    foreign,
+    load_kube_proxy,
+    outcome,
+    present,
+    rules_of,
+    saved,
+    write,
+)
+from tests.support.namespace import Namespace
+
+MARK = "-j MARK --set-xmark 0x100/0x1f00"
+COMMENTED = r'-m comment --comment "it\'s \"quoted\" \\ $HOME" -j RETURN'
+TO_A = jump_rule("HOMEWARD-A", OURS)
+
+
+def stages(variant: str) -> list[ChainSet]:
+    """Return sets to go through one after the other: each change there is, in one table and in two."""
+    guard = chain("GUARD", "! -d 1.2.3.0/24 -j DROP", hook="PREROUTING", table="raw")
+    return [
+        chains(variant),
+        chains(variant, chain("A", "-d 1.2.3.0/24 -g HOMEWARD-B", hook="PREROUTING"), chain("B", MARK), guard),
+        chains(variant, chain("A", COMMENTED, "-d 1.2.3.0/24 -g HOMEWARD-B", hook="OUTPUT"), chain("B", MARK), guard),
+        chains(variant, chain("A", "-g HOMEWARD-C", hook="OUTPUT"), chain("C", MARK, hook="PREROUTING")),
+        chains(variant, chain("A", hook="PREROUTING"), chain("C", MARK, hook="PREROUTING"), guard),
+        chains(variant),
+    ]
+
+
+@pytest.fixture(params=VARIANTS)
+def variant(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    with Namespace("homeward-iptables") as made:
+        yield made
+
+
+def test_reads_back_what_it_wrote(namespace: Namespace, variant: str) -> None:
+    for before, after in zip(stages(variant), stages(variant)[1:], strict=False):
+        write(namespace, before, after)
+        assert present(namespace, variant) == after
+
+
+def test_leaves_rules_of_others_alone(namespace: Namespace, variant: str) -> None:
+    load_kube_proxy(namespace, variant)
+    before = {family: foreign(namespace, variant, family) for family in ("ipv4", "ipv6")}
+    assert len(before["ipv4"]) > 200, "kube-proxy's rules are loaded"
+    for old, new in zip(stages(variant), stages(variant)[1:], strict=False):
+        write(namespace, old, new)
+        assert {family: foreign(namespace, variant, family) for family in ("ipv4", "ipv6")} == before
+    assert saved(namespace, variant) == before["ipv4"], "nothing of ours is left"
+
+
+def test_typed_commands_do_the_same(namespace: Namespace, variant: str) -> None:
+    with Namespace("homeward-typed") as typed:
+        for space in (namespace, typed):
+            load_kube_proxy(space, variant)
+        for before, after in zip(stages(variant), stages(variant)[1:], strict=False):
+            write(namespace, before, after)
+            commands = render_commands(before, after, OURS, f"iptables-{variant}")
+            assert commands
+            typed.run(["sh", "-ec", "\n".join(commands)])
+            assert saved(typed, variant) == saved(namespace, variant)
+
+
+def test_our_jump_comes_first(namespace: Namespace, variant: str) -> None:
+    namespace.run([f"iptables-{variant}", "-t", "mangle", "-A", "PREROUTING", "-j", "ACCEPT"])
+    write(namespace, chains(variant), chains(variant, chain("A", MARK, hook="PREROUTING")))
+    assert rules_of(namespace, variant, "ipv4", "mangle", "PREROUTING") == [TO_A, "-j ACCEPT"]
+
+
+@pytest.mark.parametrize("how", ["displaced", "doubled", "doubled next to it", "from elsewhere"])
+def test_repairs_stray_jumps(namespace: Namespace, variant: str, how: str) -> None:
+    wanted = chains(variant, chain("A", MARK, hook="PREROUTING"))
+    write(namespace, chains(variant), wanted)
+    mangle = [f"iptables-{variant}", "-t", "mangle"]
+    if how == "displaced":
+        namespace.run([*mangle, "-I", "PREROUTING", "-p", "tcp", "-j", "ACCEPT"])
+    elif how == "doubled":
+        namespace.run([*mangle, "-A", "PREROUTING", "-p", "tcp", "-j", "ACCEPT"])
+        namespace.run([*mangle, "-A", "PREROUTING", *shlex.split(TO_A)])
+    elif how == "doubled next to it":
+        namespace.run([*mangle, "-A", "PREROUTING", *shlex.split(TO_A)])
+        namespace.run([*mangle, "-A", "PREROUTING", "-p", "tcp", "-j", "ACCEPT"])
+    else:
+        namespace.run([*mangle, "-A", "PREROUTING", "-p", "tcp", "-j", "ACCEPT"])
+        namespace.run([*mangle, "-A", "FORWARD", "-i", "eth0", "-j", "HOMEWARD-A"])
+    found = present(namespace, variant)
+    assert len(found.stray_jumps) == 1
+    write(namespace, found, wanted)
+    assert rules_of(namespace, variant, "ipv4", "mangle", "PREROUTING") == [TO_A, "-p tcp -j ACCEPT"]
+    assert present(namespace, variant) == wanted
+    write(namespace, wanted, found)
+    assert present(namespace, variant) == found, "the way back brings the stray jump back"
+    write(namespace, found, chains(variant))
+    assert "HOMEWARD" not in "".join(saved(namespace, variant))
+
+
+def test_writes_ipv6(namespace: Namespace, variant: str) -> None:
+    wanted = chains(
+        variant,
+        chain("A", "-s fe80::/10 -d fe80::/10 -j RETURN", hook="PREROUTING", table="raw", family="ipv6"),
+        family="ipv6",
+    )
+    write(namespace, chains(variant, family="ipv6"), wanted)
+    assert present(namespace, variant, "ipv6") == wanted
+    assert present(namespace, variant, "ipv4") == chains(variant)
+
+
+def test_a_step_without_before_or_after_is_a_set_without_chains(namespace: Namespace, variant: str) -> None:
+    made = chains(variant, chain("A", MARK, hook="PREROUTING"))
+    namespace.call(tables.write, [Step("chains", None, made)], OURS)
+    assert present(namespace, variant) == made
+    namespace.call(tables.write, [Step("chains", made, None)], OURS)
+    assert present(namespace, variant) == chains(variant)
+
+
+def failure(namespace: Namespace, *steps: Step, wait: int = 10) -> tuple[tuple[Step, ...], Step, str]:
+    told = namespace.call(outcome, list(steps), wait)
+    assert told is not None, "the step must fail"
+    return told
+
+
+def test_a_failed_step_says_which_why_and_by_which_line(namespace: Namespace, variant: str) -> None:
+    good = Step("chains", chains(variant), chains(variant, chain("A", MARK)))
+    bad_rule = chain("B", "-m conntrack --ctdir SIDEWAYS -j RETURN", family="ipv6")
+    bad = Step("chains", None, chains(variant, bad_rule, family="ipv6"))
+    done, failed, reason = failure(namespace, good, bad)
+    assert (done, failed) == ((good,), bad)
+    assert "SIDEWAYS" in reason.split("(line")[0], "the program's own words"
+    assert reason.endswith('(line 3: "-A HOMEWARD-B -m conntrack --ctdir SIDEWAYS -j RETURN")')
+    assert "Try `" not in reason
+
+
+def test_a_failed_step_leaves_every_table_as_it_was(namespace: Namespace, variant: str) -> None:
+    load_kube_proxy(namespace, variant)
+    before = chains(variant, chain("A", MARK, hook="PREROUTING"))
+    write(namespace, chains(variant), before)
+    witness = saved(namespace, variant)
+    after = chains(variant, chain("A", "-j RETURN"), chain("N", MARK), chain("G", "-j NO-SUCH-CHAIN", table="raw"))
+    _done, _failed, reason = failure(namespace, Step("chains", before, after))
+    assert "NO-SUCH-CHAIN" in reason
+    assert "could not be brought back" not in reason
+    assert saved(namespace, variant) == witness
+
+
+def test_names_who_holds_the_lock(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "xtables.lock"
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(lock))
+    step = Step("chains", None, chains("legacy", chain("A", MARK)))
+    with lock.open("w", encoding="ascii") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        _done, _failed, reason = failure(namespace, step, wait=1)
+    assert f"held by pid {os.getpid()} (" in reason
+    assert "waited 1 s" in reason
+    namespace.call(tables.write, [step], OURS, 1)
+
+
+def test_nft_needs_no_lock(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "xtables.lock"
+    monkeypatch.setenv("XTABLES_LOCKFILE", str(lock))
+    wanted = chains("nft", chain("A", MARK))
+    with lock.open("w", encoding="ascii") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        write(namespace, chains("nft"), wanted)
+    assert present(namespace, "nft") == wanted

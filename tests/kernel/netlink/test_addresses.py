@@ -1,0 +1,121 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Addresses against the real kernel; the witnesses are ``ip -json`` and, for the protocol number, pyroute2's own reader."""
+
+from __future__ import annotations
+
+import pytest
+from pyroute2 import IPRoute
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.addresses import (
+    Addresses,
+    addresses_carry_protocol,
+    kernel_version,
+    read_addresses,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface
+from tests.support.namespace import Namespace
+from tests.support.steps import OWNERSHIP, add, delete, inside, succeed, write
+
+ADDRESSES = (
+    Address("eth0", "1.2.3.201/32"),
+    Address("eth0", "1.2.4.201/24"),
+    Address("peer0", "fd00:1:2:3::201/128"),
+    Address("peer0", "fd00:1:2:4::201/64"),
+)
+needs_protocol = pytest.mark.skipif(kernel_version() < (5, 18), reason="this kernel keeps no protocol of an address")
+
+
+def _read(netlink: Netlink) -> tuple[Addresses, dict[str, Interface]]:
+    links = read_links(netlink, OWNERSHIP)
+    addresses = read_addresses(netlink, OWNERSHIP, links.names)
+    return addresses, addresses.on(links.interfaces)
+
+
+def _seen(namespace: Namespace) -> dict[Address, dict[str, object]]:
+    return {
+        Address(link["ifname"], f"{one['local']}/{one['prefixlen']}"): one
+        for link in namespace.ip_json("address show")
+        for one in link["addr_info"]
+    }
+
+
+def _protocols() -> dict[str, object]:
+    with IPRoute() as iproute:
+        return {message.get_attr("IFA_ADDRESS"): message.get_attr("IFA_PROTO") for message in iproute.get_addr()}
+
+
+@needs_protocol
+def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
+    before = _seen(namespace)
+    routes = namespace.ip_json("route show table main"), namespace.ip_json("-6 route show table main")
+    succeed(namespace, add(*ADDRESSES))
+    seen = _seen(namespace)
+    assert seen.keys() - before.keys() == set(ADDRESSES)
+    assert all(seen[address]["noprefixroute"] for address in ADDRESSES)
+    assert all(seen[address].get("nodad", False) == (address.family == "ipv6") for address in ADDRESSES)
+    assert all(seen[address].get("deprecated", False) == (address.family == "ipv6") for address in ADDRESSES)
+    assert (namespace.ip_json("route show table main"), namespace.ip_json("-6 route show table main")) == routes
+    protocols = namespace.call(_protocols)
+    assert {protocols[address.address.partition("/")[0]] for address in ADDRESSES} == {OWNERSHIP.protocol}
+
+    addresses, interfaces = namespace.call(inside, _read)
+    assert addresses.managed == set(ADDRESSES)
+    assert addresses.foreign == set(before)
+    assert addresses.carry_protocol
+    assert interfaces["peer0"].addresses == tuple(
+        sorted(address.address for address in seen if address.interface == "peer0")
+    )
+    succeed(namespace, delete(*ADDRESSES))
+    assert _seen(namespace) == before
+
+
+def test_the_nodes_end_of_a_point_to_point_link_counts(namespace: Namespace) -> None:
+    namespace.ip("address add 192.0.2.1 peer 192.0.2.2/32 dev peer0")
+    assert Address("peer0", "192.0.2.1/32") in namespace.call(inside, _read)[0].foreign
+
+
+@pytest.mark.parametrize(
+    ("address", "reason"),
+    [
+        (Address("eth0", "10.0.0.1/16"), "EEXIST: "),
+        (Address("eth0", "fd00::1/64"), "EEXIST: "),
+        (Address("missing0", "1.2.3.4/32"), "ENODEV: there is no interface missing0 ("),
+    ],
+)
+def test_the_reason_of_a_refusal_is_told(namespace: Namespace, address: Address, reason: str) -> None:
+    before = _seen(namespace)
+    assert write(namespace, add(address)).reason.startswith(reason)
+    assert _seen(namespace) == before
+
+
+@pytest.mark.parametrize("address", ADDRESSES[::2])
+def test_deleting_a_missing_address_says_so(namespace: Namespace, address: Address) -> None:
+    assert write(namespace, delete(address)).reason.startswith("EADDRNOTAVAIL: ")
+
+
+def test_ipv6_turned_off_is_told(namespace: Namespace) -> None:
+    namespace.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/peer0/disable_ipv6"])
+    reason = write(namespace, add(ADDRESSES[2])).reason
+    assert reason.startswith("EACCES: ")
+    assert "disable_ipv6" in reason
+
+
+def test_a_failure_in_the_middle_tells_exactly_what_took_effect(namespace: Namespace) -> None:
+    before = set(_seen(namespace))
+    good = [Address("eth0", f"1.2.{i // 200}.{i % 200 + 1}/32") for i in range(300)]
+    steps = add(*good[:150], Address("eth0", "10.0.0.1/16"), *good[150:])
+    outcome = write(namespace, steps)
+    assert outcome.failed == steps[150]
+    assert {step.after for step in outcome.done} == set(_seen(namespace)) - before
+    assert 150 < len(outcome.done) < 300
+
+
+@needs_protocol
+def test_the_protocol_is_carried_even_where_no_address_shows_it(namespace: Namespace) -> None:
+    namespace.ip("link delete eth0", "link set lo down", "address flush dev lo")
+    assert _seen(namespace) == {}
+    assert namespace.call(inside, addresses_carry_protocol)

@@ -1,0 +1,258 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Routes against the real kernel; the witness is ``ip -json``."""
+
+from __future__ import annotations
+
+from itertools import permutations
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import Fields
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import read_routes
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
+from tests.support import ip_witness
+from tests.support.namespace import Namespace
+from tests.support.steps import OWNERSHIP, add, change, delete, inside, read, succeed, write
+
+LAST = 4294967294
+ROUTES = (
+    Route("ipv4", 7701, "10.9.8.0/24", interface="eth0"),
+    Route("ipv4", 7701, "0.0.0.0/0", gateway="10.0.0.254", interface="eth0"),
+    Route("ipv4", 7701, "0.0.0.0/0", metric=LAST, type="unreachable"),
+    Route("ipv4", 254, "10.9.9.0/24", metric=50, gateway="192.0.2.1", interface="eth0", onlink=True),
+    Route("ipv4", 100, "10.9.9.9/32", interface="eth0", source="10.0.0.1"),
+    Route("ipv4", 4294967295, "10.9.7.0/24", type="blackhole"),
+    Route("ipv4", 7702, "10.9.6.0/24", type="prohibit"),
+    Route("ipv4", 7702, "10.9.5.0/24", type="throw"),
+    Route("ipv6", 7701, "fd09::/64", interface="eth0"),
+    Route("ipv6", 7701, "::/0", gateway="fd00::fe", interface="eth0"),
+    Route("ipv6", 7701, "::/0", metric=LAST, type="unreachable"),
+    Route("ipv6", 254, "fd09:1::/64", metric=50, gateway="fd55::1", interface="eth0", onlink=True),
+    Route("ipv6", 100, "fd09:2::9/128", interface="eth0", source="fd00::1"),
+    Route("ipv6", 7702, "fd09:3::/64", type="blackhole"),
+    Route("ipv6", 7702, "fd09:4::/64", type="prohibit"),
+    Route("ipv6", 7702, "fd09:5::/64", type="throw"),
+)
+
+
+def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
+    succeed(namespace, add(*ROUTES))
+    assert ip_witness.routes(namespace) == set(ROUTES)
+    assert read(namespace, Route)[0] == set(ROUTES)
+
+
+def test_deleting_leaves_no_trace(namespace: Namespace) -> None:
+    before = ip_witness.everything(namespace)
+    succeed(namespace, add(*ROUTES))
+    succeed(namespace, delete(*reversed(ROUTES)))
+    assert ip_witness.routes(namespace) == set()
+    assert ip_witness.everything(namespace) == before
+
+
+@pytest.mark.parametrize("length", range(1, 16))
+def test_interface_names_of_every_length_and_with_dots(namespace: Namespace, length: int) -> None:
+    name = "if.5678.0123.45"[:length].rstrip(".").ljust(length, "x")
+    namespace.ip(f"link add {name} type veth peer name other", f"link set {name} up", "link set other up")
+    route = Route("ipv4", 7701, "10.9.8.0/24", interface=name)
+    succeed(namespace, add(route))
+    assert ip_witness.routes(namespace) == {route} == read(namespace, Route)[0]
+
+
+def _variants(family: str) -> list[Route]:
+    network, near, other, far, own = {
+        "ipv4": ("10.9.0.0/24", "10.0.0.2", "10.0.0.3", "10.77.0.1", "10.0.0.1"),
+        "ipv6": ("fd09::/64", "fd00::2", "fd00::3", "fd77::1", "fd00::1"),
+    }[family]
+    return [
+        Route(family, 7705, network, 50, gateway=near, interface="eth0"),
+        Route(family, 7705, network, 50, gateway=other, interface="eth0"),
+        Route(family, 7705, network, 50, gateway=far, interface="eth0", onlink=True),
+        Route(family, 7705, network, 50, interface="eth0"),
+        Route(family, 7705, network, 50, interface="peer0"),
+        Route(family, 7705, network, 50, interface="eth0", source=own),
+        Route(family, 7705, network, 50, type="unreachable"),
+        Route(family, 7705, network, 50, type="blackhole"),
+        Route(family, 7705, network, 50, type="throw"),
+    ]
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_change_replaces_the_route_whatever_it_was(namespace: Namespace, family: str) -> None:
+    other_metric = Route(family, 7705, _variants(family)[0].destination, 60, type="unreachable")
+    succeed(namespace, add(other_metric))
+    for before, after in permutations(_variants(family), 2):
+        succeed(namespace, add(before))
+        succeed(namespace, [change(before, after)])
+        assert ip_witness.routes(namespace) == {other_metric, after}, f"{before} -> {after}"
+        succeed(namespace, delete(after))
+        assert ip_witness.routes(namespace) == {other_metric}, f"delete {after}"
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_a_change_of_a_missing_route_makes_none(namespace: Namespace, family: str) -> None:
+    before, after = _variants(family)[:2]
+    outcome = write(namespace, [change(before, after)])
+    assert outcome.reason.startswith("ENOENT: ")
+    assert ip_witness.routes(namespace) == set()
+
+
+FAILURES = [
+    (
+        Route("ipv4", 7701, "0.0.0.0/0", gateway="192.0.2.1", interface="eth0"),
+        "ENETUNREACH: Nexthop has invalid gateway (",
+    ),
+    (Route("ipv6", 7701, "::/0", gateway="fd55::1", interface="eth0"), "EHOSTUNREACH: No route to host ("),
+    (Route("ipv4", 7701, "10.9.8.0/24", interface="down0"), "ENETDOWN: Device for nexthop is not up ("),
+    (Route("ipv4", 7701, "10.9.8.0/24", interface="missing0"), "ENODEV: there is no interface missing0 ("),
+    (Route("ipv4", 7701, "10.9.8.1/24", interface="eth0"), "EINVAL: Invalid prefix for given prefix length"),
+    (Route("ipv4", 254, "10.0.0.0/16", interface="eth0"), "EEXIST: File exists ("),
+]
+
+
+@pytest.mark.parametrize(("route", "reason"), FAILURES, ids=[reason.split(":")[0] for _route, reason in FAILURES])
+def test_the_kernels_reason_is_told(namespace: Namespace, route: Route, reason: str) -> None:
+    namespace.ip("link add down0 type veth peer name down1")
+    outcome = write(namespace, add(route))
+    assert outcome.failed == add(route)[0]
+    assert outcome.reason.startswith(reason)
+
+
+def test_deleting_what_is_gone_says_so(namespace: Namespace) -> None:
+    for route in (ROUTES[0], ROUTES[8]):
+        assert write(namespace, delete(route)).reason.startswith("ESRCH: ")
+
+
+def test_a_failure_in_the_middle_tells_exactly_what_took_effect(namespace: Namespace) -> None:
+    good = [Route("ipv4", 7701, f"172.16.{i}.0/24", interface="eth0") for i in range(250)]
+    bad = Route("ipv4", 7701, "0.0.0.0/0", gateway="192.0.2.1", interface="eth0")
+    steps = add(*good[:100], bad, *good[100:])
+    outcome = write(namespace, steps)
+    assert outcome.failed == steps[100]
+    assert {step.after for step in outcome.done} == ip_witness.routes(namespace)
+    assert 100 < len(outcome.done) < 250, "the kernel goes on within a send, we do not go on with the next"
+
+
+def test_a_missing_link_in_the_middle_stops_there(namespace: Namespace) -> None:
+    good = [Route("ipv4", 7701, f"172.16.{i}.0/24", interface="eth0") for i in range(5)]
+    steps = add(*good[:3], Route("ipv4", 7701, "10.9.8.0/24", interface="missing0"), *good[3:])
+    outcome = write(namespace, steps)
+    assert (outcome.done, outcome.failed) == (tuple(steps[:3]), steps[3])
+    assert ip_witness.routes(namespace) == set(good[:3])
+
+
+def test_a_second_failure_is_told_too(namespace: Namespace) -> None:
+    bad = [Route("ipv4", 7701, "0.0.0.0/0", metric, gateway="192.0.2.1", interface="eth0") for metric in (1, 2)]
+    outcome = write(namespace, add(*bad))
+    assert outcome.failed == add(bad[0])[0]
+    assert "so did 1 more, the next: add route default via 192.0.2.1 dev eth0 table 7701 metric 2" in outcome.reason
+
+
+def test_foreign_routes_are_told_and_never_touched(namespace: Namespace) -> None:
+    namespace.ip(
+        "route add 10.20.0.0/16 via 10.0.0.7 dev eth0 proto 4",
+        "route add 10.21.0.0/16 proto 4 nexthop via 10.0.0.2 dev eth0 nexthop via 10.0.0.3 dev eth0",
+        "route add fd21::/64 proto 4 nexthop via fd00::2 dev eth0 nexthop via fd00::3 dev eth0",
+        "route add 10.22.0.0/16 via 10.0.0.8 dev eth0 proto 4 mtu 1300 table 7701",
+        "route add 10.23.0.0/16 via inet6 fd00::8 dev eth0 proto 4",
+        "nexthop add id 5 via 10.0.0.9 dev eth0",
+        "route add 10.24.0.0/16 nhid 5 proto 4",
+        "route add local 10.25.0.1/32 dev eth0 table 7702 proto 4",
+    )
+    before = ip_witness.everything(namespace)
+    foreign = read(namespace, Route)[1]
+    assert {route for route in foreign if route.table != 254 or route.destination.startswith(("10.2", "fd21"))} == {
+        Route("ipv4", 254, "10.20.0.0/16", gateway="10.0.0.7", interface="eth0"),
+        *(
+            Route("ipv4", 254, "10.21.0.0/16", type="multipath", gateway=gateway, interface="eth0")
+            for gateway in ("10.0.0.2", "10.0.0.3")
+        ),
+        *(
+            Route("ipv6", 254, "fd21::/64", type="multipath", gateway=gateway, interface="eth0")
+            for gateway in ("fd00::2", "fd00::3")
+        ),
+        Route("ipv4", 7701, "10.22.0.0/16", gateway="10.0.0.8", interface="eth0"),
+        Route("ipv4", 254, "10.23.0.0/16", gateway="fd00::8", interface="eth0"),
+        Route("ipv4", 254, "10.24.0.0/16", gateway="10.0.0.9", interface="eth0"),
+        Route("ipv4", 7702, "10.25.0.1/32", type="local", interface="eth0"),
+    }
+    assert not any(route.table == 255 for route in foreign)
+    succeed(namespace, add(*ROUTES))
+    succeed(namespace, delete(*ROUTES))
+    same_but_for_the_owner = Route("ipv4", 254, "10.20.0.0/16", gateway="10.0.0.7", interface="eth0")
+    assert write(namespace, delete(same_but_for_the_owner)).reason.startswith("ESRCH: ")
+    assert ip_witness.everything(namespace) == before
+
+
+def test_a_route_of_ours_with_more_than_we_know_differs_and_can_be_undone(namespace: Namespace) -> None:
+    namespace.ip(
+        "route add 10.30.0.0/16 via 10.0.0.7 dev eth0 proto 77 mtu 1300",
+        "route add 10.31.0.0/16 proto 77 nexthop via 10.0.0.2 dev eth0 nexthop via 10.0.0.3 dev eth0",
+        "route add fd31::/64 proto 77 nexthop via fd00::2 dev eth0 nexthop via fd00::3 dev eth0",
+        "route add 10.32.0.0/16 dev eth0 scope global proto 77",
+        "route add 10.33.0.0/16 via 10.0.0.7 tos 0x10 proto 77",
+        "nexthop add id 5 via 10.0.0.9 dev eth0",
+        "route add 10.34.0.0/16 nhid 5 proto 77",
+    )
+    before = [namespace.ip_json(f"{options} route show proto 77") for options in ("-4", "-6")]
+    odd = read(namespace, Route)[0]
+    assert len(odd) == 6
+    assert all(" with " in route.type for route in odd)
+    succeed(namespace, delete(*odd))
+    assert read(namespace, Route)[0] == set()
+    succeed(namespace, add(*sorted(odd)))
+    assert [namespace.ip_json(f"{options} route show proto 77") for options in ("-4", "-6")] == before
+    plain = Route("ipv4", 254, "10.30.0.0/16", gateway="10.0.0.7", interface="eth0")
+    succeed(namespace, [change(next(route for route in odd if route.key == plain.key), plain)])
+    assert plain in read(namespace, Route)[0]
+
+
+PLACES = frozenset(route for route in ROUTES if route.table == 7701 or route.destination == "10.9.9.0/24")
+
+
+@pytest.mark.parametrize("places", [frozenset(), PLACES, frozenset(ROUTES)], ids=len)
+def test_a_narrow_read_tells_ours_and_what_is_in_their_places(namespace: Namespace, places: frozenset[Route]) -> None:
+    succeed(namespace, add(*ROUTES))
+    namespace.ip(
+        *(f"route add {net} dev eth0 table {table} metric 7" for net in ("10.9.8.0/24", "10.9.8.0/25", "default")
+          for table in (254, 7701, 300)),
+        *(f"route add {net} dev eth0 table {table} metric 7" for net in ("fd09::/64", "fd09:2::9/128", "::/0")
+          for table in (254, 7701, 300)),
+        "route add blackhole 10.9.5.0/24 metric 7",
+        "route add 10.9.6.0/24 metric 7 nexthop dev eth0 nexthop dev lo",
+    )  # fmt: skip
+    managed, foreign = read(namespace, Route)
+    destinations = {(route.family, route.destination) for route in places}
+
+    def asked(netlink: Netlink) -> tuple[frozenset[Route], frozenset[Route]]:
+        return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, places)
+
+    expected = {route for route in foreign if (route.family, route.destination) in destinations}
+    assert namespace.call(inside, asked) == (managed, expected)
+    assert len(managed) == len(ROUTES)
+    assert bool(expected) == bool(places)
+    assert foreign > expected
+
+
+def test_a_narrow_read_looks_into_nothing_else(namespace: Namespace) -> None:
+    ours = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
+    succeed(namespace, add(ours))
+    namespace.ip(*(f"route add 20.{number // 256}.{number % 256}.0/24 dev eth0" for number in range(1000)))
+
+    def listed(netlink: Netlink) -> int:
+        counts = []
+        dump = netlink.dump
+
+        def counted(*arguments: Any, **more: Any) -> list[Fields]:
+            counts.append(len(found := dump(*arguments, **more)))
+            return found
+
+        netlink.dump = counted  # type: ignore[method-assign]
+        read_routes(netlink, OWNERSHIP, {}, frozenset({ours}))
+        return sum(counts)
+
+    assert namespace.call(inside, listed) == 1

@@ -1,0 +1,162 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lock of a node: one holder at a time, whoever dies or comes when; nobody but root can hold it; nothing stays of it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import Busy, write_lock
+from tests.support.node import EngineNode
+
+LOCK = "/run/homeward.metallb_routing.lock"
+NOBODY = 65534
+
+
+@pytest.fixture(autouse=True)
+def run_folder(node: EngineNode) -> None:
+    """Give the folder the rights that it has on a real node."""
+    node.host.run("chmod 0755 /run")
+
+
+def attempt(wait: float = 0.1) -> str:
+    """Take the lock and give it back; return what was wrong, or ``""``."""
+    try:
+        with write_lock(wait):
+            return ""
+    except NodeError as error:
+        return str(error)
+
+
+@contextmanager
+def held(node: EngineNode, *command: str) -> Iterator[None]:
+    """Hold a lock with flock(1) for the block."""
+    words = node.host.command([*command, "sh", "-c", "echo held; exec cat"])
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def test_another_user_keeps_nobody_waiting(node: EngineNode) -> None:
+    with held(node, "setpriv", f"--reuid={NOBODY}", "--clear-groups", "flock", "/run"):
+        assert node.call(attempt) == ""
+
+
+def test_another_user_can_neither_make_nor_open_it(node: EngineNode) -> None:
+    def as_nobody() -> list[str]:
+        answers = []
+        with write_lock():
+            child = os.fork()
+            if not child:
+                os.setresuid(NOBODY, NOBODY, NOBODY)
+                os._exit(0 if not os.access(LOCK, os.R_OK) and not os.access(LOCK, os.W_OK) else 1)
+            answers.append(str(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+        os.setresuid(NOBODY, NOBODY, NOBODY)
+        return [*answers, attempt()]
+
+    code, problem = node.call(as_nobody)
+    assert code == "0"
+    assert "Run as root" in problem
+
+
+def test_who_holds_it_is_waited_for(node: EngineNode) -> None:
+    with held(node, "flock", LOCK):
+        assert "Another run on this node has held the lock" in node.call(attempt)
+    assert node.call(attempt) == ""
+
+
+def test_nothing_stays_of_it(node: EngineNode) -> None:
+    assert node.call(attempt) == ""
+    assert not node.host.path(LOCK).exists()
+    node.host.run(["touch", LOCK])  # of a run that was killed
+    assert node.call(attempt) == ""
+    assert not node.host.path(LOCK).exists()
+
+
+def symlink(lock: Path, folder: Path) -> None:
+    (folder / "precious").touch()
+    lock.symlink_to(folder / "precious")
+
+
+def somebody_elses(lock: Path, _folder: Path) -> None:
+    lock.touch()
+    os.chown(lock, NOBODY, NOBODY)
+
+
+def directory(lock: Path, _folder: Path) -> None:
+    lock.mkdir()
+
+
+@pytest.mark.parametrize("make", [symlink, somebody_elses, directory], ids=lambda make: make.__name__)
+def test_what_is_no_lock_of_ours_is_left_alone(
+    node: EngineNode, tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
+    def look() -> str:
+        make(Path(LOCK), tmp_path)
+        return attempt()
+
+    assert f"{LOCK} is not a file of root's" in node.call(look)
+    assert os.path.lexists(node.host.path(LOCK))
+
+
+def test_a_lock_that_others_can_read_is_closed_to_them(node: EngineNode) -> None:
+    def look() -> int:
+        Path(LOCK).touch()
+        Path(LOCK).chmod(0o644)
+        with write_lock():
+            return Path(LOCK).stat().st_mode & 0o777
+
+    assert node.call(look) == 0o600
+
+
+def test_many_at_once_come_one_after_the_other(node: EngineNode) -> None:
+    count = node.host.path("/run/.lab/count")
+    count.write_text("0")
+
+    def add() -> None:
+        for _number in range(50):
+            with write_lock():
+                number = int(Path("/run/.lab/count").read_text())
+                time.sleep(0)
+                Path("/run/.lab/count").write_text(str(number + 1))
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(lambda _number: node.call(add), range(6)))
+    assert count.read_text() == "300"
+    count.unlink()
+
+
+def test_one_that_is_killed_frees_it(node: EngineNode) -> None:
+    def die() -> None:
+        with write_lock():
+            os._exit(1)
+
+    with pytest.raises(AssertionError, match="died"):
+        node.call(die)
+    assert node.call(attempt) == ""
+
+
+def test_busy_is_told_apart(node: EngineNode) -> None:
+    """The guard goes on listening then, and tells nobody."""
+
+    def look() -> bool:
+        try:
+            with write_lock(), write_lock(0):
+                return False
+        except Busy:
+            return True
+
+    assert node.call(look)

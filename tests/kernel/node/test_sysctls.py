@@ -1,0 +1,265 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Kernel settings: read, taken over, changed, released; what is remembered, and what happens when a value is refused."""
+
+from __future__ import annotations
+
+import json
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import sysctls
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
+from tests.support.namespace import Namespace
+
+LINK = "pool.100"
+RP_FILTER = f"net/ipv4/conf/{LINK}/rp_filter"
+VALID_MARK = f"net/ipv4/conf/{LINK}/src_valid_mark"
+PORTS = "net/ipv4/ip_local_port_range"
+RESERVED = "net/ipv4/ip_local_reserved_ports"
+
+
+@pytest.fixture
+def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the folder that stands for the one in /run."""
+    folder = tmp_path / "memory"
+    monkeypatch.setattr(sysctls, "MEMORY", folder)
+    return folder
+
+
+@pytest.fixture
+def namespace() -> Iterator[Namespace]:
+    with Namespace("homeward-sysctl") as made:
+        made.ip(f"link add name {LINK} type bridge")
+        yield made
+
+
+def value(namespace: Namespace, name: str) -> str:
+    return namespace.run(["cat", f"/proc/sys/{name}"]).strip()
+
+
+def give(namespace: Namespace, name: str, text: str) -> None:
+    namespace.run(["sh", "-c", f"echo '{text}' > /proc/sys/{name}"])
+
+
+def take(name: str, text: str) -> Step:
+    return Step("sysctl", None, Sysctl(name, text))
+
+
+def change(name: str, old: str, new: str) -> Step:
+    return Step("sysctl", Sysctl(name, old), Sysctl(name, new))
+
+
+def release(name: str, text: str) -> Step:
+    return Step("sysctl", Sysctl(name, text), None)
+
+
+def write(namespace: Namespace, *steps: Step) -> None:
+    namespace.call(sysctls.write, list(steps))
+
+
+def outcome(steps: list[Step]) -> tuple[tuple[Step, ...], Step, str] | None:
+    try:
+        sysctls.write(steps)
+    except StepsFailed as failure:
+        return failure.done, failure.failed, failure.reason
+    return None
+
+
+def failure(namespace: Namespace, *steps: Step) -> tuple[tuple[Step, ...], Step, str]:
+    told = namespace.call(outcome, list(steps))
+    assert told is not None, "a step must fail"
+    return told
+
+
+def originals(namespace: Namespace) -> dict[str, tuple[str, str]]:
+    return {name: (item.was, item.set) for name, item in namespace.call(sysctls.read_originals).items()}
+
+
+def test_reads_what_is_there(namespace: Namespace) -> None:
+    give(namespace, RP_FILTER, "1")
+    names = [RP_FILTER, PORTS, "net/ipv4/conf/absent/rp_filter", "net/absent/x"]
+    assert namespace.call(sysctls.read, names) == {RP_FILTER: "1", PORTS: value(namespace, PORTS)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "kernel/panic",
+        "net/../kernel/panic",
+        "/proc/sys/net/ipv4/ip_forward",
+        "net.ipv4.ip_forward",
+        "net//ip_forward",
+        "net",
+    ],
+)
+def test_refuses_names_outside_the_network_settings(name: str) -> None:
+    with pytest.raises(NodeError, match=re.escape(repr(name))):
+        sysctls.read([name])
+
+
+def test_remembers_the_value_it_takes_over_and_gives_it_back(namespace: Namespace, memory: Path) -> None:
+    give(namespace, RP_FILTER, "2")
+    write(namespace, take(RP_FILTER, "1"), take(VALID_MARK, "1"))
+    assert (value(namespace, RP_FILTER), value(namespace, VALID_MARK)) == ("1", "1")
+    assert originals(namespace) == {RP_FILTER: ("2", "1"), VALID_MARK: ("0", "1")}
+    write(namespace, release(RP_FILTER, "1"))
+    assert (value(namespace, RP_FILTER), value(namespace, VALID_MARK)) == ("2", "1")
+    assert originals(namespace) == {VALID_MARK: ("0", "1")}
+    write(namespace, release(VALID_MARK, "1"))
+    assert value(namespace, VALID_MARK) == "0"
+    assert not memory.exists(), "nothing is left of us"
+
+
+def test_keeps_the_memory_to_itself(namespace: Namespace, memory: Path) -> None:
+    memory.mkdir(mode=0o755)
+    write(namespace, take(RP_FILTER, "1"))
+    inode = namespace.run(["stat", "-L", "-c", "%i", "/proc/self/ns/net"]).strip()
+    (file,) = memory.iterdir()
+    assert file.name == f"originals.{inode}.json"
+    assert (stat.S_IMODE(memory.stat().st_mode), stat.S_IMODE(file.stat().st_mode)) == (0o700, 0o600)
+    assert json.loads(file.read_text(encoding="utf-8"))["settings"] == {RP_FILTER: {"was": "0", "set": "1"}}
+
+
+def test_a_change_keeps_the_first_original(namespace: Namespace, memory: Path) -> None:
+    assert not memory.exists()
+    give(namespace, RP_FILTER, "2")
+    write(namespace, take(RP_FILTER, "1"))
+    write(namespace, change(RP_FILTER, "1", "0"))
+    assert originals(namespace) == {RP_FILTER: ("2", "0")}
+    give(namespace, RP_FILTER, "1")
+    write(namespace, change(RP_FILTER, "1", "0"))
+    assert originals(namespace) == {RP_FILTER: ("2", "0")}, "whatever it was in between"
+
+
+def test_leaves_a_value_that_somebody_changed_since(namespace: Namespace, memory: Path) -> None:
+    write(namespace, take(RP_FILTER, "1"))
+    give(namespace, RP_FILTER, "2")
+    write(namespace, release(RP_FILTER, "2"))
+    assert value(namespace, RP_FILTER) == "2"
+    assert not memory.exists()
+
+
+def test_a_second_taking_over_trusts_the_memory_only_while_the_value_is_ours(
+    namespace: Namespace, memory: Path
+) -> None:
+    assert not memory.exists()
+    write(namespace, take(RP_FILTER, "1"))
+    write(namespace, take(RP_FILTER, "1"))
+    assert originals(namespace) == {RP_FILTER: ("0", "1")}
+    give(namespace, RP_FILTER, "2")
+    write(namespace, take(RP_FILTER, "1"))
+    assert originals(namespace) == {RP_FILTER: ("2", "1")}
+
+
+def test_forgets_a_setting_whose_link_has_gone(namespace: Namespace, memory: Path) -> None:
+    write(namespace, take(RP_FILTER, "1"))
+    namespace.ip(f"link del {LINK}")
+    write(namespace, release(RP_FILTER, "1"))
+    assert not memory.exists()
+
+
+def test_the_inverse_undoes(namespace: Namespace, memory: Path) -> None:
+    taken = take(RP_FILTER, "1")
+    write(namespace, taken, taken.inverse(), taken)
+    assert originals(namespace) == {RP_FILTER: ("0", "1")}
+    write(namespace, taken.inverse())
+    assert value(namespace, RP_FILTER) == "0"
+    assert not memory.exists()
+
+
+def test_steps_about_one_setting_are_done_one_after_the_other(namespace: Namespace, memory: Path) -> None:
+    taken, bad = take(RP_FILTER, "1"), take(RP_FILTER, "much")
+    done, failed, _reason = failure(namespace, taken, taken.inverse(), bad)
+    assert (done, failed) == ((taken, taken.inverse()), bad)
+    assert value(namespace, RP_FILTER) == "0"
+    assert not memory.exists()
+
+
+def test_a_value_of_several_numbers_is_taken_with_any_blank(namespace: Namespace, memory: Path) -> None:
+    before = value(namespace, PORTS)
+    write(namespace, take(PORTS, "40000 50000"))
+    assert value(namespace, PORTS) == "40000\t50000"
+    write(namespace, release(PORTS, "40000\t50000"))
+    assert value(namespace, PORTS) == before
+    assert not memory.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("net/ipv4/conf/absent/rp_filter", "1", "the link absent or its ipv4 part is missing"),
+        ("net/ipv4/absent", "1", "no such setting: the kernel"),
+        (RP_FILTER, "much", "Invalid argument (EINVAL)"),
+        (RP_FILTER, "01", "accepted the value, but"),
+        ("net/ipv4/conf/lo/mc_forwarding", "1", "EACCES"),
+    ],
+)
+def test_a_refused_value_stops_there_and_leaves_no_memory(
+    namespace: Namespace, memory: Path, name: str, text: str, words: str
+) -> None:
+    assert not memory.exists()
+    good, bad, later = take(VALID_MARK, "1"), take(name, text), take("net/ipv4/conf/lo/rp_filter", "2")
+    done, failed, reason = failure(namespace, good, bad, later)
+    assert (done, failed) == ((good,), bad)
+    assert words in reason
+    assert originals(namespace) == {VALID_MARK: ("0", "1")}
+    assert value(namespace, "net/ipv4/conf/lo/rp_filter") == "0"
+    if name == RP_FILTER:
+        assert value(namespace, RP_FILTER) == "0"
+
+
+def test_a_value_that_the_kernel_rewrites_is_taken_back(namespace: Namespace, memory: Path) -> None:
+    give(namespace, RESERVED, "1000")
+    _done, _failed, reason = failure(namespace, take(RESERVED, "8080,8081"))
+    assert "then has '8080-8081'" in reason
+    assert value(namespace, RESERVED) == "1000"
+    assert not memory.exists()
+
+
+def test_remembers_before_it_writes(namespace: Namespace, memory: Path) -> None:
+    """Where the memory cannot be written, no value changes."""
+    memory.write_text("a file in the folder's place", encoding="ascii")
+    done, failed, reason = failure(namespace, take(RP_FILTER, "1"))
+    assert (done, failed.subject) == ((), Sysctl(RP_FILTER, "1"))
+    assert str(memory) in reason
+    assert value(namespace, RP_FILTER) == "0"
+
+
+def told(function: Callable[..., Any], *arguments: Any) -> str:
+    try:
+        function(*arguments)
+    except NodeError as error:
+        return str(error)
+    return ""
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": {}}', '{"namespace": "", "settings": {"net/x": {}}}'])
+def test_says_what_to_do_about_a_damaged_memory(namespace: Namespace, memory: Path, content: str) -> None:
+    write(namespace, take(RP_FILTER, "1"))
+    (file,) = memory.iterdir()
+    file.write_text(content, encoding="ascii")
+    text = namespace.call(told, sysctls.read_originals)
+    assert str(file) in text
+    assert "delete it" in text
+    _done, _failed, reason = failure(namespace, release(RP_FILTER, "1"))
+    assert str(file) in reason
+    assert value(namespace, RP_FILTER) == "1", "nothing was written without knowing what was before"
+
+
+def test_forgets_a_namespace_that_has_ended(namespace: Namespace, memory: Path) -> None:
+    """The kernel gives the number of a namespace that has ended to the next one, whose settings we have not touched."""
+    write(namespace, take(RP_FILTER, "1"))
+    (file,) = memory.iterdir()
+    with Namespace("homeward-later") as later:
+        inode = later.run(["stat", "-L", "-c", "%i", "/proc/self/ns/net"]).strip()
+        file.rename(memory / f"originals.{inode}.json")
+        assert later.call(sysctls.read_originals) == {}

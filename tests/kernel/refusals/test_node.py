@@ -1,0 +1,215 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a node lacks is told in clear words before anything is written, by the real modules."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyroute2
+import pytest
+
+from tests.lab import kernel
+from tests.support.node import MODULES, EngineNode, assert_same, warnings_of
+from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
+
+POOLS = "pool_routing"
+SOUND = declared(EXTERNAL, STORAGE)
+VLAN = {**EXTERNAL, "interface": "eth0.300", "vlan": {"parent": "eth0", "id": 300}}
+ROUTES: Parameters = {"routes": [{"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"}]}
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[EngineNode]:
+    """A node on which nothing is ever written but by tests that put it back."""
+    with EngineNode() as made:
+        yield made
+
+
+def become_nobody() -> None:
+    os.setgroups([])
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+
+
+def test_not_root(node: EngineNode) -> None:
+    for variant in ("nft", "legacy", "auto"):
+        answer = node.refuse(POOLS, {**SOUND, "iptables_variant": variant}, before=become_nobody)
+        assert "Run as root (become: true)" in answer["msg"], answer["msg"]
+    answer = node.refuse("iptables_chains", {"prefix": "SITE-", "chains": []}, before=become_nobody)
+    assert "Run as root" in answer["msg"]
+
+
+@pytest.fixture
+def bare() -> Iterator[EngineNode]:
+    """A node of its own for a test that takes something away from it."""
+    with EngineNode() as made:
+        yield made
+
+
+def hide(node: EngineNode, *programs: str) -> None:
+    """Take programs off the node, so that not even their names are left: a node without a package has none."""
+    folders = {"/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", *os.environ["PATH"].split(os.pathsep)}
+    for folder in sorted({os.path.realpath(folder) for folder in folders if Path(folder).is_dir()}):
+        found = [path.name for path in Path(folder).iterdir() if any(program in path.name for program in programs)]
+        if not found:
+            continue
+        names = " ".join(f"{folder}/{name}" for name in found)
+        layers = f"/run/.lab/hide{folder}"
+        node.host.run(
+            f"mkdir -p {layers}/upper {layers}/work;"
+            f" mount -t overlay -o lowerdir={folder},upperdir={layers}/upper,workdir={layers}/work hide {folder}; rm {names}"
+        )
+
+
+def test_no_iptables_at_all(bare: EngineNode) -> None:
+    with bare_picture(bare):
+        hide(bare, "iptables", "ip6tables", "xtables")
+        for parameters in (SOUND, ABSENT):
+            for check in (True, False):
+                answer = bare.module(POOLS, parameters, check=check)
+                assert answer.get("failed"), answer
+                assert "no iptables was found" in answer["msg"]
+                assert "Install the package iptables" in answer["msg"]
+
+
+class bare_picture:  # noqa: N801 - reads as a statement
+    """Compare without iptables' own listings, which a node without iptables cannot give."""
+
+    def __init__(self, node: EngineNode) -> None:
+        self._node = node
+
+    def __enter__(self) -> None:
+        self._before = self._seen()
+
+    def __exit__(self, *_others: object) -> None:
+        assert self._seen() == self._before
+
+    def _seen(self) -> list[str]:
+        lines = ("ip -d link", "ip address", "ip route show table all", "ip rule", "ip -6 rule", "nft list ruleset")
+        return [
+            *(self._node.host.output(line) for line in lines),
+            self._node.host.sysctl("net/ipv4/conf/eth0.100/rp_filter"),
+        ]
+
+
+@pytest.mark.parametrize("program", ["iptables", "ip6tables"])
+def test_the_kernel_lacks_what_a_rule_needs(node: EngineNode, tmp_path: Path, program: str) -> None:
+    """A stand-in for the program says what the real one says on such a kernel, and is the real one for all else."""
+    real = shutil.which(f"{program}-nft-restore", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
+    stand_in = tmp_path / f"{program}-nft-restore"
+    said = "Warning: Extension CONNMARK revision 0 not supported, missing kernel module?"
+    stand_in.write_text(
+        f"""#!/bin/sh
+text=$(cat)
+case $text in *CONNMARK*) echo '{said}' >&2; echo "$0: line 3 failed" >&2; exit 2;; esac
+printf '%s\\n' "$text" | {real} "$@"
+"""
+    )
+    stand_in.chmod(0o755)
+
+    def be_first() -> None:
+        os.environ["PATH"] = f"{tmp_path}:{os.environ['PATH']}"
+
+    answer = node.refuse(POOLS, {**SOUND, "iptables_variant": "nft"}, before=be_first)
+    assert said in answer["msg"]
+    assert "Nothing was written" in answer["msg"]
+
+
+def test_the_wanted_variant_is_missing(bare: EngineNode) -> None:
+    hide(bare, "legacy")
+    answer = bare.module(POOLS, {**SOUND, "iptables_variant": "legacy"})
+    assert answer.get("failed")
+    assert "legacy is wanted, but only nft is installed" in answer["msg"]
+
+
+def old_pyroute2(folder: Path) -> Path:
+    """Copy the pyroute2 that is here, and make its copy say that it is Debian 11's."""
+    package = Path(pyroute2.__file__).parent
+    shutil.copytree(package, folder / "pyroute2", ignore=shutil.ignore_patterns("__pycache__"))
+    (folder / "pyroute2/config/version.py").write_text('__version__ = "0.5.14"\n')
+    return folder
+
+
+@pytest.mark.parametrize("which", ["none", "0.5.14"])
+def test_pyroute2_is_missing_or_too_old(node: EngineNode, tmp_path: Path, which: str) -> None:
+    path = str(old_pyroute2(tmp_path)) if which != "none" else str(tmp_path)
+
+    def take_away() -> None:
+        sys.path[:] = [folder for folder in sys.path if not Path(folder, "pyroute2").is_dir()] + [path]
+
+    for module, parameters in ((POOLS, SOUND), (POOLS, ABSENT), ("ip_routes", ROUTES), ("routing_info", {})):
+        answer = node.refuse(module, {**parameters, "pyroute2_path": str(tmp_path / "nothing")}, before=take_away)
+        assert answer["pyroute2_missing"] is True, "the action plugin reads this"
+        assert ("no pyroute2" if which == "none" else "only pyroute2 0.5.14 in") in answer["msg"]
+        assert "pyroute2 >= 0.7.2 is needed" in answer["msg"]
+        assert "python3-pyroute2" in answer["msg"]
+
+
+@pytest.mark.skipif(kernel.can("vlan"), reason="this kernel has 8021q, so its lack cannot be shown")
+@pytest.mark.parametrize("module", [POOLS, "ip_links"])
+def test_no_8021q(node: EngineNode, module: str) -> None:
+    links = {"links": [{"name": "eth0.300", "parent": "eth0", "vlan_id": 300}]}
+    answer = node.refuse(module, declared(VLAN, STORAGE) if module == POOLS else links)
+    assert "no links of type vlan (module 8021q)" in answer["msg"]
+    assert "modprobe 8021q" in answer["msg"]
+
+
+@pytest.mark.skipif(not kernel.can("vlan"), reason="needs 8021q in the kernel (tests/vm has it)")
+def test_8021q_makes_the_vlan(bare: EngineNode) -> None:
+    before = bare.picture()
+    assert bare.change(POOLS, declared(VLAN))["changed"]
+    assert not bare.change(POOLS, declared(VLAN))["changed"]
+    bare.change(POOLS, ABSENT)
+    assert_same(before, bare.picture())
+
+
+@pytest.mark.parametrize("name", ["cilium_host", "bpfin.cali", "lxc0123456789ab"])
+def test_ebpf_in_the_place_of_kube_proxy(bare: EngineNode, name: str) -> None:
+    bare.host.run(f"ip link add {name} type veth peer name other")
+    answer = bare.refuse(POOLS, SOUND)
+    assert answer["errors"][0]["path"] == "cluster.kube_proxy_mode"
+    assert name in answer["msg"]
+    assert "eBPF" in answer["msg"]
+    given = declared(EXTERNAL, cluster={"kube_proxy_mode": "iptables"})
+    assert bare.change(POOLS, given)["changed"], "who says that kube-proxy runs is believed"
+    assert bare.change(POOLS, ABSENT)["changed"], "what is there can always be removed"
+
+
+@pytest.mark.parametrize("scope", ["all", "eth0.100"])
+def test_ipv6_is_switched_off(bare: EngineNode, scope: str) -> None:
+    bare.host.run(f"sysctl -qw net/ipv6/conf/{scope}/disable_ipv6=1")
+    answer = bare.refuse(POOLS, SOUND)
+    assert answer["errors"][0]["path"] == "pools[0].networks"
+    assert "switched off for eth0.100 (net/ipv6/conf/eth0.100/disable_ipv6)" in answer["msg"]
+    bare.host.run("sysctl -qw net/ipv6/conf/eth0.100/disable_ipv6=0")
+    assert bare.change(POOLS, SOUND)["changed"], "what the link says counts"
+
+
+def test_an_interface_that_is_down(bare: EngineNode) -> None:
+    bare.host.run("ip link set eth0.100 down")
+    answer = bare.refuse(POOLS, SOUND)
+    assert answer["errors"][0]["path"] == "pools[0].interface"
+    assert "ip link set eth0.100 up" in answer["msg"]
+
+
+def test_a_truth_about_kube_proxy_that_nobody_saw(node: EngineNode) -> None:
+    answer = node.change(POOLS, declared(EXTERNAL), check=True)
+    assert any(text.startswith("cluster.kube_proxy_mode: ") for text in warnings_of(answer))
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_unknown_options(node: EngineNode, module: str) -> None:
+    required = {
+        "ip_links": {"links": []},
+        "ip_routes": {"routes": []},
+        "ip_rules": {"rules": []},
+        "iptables_chains": {"chains": [], "prefix": "X-"},
+    }
+    answer = node.refuse(module, {**required.get(module, {}), "frobnicate": 1})
+    assert "frobnicate" in answer["msg"]

@@ -1,0 +1,63 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A run that fails at a step: how it is brought about, and what must be true then."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
+from tests.support.node import Answer, EngineNode, Picture, assert_same, unordered
+from tests.support.pools import Parameters
+
+REASON = "somebody pulled the plug"
+
+
+def names_step(answer: Answer, *words: str) -> None:
+    """Assert that a run failed, tells the step by number and words, and that the node is as before."""
+    assert answer.get("failed"), answer
+    assert re.search(r'^step \d+ of \d+, "(add|change|delete) [a-z]+ ', answer["msg"]), answer["msg"]
+    assert answer["msg"].endswith("The node is as before."), answer["msg"]
+    for word in words:
+        assert word in answer["msg"], answer["msg"]
+
+
+def fails(node: EngineNode, parameters: Parameters, *words: str, module: str = "pool_routing", **options: Any) -> None:
+    """Run a module that fails at a step, and compare the node."""
+    before = node.picture()
+    answer = node.module(module, parameters, **options)
+    names_step(answer, *words)
+    assert_same(before, node.picture())
+
+
+def assert_restored(node: EngineNode, before: Picture) -> None:
+    """Assert that all is as before, but for the order in which chains are listed: some were made anew."""
+    after = node.picture()
+    assert_same(unordered(before), unordered(after))
+    assert_same(before, after, "files", "sysctls", "routes4", "routes6", "rules4", "rules6", "links")
+
+
+def trap(number: int) -> Callable[[], None]:
+    """Return what makes the writers fail at the step of this number, after all before it were really done, once."""
+
+    def arm() -> None:
+        write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
+        left = [number]
+
+        def trapped(kind: str, steps: Sequence[Step], *others: Any) -> None:
+            if not 0 <= left[0] < len(steps):
+                left[0] -= len(steps)
+                write(kind, steps, *others)
+                return
+            position, left[0] = left[0], -1
+            if position:
+                write(kind, steps[:position], *others)
+            raise StepsFailed(tuple(steps[:position]), steps[position], REASON)
+
+        writer._write = trapped  # type: ignore[assignment] # noqa: SLF001
+
+    return arm

@@ -1,0 +1,389 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A change that nobody confirms goes, all of it; one that is confirmed stays."""
+
+from __future__ import annotations
+
+import errno
+import inspect
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import FILE as LOCK
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
+from tests.lab.namespaces import processes_in
+from tests.support.agent import apply, command, keep, read_state, until
+from tests.support.node import EngineNode, assert_same, difference, unordered
+from tests.support.playbooks import Played, play
+from tests.support.pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
+
+POOLS = "pool_routing"
+SOON = {"confirm_timeout": 2}
+LATER = {"confirm_timeout": 60}  # for what is confirmed, however slow the machine is
+FIRST = declared(EXTERNAL, STORAGE)
+CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"]}, SECOND)
+PLUGINS = Path(__file__).parent / "connection_plugins"
+
+
+def waiting(node: EngineNode) -> list[int]:
+    """Return the processes that will take a change back."""
+    return [pid for pid in processes_in([node.name]) if pid != node.host.holder]
+
+
+def until_nobody_waits(node: EngineNode) -> None:
+    until(lambda: not waiting(node), lambda: f"processes {waiting(node)} still wait for a confirmation")
+
+
+def until_taken_back(node: EngineNode) -> None:
+    assert waiting(node), "nobody waits for a confirmation"
+    until_nobody_waits(node)
+
+
+def signs(node: EngineNode, word: str = "unconfirmed") -> list[Path]:
+    """Return the files that stand for changes to confirm, or for what was decided about them."""
+    return list(node.host.path("/run/homeward.metallb_routing").glob(f"{word}.*"))
+
+
+@pytest.mark.parametrize("parameters", [FIRST, CHANGED, ABSENT], ids=["first", "changed", "absent"])
+def test_what_nobody_confirms_is_taken_back(node: EngineNode, parameters: Parameters) -> None:
+    if parameters is not FIRST:
+        node.change(POOLS, FIRST)
+    before = node.picture()
+    assert node.change(POOLS, {**parameters, **SOON})["changed"]
+    assert difference(before, node.picture())
+    until_taken_back(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+def test_what_keeps_the_state_is_taken_back_with_it(node: EngineNode) -> None:
+    """Or the service would put back at once, and at every boot, what nobody confirmed."""
+    before = node.picture()
+    apply(node.host, {**FIRST, **SOON})
+    assert difference(before, node.picture(), "files")
+    until_taken_back(node)
+    assert_same(unordered(before), unordered(node.picture()))
+    apply(node.host, FIRST)
+    kept = read_state(node.host)
+    apply(node.host, {**CHANGED, **SOON})
+    assert read_state(node.host) != kept
+    until_taken_back(node)
+    assert read_state(node.host) == kept
+
+
+def test_what_is_confirmed_stays(node: EngineNode) -> None:
+    pending = node.change(POOLS, {**FIRST, **LATER})["unconfirmed"]
+    (sign,) = signs(node)
+    assert waiting(node)
+    assert (pending["path"], pending["seconds"]) == (f"/run/homeward.metallb_routing/{sign.name}", 60)
+    sign.unlink()
+    made = node.picture()
+    until_nobody_waits(node)
+    assert_same(made, node.picture())
+    assert not node.change(POOLS, FIRST, check=True)["changed"]
+
+
+def test_another_run_confirms(node: EngineNode) -> None:
+    """It has found its way to the node; a run in check mode decides nothing."""
+    node.change(POOLS, {**FIRST, **LATER})
+    assert waiting(node)
+    node.change(POOLS, FIRST, check=True)
+    assert signs(node)
+    assert not node.change(POOLS, {**FIRST, **LATER})["changed"]
+    assert not signs(node)
+    assert signs(node, "confirmed"), "the first run's controller may still be asking"
+    assert not node.change(POOLS, {**FIRST, **LATER})["changed"]
+    assert not signs(node, "confirmed")
+    until_nobody_waits(node)
+    assert not node.change(POOLS, FIRST, check=True)["changed"]
+
+
+def test_another_run_that_is_refused_confirms_nothing(node: EngineNode) -> None:
+    before = node.picture()
+    node.change(POOLS, {**FIRST, "confirm_timeout": 3})
+    assert node.module(POOLS, declared({**EXTERNAL, "interface": "nosuch0"})).get("failed")
+    assert signs(node)
+    until_taken_back(node)
+    assert_same(before, node.picture())
+
+
+def test_another_run_that_comes_while_the_first_is_writing_confirms_nothing(node: EngineNode) -> None:
+    before = node.picture()
+    writing, go_on = node.host.path("/run/.lab/writing"), node.host.path("/run/.lab/go-on")
+
+    def pause(*arguments: Any) -> None:
+        Path("/run/.lab/writing").touch()
+        until(Path("/run/.lab/go-on").exists, lambda: "nobody lets the first run go on")
+        write_rules(*arguments)
+
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(node.change, POOLS, {**FIRST, **SOON}, before=lambda: trap(pause))
+        until(writing.exists, lambda: "the first run does not write")
+        try:
+            answer = node.module(POOLS, FIRST, before=be_impatient)
+            assert "Another run on this node has held the lock" in answer["msg"]
+            assert signs(node)
+        finally:
+            go_on.touch()
+        first.result()
+    until_nobody_waits(node)
+    writing.unlink()
+    go_on.unlink()
+    assert_same(before, node.picture())
+
+
+@contextmanager
+def held_lock(node: EngineNode) -> Iterator[None]:
+    """Hold the lock of the node, as a run does that takes long."""
+    command = node.host.command(["flock", LOCK, "sh", "-c", "echo held; exec cat"])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def be_impatient() -> None:
+    """Wait a moment for the lock, instead of a minute."""
+    inspect.unwrap(write_lock).__defaults__ = (0.1,)  # type: ignore[attr-defined]
+
+
+def trap(instead: Callable[..., None]) -> None:
+    """Do this instead of writing rules."""
+    writer.NETLINK_WRITERS["rule"] = instead
+
+
+def die(*_arguments: object) -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def refuse(_netlink: object, steps: Sequence[Step], _ownership: object) -> None:
+    raise StepsFailed((), steps[0], "somebody pulled the plug")
+
+
+def make_a_mistake(*_arguments: object) -> None:
+    raise ZeroDivisionError
+
+
+def test_removing_on_the_node_confirms_too(node: EngineNode) -> None:
+    """Or what was removed would come back when the time is over."""
+    before = node.picture()
+    keep(node.host, **LATER)
+    assert waiting(node)
+    node.host.run(command("remove"))
+    assert not signs(node)
+    until_nobody_waits(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+def fork_no_more() -> None:
+    def refuse_to() -> int:
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+
+    os.fork = refuse_to
+
+
+def test_a_node_that_could_not_take_it_back_is_not_changed(node: EngineNode) -> None:
+    before = node.picture()
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=fork_no_more)
+    assert "Nothing could be left behind" in answer["msg"], answer
+    assert "Resource temporarily unavailable" in answer["msg"]
+    assert_same(before, node.picture())
+
+
+def test_a_run_without_change_and_one_that_fails_leave_nothing_to_confirm(node: EngineNode) -> None:
+    before = node.picture()
+    assert not node.change(POOLS, {**ABSENT, **SOON})["changed"]
+    assert not waiting(node)
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(refuse))
+    assert answer["msg"].endswith("The node is as before."), answer
+    assert not signs(node)
+    assert_same(before, node.picture())
+
+
+def test_a_mistake_of_ours_is_undone_too(node: EngineNode) -> None:
+    before = node.picture()
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(make_a_mistake))
+    assert '"add rule ' in answer["msg"], answer
+    assert "failed: ZeroDivisionError" in answer["msg"], answer
+    assert answer["msg"].endswith("The node is as before."), answer
+    assert not signs(node)
+    assert_same(before, node.picture())
+
+
+def test_a_run_that_is_killed_leaves_no_half_of_it(node: EngineNode) -> None:
+    before = node.picture()
+
+    with pytest.raises(AssertionError, match="died"):
+        node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(die))
+    assert difference(before, node.picture()), "killed before it had done anything"
+    until_taken_back(node)
+    assert_same(before, node.picture())
+
+
+def test_with_a_change_all_goes_that_was_done_after_it(node: EngineNode) -> None:
+    """The second run did not come to its end, so nobody knows whether the node can be reached after the first."""
+    before = node.picture()
+    node.change(POOLS, {**FIRST, "confirm_timeout": 4})
+    with pytest.raises(AssertionError, match="died"):
+        node.change(POOLS, {**CHANGED, **LATER}, before=lambda: trap(die))
+    assert len(signs(node)) == 2
+    until_taken_back(node)
+    assert_same(before, node.picture())
+
+
+# --- taking back does not succeed at once
+
+
+def test_the_lock_is_held_when_the_time_is_over(node: EngineNode) -> None:
+    before = node.picture()
+    node.change(POOLS, {**FIRST, **SOON}, before=be_impatient)
+    made = node.picture()
+    with held_lock(node):
+        time.sleep(4)
+        assert signs(node), "nobody tries again"
+        assert_same(made, node.picture())
+    until_taken_back(node)
+    assert_same(before, node.picture())
+
+
+def hinder(node: EngineNode, kind: str) -> Path:
+    """Return a file on the node; as long as it is there no step of this kind can be undone by a run that :func:`hindered`."""
+    file = node.host.path(f"/run/.lab/hinder-{kind}")
+    file.touch()
+    return file
+
+
+def hindered() -> None:
+    write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
+
+    def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
+        taken_back = steps[0].after is None or (kind == "chains" and not getattr(steps[0].after, "chains", True))
+        if taken_back and Path(f"/run/.lab/hinder-{kind}").exists():
+            raise StepsFailed((), steps[0], "somebody is in the way")
+        write(kind, steps, *others)
+
+    writer._write = failing  # type: ignore[assignment] # noqa: SLF001
+
+
+@pytest.mark.parametrize("kind", ["rule", "chains", "route"])
+def test_what_cannot_be_taken_back_yet_is_tried_again(node: EngineNode, kind: str) -> None:
+    before = node.picture()
+    node.change(POOLS, {**FIRST, **SOON}, before=hindered)
+    obstacle = hinder(node, kind)
+    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
+    until(lambda: not difference(before, node.picture(), "sysctls"), lambda: "the rest is not taken back")
+    assert difference(before, node.picture())
+    assert not signs(node)
+    obstacle.unlink()
+    until_taken_back(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+def test_removing_the_sign_ends_the_tries(node: EngineNode) -> None:
+    node.change(POOLS, {**FIRST, **SOON}, before=hindered)
+    hinder(node, "rule")
+    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
+    (sign,) = signs(node, "taking-back")
+    sign.unlink()
+    until_nobody_waits(node)
+
+
+def test_another_run_ends_the_tries(node: EngineNode) -> None:
+    """It makes the node as declared, whatever had been taken back of that."""
+    node.change(POOLS, {**FIRST, **SOON}, before=hindered)
+    obstacle = hinder(node, "rule")
+    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
+    node.change("ip_rules", {"rules": []})
+    assert signs(node, "taking-back"), "that module says nothing about pools"
+    node.change(POOLS, FIRST)
+    obstacle.unlink()
+    assert not signs(node, "taking-back")
+    until_nobody_waits(node)
+    assert not node.change(POOLS, FIRST, check=True)["changed"]
+
+
+def test_what_could_not_be_undone_is_taken_back(node: EngineNode) -> None:
+    before = node.picture()
+    obstacle = hinder(node, "chains")
+
+    def arm() -> None:
+        hindered()
+        trap(refuse)
+
+    answer = node.module(POOLS, {**FIRST, **SOON}, before=arm)
+    assert "The node is between two states" in answer["msg"], answer
+    assert "the node tries again by itself 2 s from now" in answer["msg"], answer
+    assert signs(node)
+    obstacle.unlink()
+    until_taken_back(node)
+    assert_same(unordered(before), unordered(node.picture()))
+
+
+# --- as a user runs it
+
+
+def play_node(node: EngineNode, folder: Path, connection: str, seconds: int, state: str = "present") -> Played:
+    """Run the node's role; the connection named decides about what comes after."""
+    book = [{"hosts": "all", "gather_facts": False, "roles": ["homeward.metallb_routing.node"]}]
+    (folder / "site.yml").write_text(json.dumps(book))
+    values = {
+        "metallb_routing_pools": [dict(EXTERNAL)],
+        "metallb_routing_cluster": dict(CLUSTER),
+        "metallb_routing_confirm_timeout": seconds,
+        "metallb_routing_state": state,
+        "ansible_connection": connection,
+    }
+    return play(node, str(folder / "site.yml"), values, connection_plugins=PLUGINS)
+
+
+def test_the_role_confirms_by_a_new_connection(node: EngineNode, tmp_path: Path) -> None:
+    assert play_node(node, tmp_path, "netns", 0).code == 0, "brings pyroute2, which stays"
+    node.change(POOLS, ABSENT)
+    before = node.picture()
+    played = play_node(node, tmp_path, "netns", 60)
+    assert (played.code, played.changed()) == (0, 1), played.text
+    assert not signs(node)
+    until_nobody_waits(node)
+    assert play_node(node, tmp_path, "netns", 60).changed() == 0
+    assert not waiting(node)
+    assert play_node(node, tmp_path, "netns", 60, "absent").changed() == 1
+    until_nobody_waits(node)
+    assert_same(before, node.picture())
+
+
+def test_a_node_that_is_cut_off_comes_back(node: EngineNode, tmp_path: Path) -> None:
+    """The connection fails as long as the node has our rules: whatever is to blame for that is gone with them."""
+    assert play_node(node, tmp_path, "netns", 0).code == 0
+    node.change(POOLS, ABSENT)
+    before = node.picture()
+    played = play_node(node, tmp_path, "netns_cut_off_by_rules", 3)
+    assert played.code != 0
+    assert "no new connection could confirm it within 3 s" in played.text, played.text
+    until_nobody_waits(node)
+    assert_same(before, node.picture())
+
+
+def test_an_answer_that_gets_lost_confirms_all_the_same(node: EngineNode, tmp_path: Path) -> None:
+    """The task asks once more, and must not tell that the change is taken back."""
+    assert play_node(node, tmp_path, "netns", 0).code == 0
+    made = node.picture()
+    node.change(POOLS, ABSENT)
+    played = play_node(node, tmp_path, "netns_loses_an_answer", 60)
+    assert (played.code, played.changed()) == (0, 1), played.text
+    until_nobody_waits(node)
+    assert_same(unordered(made), unordered(node.picture()))

@@ -1,0 +1,234 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""A step fails, whichever it is and for real causes: the node is as it was, and the error names the step."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import re
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
+from tests.kernel.rollback.failure import REASON, assert_restored, fails, trap
+from tests.support.agent import stand_in_for_systemd
+from tests.support.node import EngineNode, assert_same, difference
+from tests.support.pools import (
+    ABSENT,
+    EXTERNAL,
+    SECOND,
+    SHARED,
+    STORAGE,
+    Parameters,
+    declared,
+)
+
+POOLS = "pool_routing"
+FIRST = declared(EXTERNAL, STORAGE)
+CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"], "deny": ["9.0.0.0/8"]}, SECOND, SHARED)
+CAP_NET_ADMIN = 12
+IPTABLES = {"iptables": "ipv4", "ip6tables": "ipv6"}
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+# --- every step in turn
+
+
+def set_trap(number: int) -> None:
+    stand_in_for_systemd()
+    trap(number)()
+
+
+KEPT = {**FIRST, "persist": True}
+KEPT_CHANGED = {**CHANGED, "persist": True}
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "variant"),
+    [
+        (ABSENT, FIRST, "nft"),
+        (FIRST, CHANGED, "nft"),
+        (FIRST, CHANGED, "legacy"),
+        (CHANGED, ABSENT, "nft"),
+        (ABSENT, KEPT, "nft"),
+        (KEPT, KEPT_CHANGED, "nft"),
+        (KEPT_CHANGED, ABSENT, "nft"),
+    ],
+    ids=["come-nft", "change-nft", "change-legacy", "go-nft", "come-kept", "change-kept", "go-kept"],
+)
+def test_every_step_in_turn(node: EngineNode, start: Parameters, end: Parameters, variant: str) -> None:
+    """With what keeps a state, too: the state file, the program, the unit and the neighbours' files."""
+    node.change(POOLS, {**start, "iptables_variant": variant}, before=stand_in_for_systemd)
+    end = {**end, "iptables_variant": variant}
+    if end.get("persist"):
+        planned = node.change(POOLS, end, check=True, before=stand_in_for_systemd)["commands"]
+        assert any("/var/lib/homeward.metallb_routing/state.json" in line for line in planned)
+    before = node.picture()
+    tried = 0
+    while True:
+        answer = node.module(POOLS, end, before=partial(set_trap, tried))
+        if not answer.get("failed"):
+            break
+        found = re.match(rf'step (\d+) of (\d+), "[^"]+", failed: {REASON}\. The node is as before\.', answer["msg"])
+        assert found, answer["msg"]
+        assert int(found[1]) == tried + 1
+        tried += 1
+        assert_restored(node, before)
+    assert tried >= 15, "a plan with steps of every kind"
+    assert tried == int(found[2]), "no step was passed over"
+    assert difference(before, node.picture())
+
+
+# --- real causes
+
+
+def test_a_gateway_that_the_kernel_refuses(node: EngineNode) -> None:
+    routes = [
+        {"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"},
+        {"destination": "fd56::/64", "interface": "eth1", "table": "100"},
+        {"destination": "default", "gateway": "7.7.7.7", "interface": "eth1", "table": "100"},
+        {"destination": "5.6.8.0/24", "interface": "eth1", "table": "100"},
+    ]
+    fails(node, {"routes": routes}, "default via 7.7.7.7 dev eth1", "ENETUNREACH", module="ip_routes")
+
+
+def test_a_link_that_vanishes_midway(node: EngineNode) -> None:
+    """Somebody deletes the link behind our back after we read the node: all else is as before, and so is the message."""
+    before = node.picture()
+    node.change(POOLS, FIRST)
+    node.change(POOLS, ABSENT)
+    assert_same(before, node.picture())
+
+    def delete_link_before_routes() -> None:
+        write = writer._write  # noqa: SLF001
+
+        def deleting(kind: str, steps: Sequence[Step], *others: Any) -> None:
+            if kind == "route" and Path("/proc/sys/net/ipv4/conf/eth0.100").exists():
+                subprocess.run(["ip", "link", "delete", "eth0.100"], check=True)
+            write(kind, steps, *others)
+
+        writer._write = deleting  # type: ignore[assignment] # noqa: SLF001
+
+    answer = node.module(POOLS, FIRST, before=delete_link_before_routes)
+    assert answer.get("failed"), answer
+    assert "eth0.100" in answer["msg"]
+    assert "ENODEV" in answer["msg"]
+    left = difference(before, node.picture()).splitlines()
+    assert all(line.startswith(("@@", "---", "+++")) or not line.strip() or "eth0.100" in line for line in left), left
+    assert not [line for line in left if line.startswith("+") and not line.startswith("+++")], left
+
+
+@contextmanager
+def held_lock(node: EngineNode) -> Iterator[int]:
+    """Hold the lock of legacy iptables, as kube-proxy does while it writes."""
+    command = node.host.command(["flock", "/run/xtables.lock", "sh", "-c", "echo held; exec cat"])
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield holder.pid
+        assert holder.stdin is not None
+        holder.stdin.close()
+
+
+def test_the_lock_of_iptables_is_held(node: EngineNode) -> None:
+    def wait_less() -> None:
+        tables.write.__defaults__ = (1,)  # seconds, instead of ten
+
+    with held_lock(node) as pid:
+        legacy = {**FIRST, "iptables_variant": "legacy"}
+        fails(node, legacy, "xtables lock is held by pid ", "waited 1 s", before=wait_less)
+        assert pid
+
+
+@pytest.mark.parametrize(
+    "file",
+    ["net/ipv4/conf/eth0.100/rp_filter", "net/ipv4/conf/eth0.100/src_valid_mark", "net/ipv6/conf/eth0.100/accept_ra"],
+)
+def test_a_setting_that_is_read_only(node: EngineNode, file: str) -> None:
+    node.host.run(f"mount --bind /proc/sys/{file} /proc/sys/{file}; mount -o remount,bind,ro /proc/sys/{file}")
+    fails(node, FIRST, file, "EROFS")
+
+
+@pytest.mark.parametrize("folder", ["/etc/iproute2/rt_protos.d", "/run/homeward.metallb_routing"])
+def test_no_space(node: EngineNode, folder: str) -> None:
+    node.host.run(
+        f"mkdir -p {folder}; mount -t tmpfs -o size=4k,mode=700 tmpfs {folder}; head -c 4096 /dev/zero > {folder}/full"
+    )
+    fails(node, FIRST, "ENOSPC")
+
+
+@pytest.mark.parametrize("family", ["iptables", "ip6tables"])
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_iptables_goes_away_midway(node: EngineNode, family: str, variant: str) -> None:
+    """A package upgrade, say: the programs of one family can no longer be started when it is their turn."""
+
+    def replace_programs() -> None:
+        write = tables._write  # noqa: SLF001
+
+        def upgrading(step: Step, *others: Any) -> str:
+            if getattr(step.subject, "family", "") == IPTABLES[family]:
+                program = f"/usr/sbin/{family}-{variant}-restore"
+                subprocess.run(["mount", "--bind", "/dev/null", os.path.realpath(program)], check=True)
+            try:
+                return write(step, *others)
+            finally:
+                subprocess.run(["umount", "-q", os.path.realpath(f"/usr/sbin/{family}-{variant}-restore")], check=False)
+
+        tables._write = upgrading  # noqa: SLF001
+
+    fails(
+        node,
+        {**FIRST, "iptables_variant": variant},
+        "change chains",
+        f"no iptables-restore for {IPTABLES[family]}",
+        before=replace_programs,
+    )
+
+
+def drop_net_admin() -> None:
+    """Take CAP_NET_ADMIN from this process and all that it starts, root or not."""
+    _libc.prctl(24, CAP_NET_ADMIN, 0, 0, 0)  # PR_CAPBSET_DROP
+    header = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    data = (ctypes.c_uint32 * 6)()
+    assert _libc.capget(header, data) == 0
+    for low in (0, 1, 2):  # effective, permitted, inheritable
+        data[low] &= ~(1 << CAP_NET_ADMIN)
+    if _libc.capset(header, data):
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+@pytest.mark.parametrize(
+    ("module", "parameters"),
+    [
+        ("ip_links", {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1"}]}),
+        ("ip_routes", {"routes": [{"destination": "5.6.7.0/24", "interface": "eth1"}]}),
+        ("ip_rules", {"rules": [{"priority": 5, "table": "100"}]}),
+    ],
+    ids=["ip_links", "ip_routes", "ip_rules"],
+)
+def test_the_right_is_missing(node: EngineNode, module: str, parameters: dict[str, Any]) -> None:
+    before = node.picture()
+    answer = node.module(module, parameters, before=drop_net_admin)
+    assert answer.get("failed"), answer
+    assert errno.errorcode[errno.EPERM] in answer["msg"]
+    assert "CAP_NET_ADMIN" in answer["msg"]
+    assert_same(before, node.picture())
+
+
+def test_the_right_is_missing_for_pools(node: EngineNode) -> None:
+    """Whichever variant is wanted: what the other one has of ours could not be seen."""
+    for variant in ("nft", "legacy"):
+        answer = node.refuse(POOLS, {**FIRST, "iptables_variant": variant}, before=drop_net_admin)
+        assert "must be root" in answer["msg"]
+        assert "nothing was changed" in answer["msg"]

@@ -1,0 +1,170 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was done is undone, also where nobody knows which steps were done, and where a step of the undoing fails too."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
+    RTM_DELADDR,
+    RTM_DELROUTE,
+    RTM_DELRULE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWROUTE,
+    RTM_NEWRULE,
+    Netlink,
+    Refusal,
+    Request,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
+from tests.kernel.rollback.failure import REASON, assert_restored, fails, names_step, trap
+from tests.support.node import EngineNode, assert_same, difference
+from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
+
+POOLS = "pool_routing"
+FIRST = declared(EXTERNAL, STORAGE)
+LOST = "The kernel sent no answers over netlink within 60 s"
+OWN = declared({**EXTERNAL, "addresses": ["1.2.3.251", "fd00:1:2:3::251"]}, STORAGE)
+
+
+def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], None]:
+    """Return what makes the kernel's answers to requests of this type get lost, once, with the requests or after they were done.
+
+    :param after: how many sends with such a request are left alone before.
+    """
+
+    def arm() -> None:
+        batch = Netlink.batch
+        left = [after]
+
+        def losing(netlink: Netlink, requests: Sequence[Request]) -> list[Refusal | None]:
+            if all(request.type != number for request in requests):
+                return batch(netlink, requests)
+            left[0] -= 1
+            if done or left[0] != -1:
+                answers = batch(netlink, requests)
+            if left[0] == -1:
+                raise NodeError(f"{LOST}.")
+            return answers
+
+        Netlink.batch = losing  # type: ignore[method-assign]
+
+    return arm
+
+
+@pytest.mark.parametrize("done", [False, True], ids=["not-done", "done"])
+@pytest.mark.parametrize(
+    ("start", "end", "number"),
+    [
+        (ABSENT, OWN, RTM_NEWADDR),
+        (ABSENT, OWN, RTM_NEWROUTE),
+        (ABSENT, OWN, RTM_NEWRULE),
+        (OWN, ABSENT, RTM_DELADDR),
+        (OWN, ABSENT, RTM_DELROUTE),
+        (OWN, ABSENT, RTM_DELRULE),
+    ],
+    ids=["new-address", "new-route", "new-rule", "lost-address", "lost-route", "lost-rule"],
+)
+def test_answers_that_get_lost(
+    node: EngineNode, start: Parameters, end: Parameters, number: int, *, done: bool
+) -> None:
+    node.change(POOLS, start)
+    before = node.picture()
+    names_step(node.module(POOLS, end, before=lose_answers(number, done=done)), LOST)
+    assert_restored(node, before)
+
+
+@pytest.mark.parametrize("after", [1, 2], ids=["made", "marked"])
+def test_answers_that_get_lost_while_a_link_is_made(node: EngineNode, after: int) -> None:
+    """Without our mark on it nobody would know later whose it is."""
+    links = {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1"}]}
+    if node.module("ip_links", links, check=True).get("failed"):
+        pytest.skip("this kernel has no macvlan")
+    # The first question is whether the kernel has such links.
+    fails(node, links, LOST, module="ip_links", before=lose_answers(RTM_NEWLINK, done=True, after=after))
+
+
+@pytest.mark.parametrize("kind", ["address", "rule", "chains"])
+def test_what_nobody_foresaw(node: EngineNode, kind: str) -> None:
+    def arm() -> None:
+        write = writer._write  # noqa: SLF001
+        left = [kind]
+
+        def failing(now: str, *others: Any) -> None:
+            write(now, *others)
+            if now in left:
+                left.remove(now)
+                raise OSError(errno.EMFILE, "Too many open files")
+
+        writer._write = failing  # noqa: SLF001
+
+    before = node.picture()
+    names_step(node.module(POOLS, OWN, before=arm), "OSError: [Errno 24] Too many open files", kind)
+    assert_restored(node, before)
+
+
+def test_the_undoing_goes_on_where_a_step_of_it_fails(node: EngineNode) -> None:
+    """All failures are told, and nothing stays but what could not be undone."""
+    before = node.picture()
+
+    def arm() -> None:
+        trap(12)()
+        once = writer._write  # noqa: SLF001
+
+        def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
+            if kind == "file" and steps[0].after is None:
+                raise StepsFailed((), steps[0], "and the light went out")
+            if kind == "route" and steps[0].after is None:
+                raise StepsFailed((), steps[0], "and the door fell shut")
+            once(kind, steps, *others)
+
+        writer._write = failing  # type: ignore[assignment] # noqa: SLF001
+
+    node.module(POOLS, ABSENT)
+    answer = node.module(POOLS, FIRST, before=arm)
+    assert REASON in answer["msg"]
+    assert "the light went out" in answer["msg"]
+    assert "the door fell shut" in answer["msg"]
+    assert "between two states" in answer["msg"]
+    after = node.picture()
+    assert_same(before, after, "rules4", "rules6", "sysctls")
+    assert "homeward" in difference(before, after, "files")
+    node.change(POOLS, ABSENT)
+    assert_same(before, node.picture())
+
+
+def test_the_undoing_fails_too(node: EngineNode) -> None:
+    """The message does not claim that the node is as before; the next run mends it."""
+    before = node.picture()
+
+    def fail_twice() -> None:
+        trap(12)()
+        once = writer._write  # noqa: SLF001
+        runs: list[str] = []
+
+        def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
+            runs.append(kind)
+            if "route" in runs and kind == "sysctl" and steps[0].after is None:
+                raise StepsFailed((), steps[0], "and the light went out")
+            once(kind, steps, *others)
+
+        writer._write = failing  # type: ignore[assignment] # noqa: SLF001
+
+    answer = node.module(POOLS, FIRST, before=fail_twice)
+    assert answer.get("failed")
+    assert REASON in answer["msg"]
+    assert "the light went out" in answer["msg"]
+    assert "as before" not in answer["msg"]
+    assert "between two states" in answer["msg"]
+    node.change(POOLS, FIRST)
+    node.change(POOLS, ABSENT)
+    assert_same(before, node.picture())
