@@ -20,7 +20,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     read_routes,
     write_routes,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import (
     read_rules,
     write_rules,
@@ -71,7 +71,7 @@ def ip(*arguments: str, given: str = "") -> None:
     subprocess.run(["ip", *arguments], input=given, text=True, check=True, stdout=subprocess.DEVNULL)
 
 
-def measure_reading(netlink: Netlink) -> tuple[float, float]:
+def measure_reading(netlink: Rtnetlink) -> tuple[float, float]:
     """Return the medians of our read and of ``ip -json``."""
     names = read_links(netlink, OWNERSHIP).names
     write_routes(netlink, [Step("route", None, route) for route in make_routes(READ_COUNT)], OWNERSHIP)
@@ -91,7 +91,7 @@ def measure_reading(netlink: Netlink) -> tuple[float, float]:
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
-def measure_writing(netlink: Netlink) -> tuple[float, float]:
+def measure_writing(netlink: Rtnetlink) -> tuple[float, float]:
     """Return the medians of our write and of ``ip -batch``."""
     routes = make_routes(WRITE_COUNT)
     rules = make_rules(WRITE_COUNT)
@@ -113,7 +113,7 @@ def measure_writing(netlink: Netlink) -> tuple[float, float]:
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
-def _flush(netlink: Netlink) -> None:
+def _flush(netlink: Rtnetlink) -> None:
     # Not `ip rule flush`: it deletes while it lists, and leaves some of a long list.
     names = read_links(netlink, OWNERSHIP).names
     write_rules(netlink, [Step("rule", rule, None) for rule in read_rules(netlink, OWNERSHIP)[0]], OWNERSHIP)
@@ -124,7 +124,7 @@ def _flush(netlink: Netlink) -> None:
 
 def measure() -> tuple[tuple[float, float], tuple[float, float]]:
     """Measure reading and writing in the present namespace."""
-    with Netlink() as netlink:
+    with Rtnetlink() as netlink:
         return measure_reading(netlink), measure_writing(netlink)
 
 

@@ -10,8 +10,9 @@ from typing import Any, Protocol
 
 from .engine import Result, Run
 from .errors import HomewardError, InputError, Pyroute2Missing, refused
+from .paths import PYROUTE2_DIRECTORY
 
-DEFAULT_PYROUTE2_PATH = "/var/lib/homeward.metallb_routing/python"
+DEFAULT_PYROUTE2_PATH = PYROUTE2_DIRECTORY
 PYROUTE2_MISSING = "pyroute2_missing"
 
 

@@ -21,7 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     write_routes,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
-    Netlink,
+    Rtnetlink,
     load_formats,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import (
@@ -41,7 +41,7 @@ from tests.support.namespace import Namespace
 OWNERSHIP = Ownership()
 FORMATS = load_formats(find_pyroute2())  # once here instead of in each child
 Result = TypeVar("Result")
-Writer = Callable[[Netlink, Sequence[Step], Ownership], None]
+Writer = Callable[[Rtnetlink, Sequence[Step], Ownership], None]
 WRITERS: dict[type, tuple[str, Writer]] = {
     Link: ("link", write_links),
     Address: ("address", write_addresses),
@@ -80,7 +80,7 @@ def write(namespace: Namespace, steps: Sequence[Step]) -> Outcome:
 
 def write_here(steps: Sequence[Step], ownership: Ownership = OWNERSHIP) -> Outcome:
     """Have the steps, all of one kind, done in the present namespace."""
-    with Netlink(FORMATS) as netlink:
+    with Rtnetlink(FORMATS) as netlink:
         try:
             WRITERS[type(steps[0].subject)][1](netlink, steps, ownership)
         except StepsFailed as failure:
@@ -99,13 +99,13 @@ def read(namespace: Namespace, kind: type) -> tuple[Any, Any]:
 
 
 def _read(kind: type) -> tuple[Any, Any]:
-    with Netlink(FORMATS) as netlink:
+    with Rtnetlink(FORMATS) as netlink:
         if kind is Rule:
             return read_rules(netlink, OWNERSHIP)
         return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names)
 
 
-def inside(function: Callable[[Netlink], Result]) -> Result:
+def inside(function: Callable[[Rtnetlink], Result]) -> Result:
     """Call the function with a socket of the namespace that this runs in; to be called by :meth:`Namespace.call`."""
-    with Netlink(FORMATS) as netlink:
+    with Rtnetlink(FORMATS) as netlink:
         return function(netlink)

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from ..errors import NodeError, StepError
 from ..kernel.lock import write_lock
-from ..kernel.netlink.events import CHAINS, EVERYTHING, NETLINK, Heard, Interests
+from ..kernel.netlink.events import CHAINS, EVERYTHING, NETLINK, Changes, EventFilter
 from ..kernel.reader import Scope, read_node
 from ..kernel.writer import write_steps
 from ..paths import STATE_FILE
@@ -37,7 +37,7 @@ class Healer:
         self.patience = Patience()
         self._seen = (0, 0)
         self._saved: Saved | None = None
-        self._interests = Interests(0)
+        self._interests = EventFilter(0)
         self._open: tuple[Step, ...] = ()  # known to be missing and not put back
         self._culprits: dict[Hashable, str] = {}  # who took a thing last
         self._blamed: dict[Hashable, str] = {}
@@ -59,7 +59,7 @@ class Healer:
         self.report.state_hash = sha256(dumps(saved).encode("utf-8", "surrogateescape")).hexdigest()[:16]
         self.forgive()
 
-    def interests(self) -> Interests:
+    def interests(self) -> EventFilter:
         """Return what of the node's life concerns the declared state."""
         return self._interests
 
@@ -69,7 +69,7 @@ class Healer:
         self._blamed = {}
         self._culprits = {}
 
-    def look(self, heard: Heard) -> None:
+    def look(self, heard: Changes) -> None:
         """Look at the kinds that may have changed, and put back what is missing. Needs the lock.
 
         :raises HomewardError: the node cannot be read.
@@ -88,13 +88,13 @@ class Healer:
         """Tell that the node could not be looked at."""
         self._tell(error)
 
-    def _heal(self, heard: Heard) -> None:
+    def _heal(self, heard: Changes) -> None:
         saved = self._require()
         kinds = frozenset(heard.kinds)
         repair = _find(saved, kinds)
         self._tell_waiting(kinds, repair)
-        if heard.actors:
-            self._culprits.update((_thing(step), ", ".join(heard.actors)) for step in repair.steps)
+        if heard.originators:
+            self._culprits.update((_thing(step), ", ".join(heard.originators)) for step in repair.steps)
         now = time.monotonic()
         allowed = [step for step in repair.steps if self.patience.may(_thing(step), now)]
         done = self._do(allowed, saved)
@@ -140,7 +140,7 @@ class Healer:
                 return [*done, *rest]
         return done
 
-    def _remember(self, steps: Iterable[Step], heard: Heard) -> None:
+    def _remember(self, steps: Iterable[Step], heard: Changes) -> None:
         now = time.monotonic()
         for step in steps:
             who = self._culprits.get(_thing(step), "")
@@ -212,12 +212,12 @@ def _find(saved: Saved, kinds: frozenset[str]) -> Repair:
     return plan_repair(NodeState(**{kind: getattr(saved.state, kind) for kind in kinds}), node)
 
 
-def _interests(saved: Saved) -> Interests:
+def _interests(saved: Saved) -> EventFilter:
     state = saved.state
     interfaces = {route.interface for route in state.routes} | {rule.iif for rule in state.rules}
     interfaces |= {address.interface for address in state.addresses} | {item.interface for item in state.sysctls}
     interfaces |= {name for link in state.links for name in (link.name, link.parent)}
-    return Interests(
+    return EventFilter(
         saved.ownership.protocol,
         frozenset(interfaces - {""}),
         frozenset(route.table for route in state.routes),

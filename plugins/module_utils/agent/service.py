@@ -15,7 +15,7 @@ from pathlib import Path
 
 from ..errors import HomewardError
 from ..kernel.lock import Busy, write_lock
-from ..kernel.netlink.events import EVERYTHING, Heard, Watch
+from ..kernel.netlink.events import EVERYTHING, Changes, EventMonitor
 from ..paths import VERSION_FILE
 from .reconciler import Healer
 
@@ -46,7 +46,7 @@ class Guard:
         """
         self._healer.load()
         wake = self._wake_on_signals()
-        watch = Watch()
+        watch = EventMonitor()
         watch.register(wake.fileno())
         _write_version(self._version)
         try:
@@ -54,15 +54,15 @@ class Guard:
         finally:
             watch.close()
 
-    def _serve(self, watch: Watch, wake: socket.socket) -> None:
+    def _serve(self, watch: EventMonitor, wake: socket.socket) -> None:
         ready_by: float | None = time.monotonic() + PATIENCE_AT_START
         swept = float("-inf")
-        heard = Heard(kinds=set(EVERYTHING), at=time.monotonic())
+        heard = Changes(kinds=set(EVERYTHING), at=time.monotonic())
         while not self._stopping:
-            watch.listen_for(self._healer.interests())
+            watch.set_filter(self._healer.interests())
             if time.monotonic() - swept >= self._sweep:
                 heard.kinds |= EVERYTHING
-            unserved = self._look(heard) if heard.kinds else Heard()
+            unserved = self._look(heard) if heard.kinds else Changes()
             now = time.monotonic()
             if heard.kinds >= EVERYTHING and not unserved.kinds:
                 swept = now
@@ -74,11 +74,11 @@ class Guard:
             ends += [ready_by] if ready_by is not None else []
             ends += [now + (self._retry or BUSY)] if unserved.kinds else []
             heard = watch.wait(max(0.0, min(ends) - now))
-            heard.include(unserved)
+            heard.merge(unserved)
             if _drained(wake) or now + self._healer.patience.next_try(now) <= time.monotonic():
                 heard.add(EVERYTHING, "")
 
-    def _look(self, heard: Heard) -> Heard:
+    def _look(self, heard: Changes) -> Changes:
         """Have the healer look; return what it could not look at, because somebody else is at it or it cannot be read."""
         try:
             with write_lock(wait=0):
@@ -91,7 +91,7 @@ class Guard:
             self._retry = min(LONGEST_RETRY, self._retry * 2 or FIRST_RETRY)
             return heard
         self._retry = 0.0
-        return Heard()
+        return Changes()
 
     def _wake_on_signals(self) -> socket.socket:
         """Return a socket that can be read once a signal came; SIGTERM and SIGINT also stop the guard."""

@@ -16,7 +16,7 @@ from .iptables.tables import IptablesState
 from .netlink.addresses import Addresses, read_addresses
 from .netlink.links import Links, read_links
 from .netlink.routes import read_routes
-from .netlink.rtnetlink import Netlink
+from .netlink.rtnetlink import Rtnetlink
 from .netlink.rules import read_rules
 
 NETLINK_KINDS = frozenset({"links", "addresses", "routes", "rules"})
@@ -57,7 +57,7 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
         if "chains" in kinds:
             chains = tables.read(scope.iptables_variant, ownership)
         if NETLINK_KINDS & kinds:
-            netlink = stack.enter_context(Netlink(extra_directory=pyroute2_path))
+            netlink = stack.enter_context(Rtnetlink(extra_directory=pyroute2_path))
             node = _read_netlink(netlink, scope)
     peer, interface = facts.ssh_peer(node.interfaces)
     originals = sysctls.read_originals() if "sysctls" in kinds else {}
@@ -88,7 +88,7 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
     )
 
 
-def _read_netlink(netlink: Netlink, scope: Scope) -> Node:
+def _read_netlink(netlink: Rtnetlink, scope: Scope) -> Node:
     ownership, kinds = scope.ownership, scope.kinds
     links = read_links(netlink, ownership)
     addresses = read_addresses(netlink, ownership, links.names)

@@ -16,10 +16,10 @@ from .iptables import tables
 from .netlink.addresses import write_addresses
 from .netlink.links import MODULE_OF_KIND, kernel_can_make, write_links
 from .netlink.routes import write_routes
-from .netlink.rtnetlink import Netlink
+from .netlink.rtnetlink import Rtnetlink
 from .netlink.rules import write_rules
 
-NetlinkWriter = Callable[[Netlink, Sequence[Step], Ownership], None]
+NetlinkWriter = Callable[[Rtnetlink, Sequence[Step], Ownership], None]
 NETLINK_WRITERS: dict[str, NetlinkWriter] = {
     "link": write_links,
     "address": write_addresses,
@@ -37,7 +37,7 @@ def write_steps(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str)
     if not steps:
         return
     done: list[Step] = []
-    with Netlink(extra_directory=pyroute2_path) as netlink:
+    with Rtnetlink(extra_directory=pyroute2_path) as netlink:
         for kind, run in _runs(steps):
             try:
                 _write(kind, run, ownership, netlink)
@@ -57,7 +57,7 @@ def require_kinds(steps: Sequence[Step], pyroute2_path: str) -> None:
     wanted = {step.after.kind for step in steps if step.before is None and isinstance(step.after, Link)}
     if not wanted:
         return
-    with Netlink(extra_directory=pyroute2_path) as netlink:
+    with Rtnetlink(extra_directory=pyroute2_path) as netlink:
         missing = [kind for kind in sorted(wanted) if not kernel_can_make(netlink, kind)]
     for kind in missing:
         module = MODULE_OF_KIND[kind]
@@ -71,7 +71,7 @@ def _runs(steps: Sequence[Step]) -> Iterator[tuple[str, list[Step]]]:
     return ((kind, list(run)) for kind, run in groupby(steps, key=lambda step: step.kind))
 
 
-def _write(kind: str, steps: Sequence[Step], ownership: Ownership, netlink: Netlink) -> None:
+def _write(kind: str, steps: Sequence[Step], ownership: Ownership, netlink: Rtnetlink) -> None:
     if kind in NETLINK_WRITERS:
         NETLINK_WRITERS[kind](netlink, steps, ownership)
     elif kind == "sysctl":

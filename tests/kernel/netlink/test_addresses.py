@@ -15,7 +15,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     read_addresses,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface
 from tests.support.namespace import Namespace
 from tests.support.steps import OWNERSHIP, add, delete, inside, succeed, write
@@ -29,7 +29,7 @@ ADDRESSES = (
 needs_protocol = pytest.mark.skipif(kernel_version() < (5, 18), reason="this kernel keeps no protocol of an address")
 
 
-def _read(netlink: Netlink) -> tuple[Addresses, dict[str, Interface]]:
+def _read(netlink: Rtnetlink) -> tuple[Addresses, dict[str, Interface]]:
     links = read_links(netlink, OWNERSHIP)
     addresses = read_addresses(netlink, OWNERSHIP, links.names)
     return addresses, addresses.on(links.interfaces)

@@ -14,13 +14,13 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     CHAINS,
     EVERYTHING,
     NETLINK,
-    Heard,
-    Interests,
-    Watch,
+    Changes,
+    EventFilter,
+    EventMonitor,
 )
 from tests.support.namespace import Namespace
 
-OURS = Interests(
+OURS = EventFilter(
     protocol=77,
     interfaces=frozenset({"eth0", "eth0.100"}),
     tables=frozenset({254, 100, 7701}),
@@ -81,20 +81,20 @@ def shell(text: str) -> None:
     subprocess.run(["sh", "-ec", text], check=True)
 
 
-def hear(namespace: Namespace, act: Callable[[], object], interests: Interests = OURS) -> Heard:
+def hear(namespace: Namespace, act: Callable[[], object], interests: EventFilter = OURS) -> Changes:
     """Return what a watch hears of the action; the kernel has told of it before the action ends."""
 
-    def listen() -> Heard:
+    def listen() -> Changes:
         shell(WORLD)
-        watch = Watch()
+        watch = EventMonitor()
         try:
-            watch.listen_for(interests)
+            watch.set_filter(interests)
             act()
             return watch.wait(0)
         finally:
             watch.close()
 
-    heard: Heard = namespace.call(listen)
+    heard: Changes = namespace.call(listen)
     return heard
 
 
@@ -108,15 +108,15 @@ def test_a_change_of_ours_is_heard(namespace: Namespace, line: str, kinds: froze
 @pytest.mark.parametrize("line", DOES_NOT.values(), ids=DOES_NOT)
 def test_what_is_not_ours_wakes_nobody(namespace: Namespace, line: str) -> None:
     heard = hear(namespace, lambda: shell(line))
-    assert (heard.kinds, heard.actors, heard.at) == (set(), {}, 0.0)
+    assert (heard.kinds, heard.originators, heard.at) == (set(), {}, 0.0)
 
 
 def test_links_that_become_ours_while_we_listen_are_known_by_number(namespace: Namespace) -> None:
     def listen() -> list[set[str]]:
         shell(WORLD)
-        watch = Watch()
+        watch = EventMonitor()
         found = []
-        watch.listen_for(OURS)
+        watch.set_filter(OURS)
         for line in (
             "ip link set pod0 down; ip link set pod0 name eth0.100; ip link set eth0.100 up",
             "ip address add 192.0.2.1/32 dev eth0.100 noprefixroute",
@@ -140,5 +140,5 @@ def test_more_events_than_fit_are_an_event_of_everything(namespace: Namespace) -
 
 
 def test_who_changed_the_chains_is_told(namespace: Namespace) -> None:
-    actors = hear(namespace, lambda: shell("nft delete table ip mangle")).actors
-    assert [name.partition(" (pid ")[0] for name in actors] == ["nft"]
+    originators = hear(namespace, lambda: shell("nft delete table ip mangle")).originators
+    assert [name.partition(" (pid ")[0] for name in originators] == ["nft"]

@@ -21,7 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
     RTM_GETADDR,
     RTM_GETROUTE,
-    Netlink,
+    Rtnetlink,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import read_rules
 from tests.support.namespace import Namespace
@@ -37,7 +37,7 @@ def without_ipv6(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(families, "NETWORK", tmp_path)
 
 
-def _families_read(kernel: Netlink) -> list[set[str]]:
+def _families_read(kernel: Rtnetlink) -> list[set[str]]:
     names = read_links(kernel, OWNERSHIP).names
     addresses = read_addresses(kernel, OWNERSHIP, names)
     found = (
@@ -66,7 +66,7 @@ def test_the_kernel_of_this_machine_has_both(namespace: Namespace) -> None:
 
 
 def test_what_is_of_another_family_than_was_asked_for_is_left_out(namespace: Namespace) -> None:
-    def asked(kernel: Netlink) -> list[int]:
+    def asked(kernel: Rtnetlink) -> list[int]:
         request = {"family": AF_DECNET}
         routes = kernel.dump(RTM_GETROUTE, FORMATS.route, "routes", request)
         return [len(routes), len(kernel.dump(RTM_GETADDR, FORMATS.address, "addresses", request))]

@@ -16,7 +16,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     kernel_can_make,
     read_links,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, Link, Ownership
 from tests.support.namespace import Namespace
 from tests.support.steps import OWNERSHIP, add, change, delete, inside, succeed, write, write_here
@@ -206,5 +206,5 @@ def _as_nobody() -> tuple[str, str]:
     return outcome.reason, str(refused.value)
 
 
-def _ask_for_veth(netlink: Netlink) -> bool:
+def _ask_for_veth(netlink: Rtnetlink) -> bool:
     return kernel_can_make(netlink, "veth")

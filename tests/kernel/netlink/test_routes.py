@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import Fields
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import read_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
 from tests.support import ip_witness
 from tests.support.namespace import Namespace
@@ -228,7 +228,7 @@ def test_a_narrow_read_tells_ours_and_what_is_in_their_places(namespace: Namespa
     managed, foreign = read(namespace, Route)
     destinations = {(route.family, route.destination) for route in places}
 
-    def asked(netlink: Netlink) -> tuple[frozenset[Route], frozenset[Route]]:
+    def asked(netlink: Rtnetlink) -> tuple[frozenset[Route], frozenset[Route]]:
         return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, places)
 
     expected = {route for route in foreign if (route.family, route.destination) in destinations}
@@ -243,7 +243,7 @@ def test_a_narrow_read_looks_into_nothing_else(namespace: Namespace) -> None:
     succeed(namespace, add(ours))
     namespace.ip(*(f"route add 20.{number // 256}.{number % 256}.0/24 dev eth0" for number in range(1000)))
 
-    def listed(netlink: Netlink) -> int:
+    def listed(netlink: Rtnetlink) -> int:
         counts = []
         dump = netlink.dump
 

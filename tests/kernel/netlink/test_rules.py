@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Netlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import (
     read_rules,
     write_rules,
@@ -145,7 +145,7 @@ def _add_and_delete_alike() -> None:
     @given(rules=_some_rules(), data=some.data())
     def check(rules: list[Rule], data: some.DataObject) -> None:
         subprocess.run(["ip", "rule", "flush", "protocol", "77"], check=True)  # what a failed example left
-        with Netlink(FORMATS) as netlink:
+        with Rtnetlink(FORMATS) as netlink:
             write_rules(netlink, add(*rules), OWNERSHIP)
             left = set(rules)
             assert read_rules(netlink, OWNERSHIP)[0] == left

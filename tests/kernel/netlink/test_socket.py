@@ -25,9 +25,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     RTM_GETLINK,
     RTM_GETROUTE,
     RTM_NEWRULE,
-    Netlink,
     Refusal,
     Request,
+    Rtnetlink,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import StepsFailed
@@ -39,7 +39,7 @@ ROUTES = [Route("ipv4", 7701, f"172.{16 + i // 256}.{i % 256}.0/24", interface="
 
 
 def _read_with_buffer(size: int) -> tuple[set[Route], int]:
-    with Netlink(FORMATS) as netlink:
+    with Rtnetlink(FORMATS) as netlink:
         write_routes(netlink, add(*ROUTES), OWNERSHIP)
         netlink._buffer = bytearray(size)  # noqa: SLF001 - a small buffer stands in for a huge object
         managed = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names)[0]
@@ -54,7 +54,7 @@ def test_a_dump_of_many_parts_is_whole_whatever_the_buffer(namespace: Namespace,
 
 
 def _write_with_receive_buffer(size: int) -> tuple[int, int]:
-    with Netlink(FORMATS) as netlink:
+    with Rtnetlink(FORMATS) as netlink:
         netlink.resize_receive_buffer(size)
         write_routes(netlink, add(*ROUTES), OWNERSHIP)
         managed = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names)[0]
@@ -107,7 +107,7 @@ def _read_while_links_come_and_go(namespace_name: str) -> tuple[int, int]:
     """Read links again and again while others change; return how many reads, and how many dumps they took."""
     dumps = 0
 
-    class Counting(Netlink):
+    class Counting(Rtnetlink):
         def _dump_once(self, *arguments: Any) -> Any:
             nonlocal dumps
             dumps += 1
@@ -139,6 +139,6 @@ def test_a_dump_that_was_interrupted_is_done_again(namespace: Namespace) -> None
 
 
 def test_an_endless_change_is_told(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Netlink, "_dump_once", lambda *_arguments: ([], False))
+    monkeypatch.setattr(Rtnetlink, "_dump_once", lambda *_arguments: ([], False))
     with pytest.raises(NodeError, match="The kernel's links changed during each of 20 reads"):
         namespace.call(inside, lambda netlink: netlink.dump(RTM_GETLINK, FORMATS.link, "links", {}))

@@ -21,9 +21,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     RTM_NEWLINK,
     RTM_NEWROUTE,
     RTM_NEWRULE,
-    Netlink,
     Refusal,
     Request,
+    Rtnetlink,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.rollback.failure import REASON, assert_restored, fails, names_step, trap
@@ -43,10 +43,10 @@ def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], Non
     """
 
     def arm() -> None:
-        batch = Netlink.batch
+        batch = Rtnetlink.batch
         left = [after]
 
-        def losing(netlink: Netlink, requests: Sequence[Request]) -> list[Refusal | None]:
+        def losing(netlink: Rtnetlink, requests: Sequence[Request]) -> list[Refusal | None]:
             if all(request.type != number for request in requests):
                 return batch(netlink, requests)
             left[0] -= 1
@@ -56,7 +56,7 @@ def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], Non
                 raise NodeError(f"{LOST}.")
             return answers
 
-        Netlink.batch = losing  # type: ignore[method-assign]
+        Rtnetlink.batch = losing  # type: ignore[method-assign]
 
     return arm
 

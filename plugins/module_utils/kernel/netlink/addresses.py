@@ -26,10 +26,10 @@ from .rtnetlink import (
     RTM_GETADDR,
     RTM_NEWADDR,
     IndexOf,
-    Netlink,
     Request,
+    Rtnetlink,
 )
-from .steps import carry_out
+from .steps import send_steps
 
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
 # struct ifa_cacheinfo: preferred and valid seconds. On a shared link the node's own IPv6 traffic would leave by the default
@@ -64,7 +64,7 @@ class Addresses:
         return {name: replace(one, addresses=tuple(by_interface.get(name, ()))) for name, one in interfaces.items()}
 
 
-def read_addresses(netlink: Netlink, ownership: Ownership, names: Mapping[int, str]) -> Addresses:
+def read_addresses(netlink: Rtnetlink, ownership: Ownership, names: Mapping[int, str]) -> Addresses:
     """Return every address of every interface.
 
     :param names: interfaces by index.
@@ -82,7 +82,7 @@ def read_addresses(netlink: Netlink, ownership: Ownership, names: Mapping[int, s
     return Addresses(frozenset(managed), frozenset(foreign), seen_protocol or kernel_version() >= _PROTOCOL_SINCE)
 
 
-def addresses_carry_protocol(netlink: Netlink) -> bool:
+def addresses_carry_protocol(netlink: Rtnetlink) -> bool:
     """Whether the kernel keeps the protocol number of an address: some address has one, or the kernel is new enough.
 
     The version alone would not do: distributions carry the feature back to older kernels.
@@ -103,7 +103,7 @@ def _address(fields: Fields, names: Mapping[int, str]) -> Address:
     return Address(names.get(index, f"index {index}"), f"{address_text(own)}/{number(fields, 'prefixlen')}")
 
 
-def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
+def write_addresses(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
     """Do the steps, in order; an address is added (``noprefixroute``; IPv6: ``nodad preferred_lft 0``) or deleted, never changed.
 
     :raises StepsFailed: see :func:`carry_out`; or a route of others went with an address, see :class:`FlushedRoutes`.
@@ -127,7 +127,7 @@ def write_addresses(netlink: Netlink, steps: Sequence[Step], ownership: Ownershi
     flushed = FlushedRoutes(netlink, _ipv4_addresses(deletions))
     failure = None
     try:
-        carry_out(netlink, steps, encode, HINTS)
+        send_steps(netlink, steps, encode, HINTS)
     except StepsFailed as error:
         failure = error
     lost = flushed.put_back()

@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from .originators import Actors
+from .originators import Originators
 from .rtnetlink import (
     RTM_DELADDR,
     RTM_DELLINK,
@@ -64,7 +64,7 @@ _Network = tuple[int, int, bytes]  # address family, length, packed address
 
 
 @dataclass(frozen=True)
-class Interests:
+class EventFilter:
     """What of the node's life concerns us.
 
     :param interfaces: names of ours, of the pools' and of the links below them.
@@ -81,7 +81,7 @@ class Interests:
 
 
 @dataclass
-class Heard:
+class Changes:
     """What was heard in one go.
 
     :param kinds: fields of ``NodeState`` that may have changed.
@@ -90,28 +90,28 @@ class Heard:
     """
 
     kinds: set[str] = field(default_factory=set)
-    actors: dict[str, None] = field(default_factory=dict)
+    originators: dict[str, None] = field(default_factory=dict)
     at: float = 0.0
 
     def add(self, kinds: frozenset[str], actor: str) -> None:
         """Count one event in."""
         self.kinds |= kinds
         if actor:
-            self.actors[actor] = None
+            self.originators[actor] = None
         self.at = self.at or time.monotonic()
 
-    def include(self, earlier: Heard) -> None:
+    def merge(self, earlier: Changes) -> None:
         """Count in what was heard before and could not be served."""
         self.kinds |= earlier.kinds
-        self.actors = {**earlier.actors, **self.actors}
+        self.originators = {**earlier.originators, **self.originators}
         self.at = earlier.at or self.at
 
 
-class Watch:
+class EventMonitor:
     """Two netlink sockets that listen. They hear of what happens from their making on."""
 
     def __init__(self) -> None:
-        self._interests = Interests(0)
+        self._interests = EventFilter(0)
         self._networks: frozenset[_Network] = frozenset()
         self._tables: frozenset[int] = frozenset()
         self._chain_tables: frozenset[bytes] = frozenset()
@@ -136,7 +136,7 @@ class Watch:
         """Wake up when this descriptor can be read, too; what is in it is not touched."""
         self._poll.register(descriptor, select.POLLIN)
 
-    def listen_for(self, interests: Interests) -> None:
+    def set_filter(self, interests: EventFilter) -> None:
         """Let only what concerns these wake us from now on."""
         if interests == self._interests:
             return
@@ -150,10 +150,10 @@ class Watch:
         names = self._interests.interfaces
         self._indexes = {index: name for index, name in socket.if_nameindex() if name in names}
 
-    def wait(self, timeout: float) -> Heard:
+    def wait(self, timeout: float) -> Changes:
         """Return what concerns us, once something does or after ``timeout`` seconds, then with no kinds."""
-        heard = Heard()
-        actors = Actors()
+        heard = Changes()
+        originators = Originators()
         deadline = time.monotonic() + timeout
         while True:
             left = (heard.at + _GATHER if heard.kinds else deadline) - time.monotonic()
@@ -161,11 +161,13 @@ class Watch:
             for one, read in ((self._route, self._route_events), (self._nft, self._nft_events)):
                 if one is not None and one.fileno() in ready:
                     ready.remove(one.fileno())
-                    self._drain(one, heard, read, actors)
+                    self._drain(one, heard, read, originators)
             if ready or left <= 0:
                 return heard
 
-    def _drain(self, one: socket.socket, heard: Heard, read: Callable[[int, Actors], Happened], actors: Actors) -> None:
+    def _drain(
+        self, one: socket.socket, heard: Changes, read: Callable[[int, Originators], Happened], originators: Originators
+    ) -> None:
         for _time in range(_READS_AT_ONCE):
             try:
                 size = one.recv_into(self._buffer, 0, socket.MSG_DONTWAIT | socket.MSG_TRUNC)
@@ -179,13 +181,13 @@ class Watch:
                 self._find_indexes()
                 heard.add(EVERYTHING, "")
                 continue
-            for kinds, actor in read(size, actors):
+            for kinds, actor in read(size, originators):
                 heard.add(kinds, actor)
 
-    def _route_events(self, size: int, actors: Actors) -> Happened:
+    def _route_events(self, size: int, originators: Originators) -> Happened:
         for kind, port, start, end in self._messages(size):
             if self._concerns(kind, start, end):
-                yield NETLINK, actors.of_port(port)
+                yield NETLINK, originators.of_port(port)
 
     def _concerns(self, kind: int, start: int, end: int) -> bool:
         if kind in (RTM_NEWLINK, RTM_DELLINK):
@@ -225,7 +227,7 @@ class Watch:
             table = self._number(start + _ROUTE_HEAD, end, _RTA_TABLE)
         return table in self._tables
 
-    def _nft_events(self, size: int, actors: Actors) -> Happened:
+    def _nft_events(self, size: int, originators: Originators) -> Happened:
         """Yield changes of our tables, and once more with who made them: the message that ends a transaction tells that."""
         for kind, _port, start, end in self._messages(size):
             if kind >> 8 != _NFT_SUBSYSTEM:
@@ -234,7 +236,7 @@ class Watch:
                 if self._changing:
                     pid = int.from_bytes(self._attribute(start + _NFT_HEAD, end, _NFT_GEN_PROC_PID), "big")
                     name = self._attribute(start + _NFT_HEAD, end, _NFT_GEN_PROC_NAME).rstrip(b"\0")
-                    yield CHAINS, actors.of_process(pid, name.decode(errors="replace"))
+                    yield CHAINS, originators.of_process(pid, name.decode(errors="replace"))
                 self._changing = False
             elif not self._changing:
                 name = self._attribute(start + _NFT_HEAD, end, _NFT_TABLE_NAME).rstrip(b"\0")

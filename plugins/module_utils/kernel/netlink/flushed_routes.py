@@ -17,7 +17,7 @@ from ...errors import NodeError, describe
 from ...state.family import IPV4
 from .codec import Fields, Value, address_text, number, packed
 from .routes import is_cached
-from .rtnetlink import AF_OF_FAMILY, NLM_F_APPEND, NLM_F_CREATE, RTM_GETROUTE, RTM_NEWROUTE, Netlink, Refusal, Request
+from .rtnetlink import AF_OF_FAMILY, NLM_F_APPEND, NLM_F_CREATE, RTM_GETROUTE, RTM_NEWROUTE, Refusal, Request, Rtnetlink
 
 _PROTOCOL_KERNEL = 2  # RTPROT_KERNEL: the kernel's own, which come and go with an address by right
 _ONLINK = 4  # RTNH_F_ONLINK; the other flags tell of the next hop's state and cannot be asked for
@@ -33,7 +33,7 @@ class FlushedRoutes:
         wants it. With none, nothing is read.
     """
 
-    def __init__(self, netlink: Netlink, deleted: Collection[bytes]) -> None:
+    def __init__(self, netlink: Rtnetlink, deleted: Collection[bytes]) -> None:
         self._netlink = netlink
         self._deleted = deleted
         self._before = _routes(netlink) if deleted else {}
@@ -60,7 +60,7 @@ class FlushedRoutes:
         return "; ".join(f"{_words(fields)}: {refusal}" for fields, refusal in lost)
 
 
-def _routes(netlink: Netlink) -> dict[_Key, Fields]:
+def _routes(netlink: Rtnetlink) -> dict[_Key, Fields]:
     routes = {}
     for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{IPV4} routes", {"family": AF_OF_FAMILY[IPV4]}):
         # Those of the table local too: whole networks are made the node's own there.
@@ -70,7 +70,7 @@ def _routes(netlink: Netlink) -> dict[_Key, Fields]:
     return routes
 
 
-def _ask(netlink: Netlink, routes: Sequence[Fields]) -> list[tuple[Fields, Refusal]]:
+def _ask(netlink: Rtnetlink, routes: Sequence[Fields]) -> list[tuple[Fields, Refusal]]:
     """Have the kernel make the routes; return those that it refuses, but for those that are there by now."""
     requests = [
         Request(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_APPEND, netlink.formats.route.encode(fields)) for fields in routes

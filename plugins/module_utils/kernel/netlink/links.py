@@ -21,9 +21,9 @@ from .rtnetlink import (
     RTM_GETLINK,
     RTM_NEWLINK,
     IndexOf,
-    Netlink,
     Refusal,
     Request,
+    Rtnetlink,
 )
 from .steps import explain
 
@@ -62,7 +62,7 @@ class Links:
         return {interface.index: name for name, interface in self.interfaces.items()}
 
 
-def read_links(netlink: Netlink, ownership: Ownership) -> Links:
+def read_links(netlink: Rtnetlink, ownership: Ownership) -> Links:
     """Return every link.
 
     :raises NodeError: the kernel does not list its links.
@@ -80,7 +80,7 @@ def read_links(netlink: Netlink, ownership: Ownership) -> Links:
     return Links(interfaces, managed)
 
 
-def _interface(netlink: Netlink, fields: Fields, names: dict[int, str], ownership: Ownership) -> Interface:
+def _interface(netlink: Rtnetlink, fields: Fields, names: dict[int, str], ownership: Ownership) -> Interface:
     info = netlink.formats.link_info.decode(packed(fields, "IFLA_LINKINFO"))
     kind = name_text(packed(info, "IFLA_INFO_KIND"))
     data = netlink.formats.vlan.decode(packed(info, "IFLA_INFO_DATA")) if kind == "vlan" else {}
@@ -104,7 +104,7 @@ def _interface(netlink: Netlink, fields: Fields, names: dict[int, str], ownershi
     )
 
 
-def kernel_can_make(netlink: Netlink, kind: str) -> bool:
+def kernel_can_make(netlink: Rtnetlink, kind: str) -> bool:
     """Whether this kernel has a kind of link, or a module for it that it can load; nothing is made.
 
     The kernel itself is asked, because a module may be built in, in an archive, or out of sight of a container: it is
@@ -125,7 +125,7 @@ def kernel_can_make(netlink: Netlink, kind: str) -> bool:
     raise NodeError(f"The kernel does not tell whether it has {kind} links: {explain(refusal, {})}.")
 
 
-def write_links(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
+def write_links(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
     """Do the steps, in order, up to the first that fails; of a link that could not be made whole nothing stays.
 
     :raises StepsFailed: names the step that failed, and all before it.
@@ -136,7 +136,7 @@ def write_links(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -
             raise StepsFailed(tuple(steps[:position]), step, problem)
 
 
-def _do(netlink: Netlink, step: Step, ownership: Ownership) -> str:
+def _do(netlink: Rtnetlink, step: Step, ownership: Ownership) -> str:
     """Do one step; return why it failed, or ``""``."""
     before, after = step.before, step.after
     index_of = IndexOf()
@@ -156,7 +156,7 @@ def _do(netlink: Netlink, step: Step, ownership: Ownership) -> str:
     raise TypeError(f"not a step of one link: {step!r}")
 
 
-def _add(netlink: Netlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
+def _add(netlink: Rtnetlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
     was_there = _exists(link.name)
     try:
         return _make(netlink, link, ownership, index_of)
@@ -178,7 +178,7 @@ def _exists(name: str) -> bool:
         return False
 
 
-def _make(netlink: Netlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
+def _make(netlink: Rtnetlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
     problem = _ask(
         netlink, Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _creation(netlink, link, index_of)), link.kind
     )
@@ -197,7 +197,7 @@ def _make(netlink: Netlink, link: Link, ownership: Ownership, index_of: IndexOf)
     return explain(refusal, HINTS) + (f"; and the link could not be deleted again: {undone}" if undone else "")
 
 
-def _creation(netlink: Netlink, link: Link, index_of: IndexOf) -> bytes:
+def _creation(netlink: Rtnetlink, link: Link, index_of: IndexOf) -> bytes:
     formats = netlink.formats
     info: Fields = {"IFLA_INFO_KIND": name_bytes(link.kind)}
     if link.kind == "vlan":
@@ -221,7 +221,7 @@ def _settings(link: Link, index: int, before: Link | None) -> Fields:
     return fields
 
 
-def _ask(netlink: Netlink, request: Request, kind: str) -> str:
+def _ask(netlink: Rtnetlink, request: Request, kind: str) -> str:
     """Send one request; return why it was refused, or ``""``."""
     (refusal,) = netlink.batch([request])
     if refusal is None:

@@ -13,7 +13,7 @@ _NETLINK_ROUTE = 0
 _SOCKETS = Path("/proc/self/net/netlink")
 
 
-class Actors:
+class Originators:
     """Names processes; what was found is kept, for one burst of events."""
 
     def __init__(self) -> None:

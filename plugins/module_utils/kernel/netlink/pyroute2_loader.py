@@ -24,9 +24,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import NodeError, Pyroute2Missing
+from ...paths import PYROUTE2_DIRECTORY
 
 MINIMUM = (0, 7, 2)
-EXTRA_DIRECTORY = "/var/lib/homeward.metallb_routing/python"
 
 _VERSION = re.compile(r"""^__version__\s*=\s*["'](?P<version>[^"']+)["']""", re.MULTILINE)
 _VERSION_FILES = ("pyroute2/config/version.py", "pr2modules/config/version.py")  # the second: 0.6.x
@@ -80,7 +80,7 @@ class MessageClasses:
     macvlan: Any
 
 
-def find_pyroute2(extra_directory: str = EXTRA_DIRECTORY) -> Pyroute2:
+def find_pyroute2(extra_directory: str = PYROUTE2_DIRECTORY) -> Pyroute2:
     """Return the first pyroute2 that is new enough: the system's, else the copy brought along.
 
     Nothing is imported.

@@ -28,10 +28,10 @@ from .rtnetlink import (
     RTM_NEWROUTE,
     Concerns,
     IndexOf,
-    Netlink,
     Request,
+    Rtnetlink,
 )
-from .steps import carry_out
+from .steps import send_steps
 
 LOCAL_TABLE = 255
 _COMPAT_TABLE = 252  # stands in the header's one byte for tables above 255
@@ -82,7 +82,7 @@ HINTS = {
 
 
 def read_routes(
-    netlink: Netlink, ownership: Ownership, names: Mapping[int, str], places: Collection[Route] | None = None
+    netlink: Rtnetlink, ownership: Ownership, names: Mapping[int, str], places: Collection[Route] | None = None
 ) -> tuple[frozenset[Route], frozenset[Route]]:
     """Return our own routes and everybody else's, of every family and table but ``local``.
 
@@ -184,7 +184,7 @@ def _own_route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
     return route
 
 
-def _by_next_hop(netlink: Netlink, route: Route, fields: Fields, names: Mapping[int, str]) -> Iterator[Route]:
+def _by_next_hop(netlink: Rtnetlink, route: Route, fields: Fields, names: Mapping[int, str]) -> Iterator[Route]:
     """Yield the route, or one for each of its next hops that are told in RTA_MULTIPATH."""
     hops = packed(fields, "RTA_MULTIPATH")
     if not hops:
@@ -209,7 +209,7 @@ def _scope(word: str, gateway: str) -> int:
     return _SCOPE_LINK if word in _ON_LINK_TYPES and not gateway else _SCOPE_UNIVERSE
 
 
-def write_routes(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
+def write_routes(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
     """Do the steps, in order.
 
     A change keeps table, destination and metric and replaces the rest in one go, with no moment without a route; it
@@ -229,10 +229,12 @@ def write_routes(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) 
             return [Request(RTM_DELROUTE, 0, _body(netlink, before, ownership, index_of, deleting=True))]
         raise TypeError(f"not a step of one route: {step!r}")
 
-    carry_out(netlink, steps, encode, HINTS)
+    send_steps(netlink, steps, encode, HINTS)
 
 
-def _body(netlink: Netlink, route: Route, ownership: Ownership, index_of: IndexOf, *, deleting: bool = False) -> bytes:
+def _body(
+    netlink: Rtnetlink, route: Route, ownership: Ownership, index_of: IndexOf, *, deleting: bool = False
+) -> bytes:
     word, extra = split_fields(route.type)
     scope = _SCOPE_NOWHERE if deleting and "scope" not in extra else _scope(word, route.gateway)
     address, _slash, length = route.destination.partition("/")

@@ -15,8 +15,9 @@ from functools import lru_cache
 from types import TracebackType
 
 from ...errors import NodeError
+from ...paths import PYROUTE2_DIRECTORY
 from .codec import Fields, MessageFormat, Value
-from .pyroute2_loader import EXTRA_DIRECTORY, Pyroute2, find_pyroute2, load_message_classes
+from .pyroute2_loader import Pyroute2, find_pyroute2, load_message_classes
 
 # include/uapi/linux/rtnetlink.h
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -106,14 +107,14 @@ def load_formats(found: Pyroute2) -> Formats:
     )
 
 
-class Netlink:
+class Rtnetlink:
     """An rtnetlink socket of the network namespace it is opened in; a context manager.
 
     :param formats: how messages look; by default those of the pyroute2 that this node has.
     :raises NodeError: there is no pyroute2 that will do.
     """
 
-    def __init__(self, formats: Formats | None = None, extra_directory: str = EXTRA_DIRECTORY) -> None:
+    def __init__(self, formats: Formats | None = None, extra_directory: str = PYROUTE2_DIRECTORY) -> None:
         self.formats = formats or load_formats(find_pyroute2(extra_directory))
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE)
         self._sequence = 0
@@ -124,7 +125,7 @@ class Netlink:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", ANSWER_TIMEOUT, 0))
         self.resize_receive_buffer(RECEIVE_BUFFER)
 
-    def __enter__(self) -> Netlink:
+    def __enter__(self) -> Rtnetlink:
         return self
 
     def __exit__(

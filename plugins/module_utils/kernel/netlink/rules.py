@@ -13,10 +13,10 @@ from ...state.family import everything
 from ...state.step import Step
 from ..families import kernel_families
 from .codec import CodecError, Fields, address_bytes, address_text, name_bytes, name_text, number, packed
+from .current_rules import CurrentRules
 from .extra_attributes import split_fields, with_fields
-from .present_rules import PresentRules
-from .rtnetlink import AF_OF_FAMILY, NLM_F_CREATE, NLM_F_EXCL, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, Netlink, Request
-from .steps import carry_out
+from .rtnetlink import AF_OF_FAMILY, NLM_F_CREATE, NLM_F_EXCL, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, Request, Rtnetlink
+from .steps import send_steps
 
 # include/uapi/linux/fib_rules.h
 _ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
@@ -38,7 +38,7 @@ HINTS = {
 }
 
 
-def read_rules(netlink: Netlink, ownership: Ownership) -> tuple[frozenset[Rule], frozenset[Rule]]:
+def read_rules(netlink: Rtnetlink, ownership: Ownership) -> tuple[frozenset[Rule], frozenset[Rule]]:
     """Return our own rules and everybody else's, of every family that the kernel has.
 
     What a rule has beyond the fields of :class:`Rule` (a user, a port, a tunnel ...) is appended to its action
@@ -54,7 +54,7 @@ def read_rules(netlink: Netlink, ownership: Ownership) -> tuple[frozenset[Rule],
     return frozenset(managed), frozenset(foreign)
 
 
-def _list_rules(netlink: Netlink, family: str) -> Iterator[tuple[int, Rule]]:
+def _list_rules(netlink: Rtnetlink, family: str) -> Iterator[tuple[int, Rule]]:
     """Yield protocol and rule, in the kernel's order."""
     request: Fields = {"family": AF_OF_FAMILY[family]}
     for fields in netlink.dump(RTM_GETRULE, netlink.formats.rule, f"{family} rules", request):
@@ -95,13 +95,13 @@ def _rule(family: str, fields: Fields) -> Rule:
     )
 
 
-def write_rules(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -> None:
+def write_rules(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
     """Do the steps, in order; a rule is added or deleted, never changed.
 
     :raises StepsFailed: see :func:`carry_out`.
     """
     families = {step.subject.family for step in steps if isinstance(step.subject, Rule)}
-    present = PresentRules(
+    current = CurrentRules(
         rule for family in families for protocol, rule in _list_rules(netlink, family) if protocol == ownership.protocol
     )
 
@@ -109,20 +109,20 @@ def write_rules(netlink: Netlink, steps: Sequence[Step], ownership: Ownership) -
         before, after = step.before, step.after
         if isinstance(after, Rule) and before is None:
             body = _body(netlink, after, ownership)
-            exclusive = 0 if present.is_mistaken(after) else NLM_F_EXCL
-            present.add(after)
+            exclusive = 0 if current.gives_false_eexist(after) else NLM_F_EXCL
+            current.add(after)
             return [Request(RTM_NEWRULE, NLM_F_CREATE | exclusive, body)]
         if isinstance(before, Rule) and after is None:
             deletion = Request(RTM_DELRULE, 0, _body(netlink, before, ownership))
-            hit = present.remove(before)
+            hit = current.remove(before)
             restored = [Request(RTM_NEWRULE, NLM_F_CREATE, _body(netlink, rule, ownership)) for rule in hit]
             return [deletion] * (len(hit) + 1) + restored
         raise TypeError(f"not a step that adds or deletes a rule: {step!r}")
 
-    carry_out(netlink, steps, encode, HINTS)
+    send_steps(netlink, steps, encode, HINTS)
 
 
-def _body(netlink: Netlink, rule: Rule, ownership: Ownership) -> bytes:
+def _body(netlink: Rtnetlink, rule: Rule, ownership: Ownership) -> bytes:
     word, extra = split_fields(rule.action)
     if word == "lookup" and not rule.table and "FRA_L3MDEV" not in extra:
         raise CodecError(f"a rule that looks up a table names it: {rule}")

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ...errors import NodeError, describe
 from ...state.step import Step, StepsFailed
 from .codec import CodecError
-from .rtnetlink import Netlink, Refusal, Request
+from .rtnetlink import Refusal, Request, Rtnetlink
 
 Encode = Callable[[Step], Sequence[Request]]
 
@@ -27,7 +27,7 @@ def explain(refusal: Refusal, hints: Mapping[int, str]) -> str:
     return f"{refusal} ({hint})" if hint else str(refusal)
 
 
-def carry_out(netlink: Netlink, steps: Sequence[Step], encode: Encode, hints: Mapping[int, str]) -> None:
+def send_steps(netlink: Rtnetlink, steps: Sequence[Step], encode: Encode, hints: Mapping[int, str]) -> None:
     """Do the steps in order, as many to a send as the kernel can answer.
 
     Nothing is sent after the send in which a step failed; the later steps of that same send were done or refused by
@@ -66,7 +66,7 @@ def _others(failures: Sequence[tuple[Step, str]]) -> str:
 
 
 def _next_part(
-    netlink: Netlink, steps: Sequence[Step], encode: Encode, hints: Mapping[int, str]
+    netlink: Rtnetlink, steps: Sequence[Step], encode: Encode, hints: Mapping[int, str]
 ) -> tuple[list[Step], list[list[Request]], str]:
     """Return the steps of the next send with their requests, and why the step after them cannot even be sent."""
     part: list[Step] = []
@@ -87,7 +87,7 @@ def _next_part(
     return part, requests, ""
 
 
-def _answers(netlink: Netlink, requests: Sequence[list[Request]]) -> list[list[Refusal | None]]:
+def _answers(netlink: Rtnetlink, requests: Sequence[list[Request]]) -> list[list[Refusal | None]]:
     """Send all requests and return the kernel's answers grouped as the requests were."""
     flat = iter(netlink.batch([request for group in requests for request in group]))
     return [[next(flat) for _request in group] for group in requests]

@@ -23,7 +23,7 @@ from .extra_attributes import split_fields
 _Values = tuple[object, ...]
 
 
-class PresentRules:
+class CurrentRules:
     """Our rules in the kernel's order, kept up to date with every step that is going to be sent."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
@@ -42,7 +42,7 @@ class PresentRules:
         for named, rules in self._found_by.items():
             rules.setdefault(_named_values(rule, named), []).append(rule)
 
-    def is_mistaken(self, rule: Rule) -> bool:
+    def gives_false_eexist(self, rule: Rule) -> bool:
         """Whether the kernel would take another rule for this one, which it does not have, and refuse to add it."""
         return rule not in self._places and _plain(rule) in self._mistaken
 
