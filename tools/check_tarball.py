@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Build the collection's tarball, install it in a scratch folder, and ask Ansible for all that it should hold.
+"""Build the collection's tarball, install it in a temporary folder and check what Ansible finds in it.
 
-What a user gets is the tarball, not this checkout: a file that build_ignore leaves out, or documentation that
-ansible-doc cannot read, shows here. A warning counts as a failure.
+Users get the tarball, not this checkout. This check finds files that build_ignore leaves out and documentation that
+ansible-doc cannot read. Warnings are failures.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ COLLECTION = "homeward.metallb_routing"
 MAX_BYTES = 400_000
 #: The target of a link in Markdown, without its anchor; a link within the page has none.
 LINK = re.compile(r"\]\(([^)#\s]+)")
-#: The only names that may stand at the top of the tarball.
+#: All names allowed at the top level of the tarball.
 SHIPPED = {
     "CHANGELOG.md",
     "CONTRIBUTING.md",
@@ -46,11 +46,11 @@ SHIPPED = {
 
 
 class CheckError(Exception):
-    """The tarball is not what it should be; the text says why."""
+    """The tarball is wrong; the text says what and why."""
 
 
 def run(arguments: list[str], collections: Path | None = None) -> str:
-    """Run a command of Ansible that sees only the collections of that folder; return what it printed.
+    """Run an Ansible command that finds collections only in this folder; return its standard output.
 
     :raises CheckError: the command failed or warned.
     """
@@ -60,7 +60,7 @@ def run(arguments: list[str], collections: Path | None = None) -> str:
         environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
     done = subprocess.run(arguments, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     output = done.stdout + done.stderr
-    # ansible-core 2.21 warns of the version of a collection inside itself; that is not about us.
+    # ansible-core 2.21 warns about its own bundled collection.
     warnings = [line for line in output.splitlines() if "WARNING]" in line and "/ansible/_internal/" not in line]
     if done.returncode or warnings:
         raise CheckError(f"{' '.join(arguments)} ended with {done.returncode}:\n{output}")
@@ -68,26 +68,26 @@ def run(arguments: list[str], collections: Path | None = None) -> str:
 
 
 def build(folder: Path) -> Path:
-    """Build the tarball into that folder and look at what it holds."""
+    """Build the tarball in this folder and check its content."""
     run(["ansible-galaxy", "collection", "build", "--force", "--output-path", str(folder)])
     (tarball,) = folder.glob("*.tar.gz")
     with tarfile.open(tarball) as archive:
         names = [name for name in archive.getnames() if name != "."]
-    strangers = {name.split("/")[0] for name in names} - SHIPPED
-    if strangers:
-        raise CheckError(f"galaxy.yml: build_ignore lets into the tarball: {', '.join(sorted(strangers))}")
-    lost = lost_links(tarball)
-    if lost:
-        raise CheckError(f"galaxy.yml: build_ignore leaves out what shipped pages link to: {', '.join(lost)}")
+    unexpected = {name.split("/")[0] for name in names} - SHIPPED
+    if unexpected:
+        raise CheckError(f"galaxy.yml: build_ignore lacks: {', '.join(sorted(unexpected))}")
+    broken = broken_links(tarball)
+    if broken:
+        raise CheckError(f"galaxy.yml: build_ignore excludes files that shipped pages link to: {', '.join(broken)}")
     size = tarball.stat().st_size
     print(f"tarball: {len(names)} entries, {size} bytes")
     if size > MAX_BYTES:
-        raise CheckError(f"the tarball has {size} bytes, more than {MAX_BYTES}: what in it does no user need?")
+        raise CheckError(f"the tarball has {size} bytes, more than {MAX_BYTES}: which files does no user need?")
     return tarball
 
 
-def lost_links(tarball: Path) -> list[str]:
-    """Return the links of the tarball's Markdown pages to files that it does not hold, as "page -> file"."""
+def broken_links(tarball: Path) -> list[str]:
+    """Return the links from the tarball's Markdown pages to files that are not in it, as "page -> file"."""
     with tarfile.open(tarball) as archive:
         held = {posixpath.normpath(name) for name in archive.getnames()}
         pages = {name: archive.extractfile(name) for name in sorted(held) if name.endswith(".md")}
@@ -101,26 +101,21 @@ def lost_links(tarball: Path) -> list[str]:
 
 
 def expected() -> dict[str, list[str]]:
-    """Return the names of the modules, roles and playbooks that the tarball must offer."""
+    """Return the names of the modules, roles and playbooks that the tarball must provide."""
     runtime = yaml.safe_load((ROOT / "meta/runtime.yml").read_text(encoding="utf-8"))
     names = {
         "module": sorted(runtime["action_groups"]["all"]),
         "role": sorted(path.name for path in ROOT.glob("roles/*") if path.is_dir()),
         "playbook": sorted(path.stem for path in ROOT.glob("playbooks/*.yml")),
     }
-    for kind, folder in (("module", "plugins/modules"), ("role", "roles"), ("playbook", "playbooks")):
-        if not (ROOT / folder).is_dir():
-            print(f"{kind}s: {folder} is not there yet")
-            names[kind] = []
-        elif not names[kind]:
-            raise CheckError(f"{folder} is there but offers no {kind}")
+    missing = [kind for kind, found in names.items() if not found]
+    if missing:
+        raise CheckError(f"the checkout has no {' and no '.join(missing)}")
     return names
 
 
 def check_documentation(kind: str, names: list[str], collections: Path) -> None:
-    """Ask ansible-doc for each of these modules or roles."""
-    if not names:
-        return
+    """Check that ansible-doc lists and shows each of these modules or roles."""
     listed = json.loads(run(["ansible-doc", "--type", kind, "--list", "--json", COLLECTION], collections))
     for name in names:
         if f"{COLLECTION}.{name}" not in listed:
@@ -133,15 +128,14 @@ def check_documentation(kind: str, names: list[str], collections: Path) -> None:
 
 
 def check_playbooks(names: list[str], collections: Path) -> None:
-    """Let Ansible read each playbook by the name that a user gives."""
+    """Check the syntax of each playbook, by its fully qualified name."""
     for name in names:
         run(["ansible-playbook", "--syntax-check", "--inventory", "localhost,", f"{COLLECTION}.{name}"], collections)
-    if names:
-        print(f"playbooks: {', '.join(names)}")
+    print(f"playbooks: {', '.join(names)}")
 
 
 def main() -> int:
-    """Do all of it; return the exit code."""
+    """Build, install and check; return the exit status."""
     try:
         with tempfile.TemporaryDirectory(prefix="homeward-tarball-") as scratch:
             tarball = build(Path(scratch))

@@ -308,21 +308,9 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
     unknown_commands: [({"Makefile": "help:\n", "README.md": "Run `make coffee`."}, "make coffee")],
 }
 
-#: What a check looks at that may not have been written yet.
-NEEDS = {
-    incomplete_roles: "roles",
-    defaults_unlike_specs: "roles",
-    modules_out_of_group: "plugins/modules",
-    group_without_modules: "plugins/modules",
-    unannounced_modules: "plugins/modules",
-}
-
 
 @pytest.mark.parametrize("check", WRONG, ids=lambda check: check.__name__)
 def test_this_checkout_is_right(check: Check) -> None:
-    needed = NEEDS.get(check)
-    if needed is not None and not (ROOT / needed).is_dir():
-        pytest.skip(f"{needed} is not there yet")
     found = check(ROOT)
     assert not found, "\n" + "\n".join(found)
 

@@ -1,11 +1,11 @@
-# ansible-core carries no type information; this is the part of it that our modules use, with honest types.
+# Types for the part of ansible-core that the modules use; ansible-core has no type information.
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 def missing_required_lib(library: str, reason: str | None = None, url: str | None = None) -> str: ...
 
 class AnsibleModule:
-    params: Mapping[str, Any]  # a dictionary, but one that our modules only read
+    params: Mapping[str, Any]  # a dict that modules must not change
     check_mode: bool
     tmpdir: str
     _diff: bool
