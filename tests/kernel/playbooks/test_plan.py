@@ -85,7 +85,7 @@ def test_nothing_to_do(site: ManyNodes) -> None:
     try:
         played = play(site, "plan", values)
         assert played.code == 0, played.text
-        assert groups(played) == {"# node1, node2, node3": [], "# nothing, as declared": []}
+        assert groups(played) == {"# node1, node2, node3": [], "# nothing to change": []}
         assert played.changed() == 0
     finally:
         assert play(site, "remove", {}).code == 0

@@ -82,7 +82,7 @@ def test_a_role_alone_refuses_to_do_nothing(node: EngineNode, tmp_path: Path) ->
     before = picture(node)
     played = play_roles(node, tmp_path, [["policy_routing"]], {"policy_routing_pools": []})
     assert played.code != 0
-    assert "policy_routing_pools: it is empty" in played.text
+    assert "policy_routing_pools is empty" in played.text
     assert_same(before, picture(node))
 
 
