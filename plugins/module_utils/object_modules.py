@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from .declaration import objects
+from .declaration.objects import parse_chains, parse_links, parse_routes, parse_rules
 from .declaration.ownership import read_comment, read_owner, read_prefix, read_protocol
 from .engine import Result, Run, converge
 from .errors import InputError
@@ -25,7 +25,7 @@ USUAL_PROTOCOL = 78
 
 def converge_links(parameters: Parameters, run: Run) -> Result:
     """Make or remove links that carry the alias ``owner``."""
-    wanted = objects.parse_all("links", parameters["links"], objects.link)
+    wanted = parse_links(parameters["links"])
     ownership = Ownership(alias=read_owner("owner", parameters["owner"], POOLS.alias))
 
     def check(node: Node) -> None:
@@ -48,13 +48,13 @@ def _refuse_macvlans_on_macvlans(links: Sequence[Link], node: Node) -> None:
 
 def converge_routes(parameters: Parameters, run: Run) -> Result:
     """Make or remove routes of the protocol number."""
-    wanted = objects.parse_all("routes", parameters["routes"], objects.route)
+    wanted = parse_routes(parameters["routes"])
     return _converge_kind("routes", wanted, _by_protocol(parameters), parameters, run)
 
 
 def converge_rules(parameters: Parameters, run: Run) -> Result:
     """Make or remove rules of the protocol number."""
-    wanted = objects.parse_all("rules", parameters["rules"], objects.rule)
+    wanted = parse_rules(parameters["rules"])
     return _converge_kind("rules", wanted, _by_protocol(parameters), parameters, run)
 
 
@@ -70,7 +70,7 @@ def _converge_kind(
     run: Run,
     check: Callable[[Node], object] = lambda _node: None,
 ) -> Result:
-    by_key = _unique(kind, tuple(wanted))
+    by_key = {item.key: item for item in wanted}
 
     def desire(node: Node) -> NodeState:
         check(node)
@@ -78,17 +78,6 @@ def _converge_kind(
         return replace(node.managed, **{kind: frozenset(_merge(managed, by_key, parameters))})
 
     return converge(Scope(ownership, kinds=frozenset({kind})), desire, run)
-
-
-def _unique(kind: str, wanted: tuple[Any, ...]) -> dict[Any, Any]:
-    """Return the objects by key; two that differ but have one key contradict each other."""
-    by_key: dict[Any, Any] = {}
-    for number, item in enumerate(wanted):
-        first = by_key.setdefault(item.key, item)
-        if first != item:
-            reason = f"{item} contradicts {kind}[{wanted.index(first)}], {first}"
-            raise InputError(f"{kind}[{number}]", reason, "Declare one of them.")
-    return by_key
 
 
 def _merge(managed: Iterable[Any], wanted: Mapping[Any, Any], parameters: Parameters) -> Iterable[Any]:
@@ -101,9 +90,8 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
     """Make or remove chains whose names begin with ``prefix``."""
     prefix = read_prefix("prefix", parameters["prefix"], POOLS.chain_prefix)
     ownership = Ownership(chain_prefix=prefix, comment=read_comment("comment", parameters["comment"]))
-    parse: Callable[[Any, str], Chain] = lambda options, path: objects.chain(options, path, prefix)  # noqa: E731
-    listed = objects.parse_all("chains", parameters["chains"], parse)
-    wanted = _unique("chains", listed)
+    listed = parse_chains(parameters["chains"], prefix)
+    wanted = {item.key: item for item in listed}
 
     def path_of(number: int, rule: int) -> str:
         return rule_path(listed.index(tuple(wanted.values())[number]), rule)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from ..errors import InputError, InputErrors
@@ -19,30 +19,65 @@ from .names import read_interface_name
 
 TABLE_NAMES = {"main": MAIN_TABLE, "default": 253, "local": 255}
 LARGEST_NUMBER = 4294967295  # tables, metrics, priorities and marks are 32 bits wide
-Parsed = TypeVar("Parsed")
+Parsed = TypeVar("Parsed", Link, Route, Rule, Chain)
 Options = Mapping[str, Any]
 
 
-def parse_all(name: str, entries: Sequence[Options], parse: Callable[[Options, str], Parsed]) -> tuple[Parsed, ...]:
-    """Parse each entry of an option.
+def parse_links(entries: Sequence[Options]) -> tuple[Link, ...]:
+    """Return the links that the option ``links`` describes.
 
-    :raises InputErrors: all that is wrong, each with its path.
+    :raises InputErrors: everything that is wrong, each with its path.
     """
+    return _parse_all("links", entries, _link)
+
+
+def parse_routes(entries: Sequence[Options]) -> tuple[Route, ...]:
+    """Return the routes that the option ``routes`` describes.
+
+    :raises InputErrors: everything that is wrong, each with its path.
+    """
+    return _parse_all("routes", entries, _route)
+
+
+def parse_rules(entries: Sequence[Options]) -> tuple[Rule, ...]:
+    """Return the rules that the option ``rules`` describes.
+
+    :raises InputErrors: everything that is wrong, each with its path.
+    """
+    return _parse_all("rules", entries, _rule)
+
+
+def parse_chains(entries: Sequence[Options], prefix: str) -> tuple[Chain, ...]:
+    """Return the chains that the option ``chains`` describes; their rules are not yet in canonical form.
+
+    :param prefix: with which each name must begin.
+    :raises InputErrors: everything that is wrong, each with its path.
+    """
+    return _parse_all("chains", entries, lambda options, path: _chain(options, path, prefix))
+
+
+def _parse_all(name: str, entries: Sequence[Options], parse: Callable[[Options, str], Parsed]) -> tuple[Parsed, ...]:
+    """Parse each entry of an option, and refuse two that have one key and differ."""
     parsed: list[Parsed] = []
     errors: list[InputError] = []
+    first: dict[Hashable, tuple[int, Parsed]] = {}
     for number, entry in enumerate(entries):
+        path = f"{name}[{number}]"
         try:
-            parsed.append(parse(entry, f"{name}[{number}]"))
-        except InputErrors as several:
-            errors += several.errors
+            item = parse(entry, path)
         except InputError as error:
             errors.append(error)
+            continue
+        parsed.append(item)
+        earlier, other = first.setdefault(item.key, (number, item))
+        if other != item:
+            errors.append(InputError(path, f"{item} contradicts {name}[{earlier}], {other}", "Declare one of them."))
     if errors:
         raise InputErrors(tuple(errors))
     return tuple(parsed)
 
 
-def link(options: Options, path: str) -> Link:
+def _link(options: Options, path: str) -> Link:
     """Return the link that one entry of ``links`` describes."""
     kind = options["kind"]
     name = read_interface_name(f"{path}.name", options["name"])
@@ -61,7 +96,7 @@ def link(options: Options, path: str) -> Link:
     return Link(name, kind, parent, vlan_id, _number(options.get("mtu"), f"{path}.mtu", 65535), bool(options["up"]))
 
 
-def route(options: Options, path: str) -> Route:
+def _route(options: Options, path: str) -> Route:
     """Return the route that one entry of ``routes`` describes."""
     family = _family(options, ("destination", "gateway", "source"))
     destination = _network(options["destination"], f"{path}.destination", family)
@@ -96,7 +131,7 @@ def route(options: Options, path: str) -> Route:
     )
 
 
-def rule(options: Options, path: str) -> Rule:
+def _rule(options: Options, path: str) -> Rule:
     """Return the rule that one entry of ``rules`` describes."""
     family = _family(options, ("source", "destination"))
     action = options["action"]
@@ -135,7 +170,7 @@ def rule(options: Options, path: str) -> Rule:
     )
 
 
-def chain(options: Options, path: str, prefix: str) -> Chain:
+def _chain(options: Options, path: str, prefix: str) -> Chain:
     """Return the chain that one entry of ``chains`` describes; its rules are not yet in canonical form."""
     name, table, hook = options["name"], options["table"], options.get("hook") or ""
     if not re.fullmatch(r"[A-Za-z0-9._:-]+", name) or len(name) > NAME_LENGTH:
