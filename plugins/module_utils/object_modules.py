@@ -16,6 +16,7 @@ from .errors import InputError
 from .kernel.iptables.scratch import normalise, rule_path
 from .kernel.reader import Scope
 from .state import Chain, ChainSet, Link, Node, NodeState, Ownership
+from .state.chain import ChainSetKey
 from .state.family import FAMILIES
 
 Parameters = Mapping[str, Any]
@@ -100,7 +101,10 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
         if parameters["state"] == "present":
             _refuse_missing_families(listed, node)
         managed = {item.key: item for item in node.managed.chains}
-        sets = {family: managed.get((node.variant, family), ChainSet(node.variant, family)) for family in FAMILIES}
+        sets = {
+            family: managed.get(ChainSetKey(node.variant, family), ChainSet(node.variant, family))
+            for family in FAMILIES
+        }
         canonical = normalise(tuple(wanted.values()), node.variant, sets.values(), ownership, path_of)
         chains = {item.key: item for item in canonical}
         merged = {
@@ -108,7 +112,9 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
                 node.variant,
                 family,
                 frozenset(
-                    _merge(present.chains, {key: item for key, item in chains.items() if key[0] == family}, parameters)
+                    _merge(
+                        present.chains, {key: item for key, item in chains.items() if item.family == family}, parameters
+                    )
                 ),
             )
             for family, present in sets.items()

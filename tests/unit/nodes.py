@@ -26,19 +26,10 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Rule,
     Sysctl,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import BY_NAME, KINDS
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 
-FIELDS = {
-    "link": "links",
-    "address": "addresses",
-    "sysctl": "sysctls",
-    "route": "routes",
-    "chains": "chains",
-    "rule": "rules",
-    "file": "files",
-    "unit": "units",
-}
 KERNEL_RULES = frozenset(
     Rule(family, priority, table=table)
     for family in ("ipv4", "ipv6")
@@ -103,11 +94,11 @@ def declaration(*pools: Pool, **changes: Any) -> Declaration:
 
 def after(steps: Iterable[Step], node: Node) -> Node:
     """Return the node once the steps have been done."""
-    parts: dict[str, set[Any]] = {field: set(getattr(node.managed, field)) for field in FIELDS.values()}
+    parts: dict[str, set[Any]] = {kind.plural: set(node.managed.of(kind)) for kind in KINDS}
     sysctls, originals = dict(node.sysctls), dict(node.originals)
     interfaces = dict(node.interfaces)
     for step in steps:
-        objects = parts[FIELDS[step.kind]]
+        objects = parts[BY_NAME[step.kind].plural]
         if step.before is not None:
             objects.discard(step.before)
         if step.after is not None:

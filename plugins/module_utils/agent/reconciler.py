@@ -18,7 +18,7 @@ from ..kernel.reader import Scope, read_node
 from ..kernel.writer import write_steps
 from ..paths import STATE_FILE
 from ..persistence.statefile import Saved, changed_at, dumps, load
-from ..state import NodeState
+from ..state.kinds import BY_NAME
 from ..state.route import MAIN_TABLE
 from ..state.step import Step, StepsFailed
 from .backoff import Patience
@@ -26,7 +26,6 @@ from .drift import Repair, plan_repair
 from .report import Report
 
 ROUNDS = 5  # looks that a restore takes at most; what stands on something else of ours comes in the next round
-_KIND_OF_STEP = {"link": "links", "address": "addresses", "sysctl": "sysctls", "route": "routes", "rule": "rules"}
 
 
 class Healer:
@@ -209,7 +208,7 @@ def _find(saved: Saved, kinds: frozenset[str]) -> Repair:
     names = tuple(item.name for item in saved.state.sysctls)
     scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, places=saved.state.routes)
     node = read_node(scope, saved.pyroute2_path)
-    return plan_repair(NodeState(**{kind: getattr(saved.state, kind) for kind in kinds}), node)
+    return plan_repair(saved.state.only(kinds), node)
 
 
 def _interests(saved: Saved) -> EventFilter:
@@ -232,4 +231,4 @@ def _thing(step: Step) -> tuple[str, Hashable]:
 
 def _kind(step: Step) -> str:
     """Return the field of ``NodeState`` that a step is about."""
-    return _KIND_OF_STEP.get(step.kind, step.kind)
+    return BY_NAME[step.kind].plural

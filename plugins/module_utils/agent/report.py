@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from ..paths import METRICS_FILE, REPORT_FILE, VOLATILE
+from ..state.kinds import SAVED
 
-HEALED_KINDS = ("address", "chains", "link", "route", "rule", "sysctl")
 KEPT = 100  # healed losses that are remembered one by one
 PREFIX = "homeward_metallb_routing"
 
@@ -65,7 +65,7 @@ class Report:
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format, version 0.0.4."""
         # Each from the start: a counter that begins with its first loss would hide that one from rate().
-        counts = {**dict.fromkeys(HEALED_KINDS, 0), **self.healed}
+        counts = {**dict.fromkeys((kind.name for kind in SAVED), 0), **self.healed}
         healed: Mapping[str, float] = {f'{{kind="{kind}"}}': count for kind, count in sorted(counts.items())}
         blocks: Iterable[tuple[str, str, str, Mapping[str, float]]] = (
             ("healed_total", "counter", "Objects put back since the guard was started.", healed),

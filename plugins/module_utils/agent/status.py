@@ -12,8 +12,8 @@ from typing import Any
 from ..errors import HomewardError
 from ..kernel.systemd import active
 from ..paths import UNIT_NAME
-from ..persistence.statefile import KINDS
 from ..rollback import undecided
+from ..state.kinds import SAVED
 from . import reconciler
 from .report import read_report
 
@@ -28,7 +28,7 @@ def gather() -> dict[str, Any]:
     saved, repair = reconciler.find()
     waiting = [*repair.waiting, *repair.hidden]
     return {
-        "declared": {kind: _count(saved.state, kind) for kind in KINDS},
+        "declared": {kind.plural: len(saved.state.parts_of(kind)) for kind in SAVED},
         "cases": list(saved.cases),
         "right": not repair.steps and not waiting,
         "missing": [str(step) for step in repair.steps],
@@ -50,11 +50,6 @@ def _is_guard(pid: Any) -> bool:
         return b"\0guard\0" in Path(f"/proc/{int(pid)}/cmdline").read_bytes()
     except (OSError, ValueError, TypeError):
         return False
-
-
-def _count(state: Any, kind: str) -> int:
-    items = getattr(state, kind)
-    return sum(len(chains.chains) for chains in items) if kind == "chains" else len(items)
 
 
 def in_words(facts: dict[str, Any]) -> str:

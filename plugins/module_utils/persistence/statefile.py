@@ -16,19 +16,12 @@ from typing import Any
 
 from ..errors import NodeError
 from ..paths import STATE_FILE
-from ..state import Address, Chain, ChainSet, Link, NodeState, Ownership, Route, Rule, Sysctl
-from ..state.chain import VARIANTS
+from ..state import NodeState, Ownership
+from ..state.chain import VARIANTS, chain_sets
+from ..state.kinds import CHAINS, SAVED
 
 FORMAT = 1
 MODE = 0o600
-KINDS: Mapping[str, Any] = {
-    "links": Link,
-    "addresses": Address,
-    "sysctls": Sysctl,
-    "routes": Route,
-    "chains": Chain,
-    "rules": Rule,
-}
 _AGAIN = "Run the playbook homeward.metallb_routing.apply to write it anew."
 
 
@@ -54,7 +47,7 @@ class Saved:
 
 def dumps(saved: Saved) -> str:
     """Return the file's text: JSON, one line per object, sorted, so that equal states have equal files."""
-    state = {name: [_plain(item) for item in sorted(_items(saved.state, name))] for name in KINDS}
+    state = {kind.plural: [_plain(item) for item in sorted(saved.state.parts_of(kind))] for kind in SAVED}
     head = {
         "format": saved.format,
         "comment": "Made by homeward.metallb_routing; apply writes it anew, remove deletes it.",
@@ -69,13 +62,6 @@ def dumps(saved: Saved) -> str:
         listed = ",\n".join(f"    {json.dumps(item)}" for item in items)
         lines.append(f"  {json.dumps(name)}: [" + (f"\n{listed}\n  ]" if listed else "]"))
     return "{\n" + ",\n".join(lines) + "\n}\n"
-
-
-def _items(state: NodeState, name: str) -> list[Any]:
-    """Return the objects of one kind; all chains of a node are of one variant, which is told once."""
-    if name == "chains":
-        return [chain for chains in state.chains for chain in chains.chains]
-    return list(getattr(state, name))
 
 
 def _plain(item: Any) -> dict[str, Any]:
@@ -102,16 +88,16 @@ def loads(text: str, path: str = STATE_FILE) -> Saved:
 
 
 def _saved(content: Mapping[str, Any]) -> Saved:
-    objects = {name: frozenset(_object(kind, item) for item in _list(content, name)) for name, kind in KINDS.items()}
+    objects = {
+        kind.plural: frozenset(_object(kind.part or kind.value, item) for item in _list(content, kind.plural))
+        for kind in SAVED
+    }
     variant = _text(content, "variant")
     if variant not in VARIANTS:
         raise ValueError(f"variant {variant} is none of {', '.join(VARIANTS)}")
-    chains: dict[str, set[Chain]] = {}
-    for chain in objects.pop("chains"):
-        chains.setdefault(chain.family, set()).add(chain)
-    sets = frozenset(ChainSet(variant, family, frozenset(members)) for family, members in chains.items())
+    objects[CHAINS.plural] = chain_sets(variant, objects[CHAINS.plural])
     return Saved(
-        state=NodeState(chains=sets, **objects),
+        state=NodeState(**objects),
         ownership=_object(Ownership, content["ownership"]),
         variant=variant,
         cases=tuple(_case(item) for item in _list(content, "cases")),

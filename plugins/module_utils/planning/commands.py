@@ -6,16 +6,35 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from ..state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysctl, Unit
-from ..state.family import IPV6
+from ..state.family import IPV4, IPV6
 from ..state.iptables_text import render_commands
+from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.step import Step
 
 LONGEST_FILE = 100  # lines; nobody types a program
-PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
-FLAG = {"ipv4": "-4", "ipv6": "-6"}
+PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
+FLAG = {IPV4: "-4", IPV6: "-6"}
+
+
+@dataclass(frozen=True)
+class Shell:
+    """What the commands depend on besides the steps.
+
+    :param originals: value that each managed setting had before the first change, for those that get it back.
+    :param default_variant: what plain ``iptables`` is on the node; the other variant is called by its full name.
+    """
+
+    ownership: Ownership
+    originals: Mapping[str, str]
+    default_variant: str
+
+
+Renderer = Callable[[Step, Any, Shell], list[str]]  # of a step and its subject
 
 
 def commands(
@@ -23,30 +42,24 @@ def commands(
 ) -> list[str]:
     """Return the steps as ``ip``, ``iptables`` and ``sysctl`` command lines, quoted for a POSIX shell.
 
-    :param originals: what each setting of ours was before, for those that are given back.
-    :param default_variant: what plain ``iptables`` is on the node; the other one is called by its whole name.
+    For the parameters see :class:`Shell`.
     """
-    lines: list[str] = []
-    for step in _as_typed(tuple(steps)):
-        lines += _render(step, ownership, originals, default_variant)
-    return lines
+    shell = Shell(ownership, originals, default_variant)
+    return [line for step in _as_typed(tuple(steps)) for line in RENDERERS[step.kind](step, step.subject, shell)]
 
 
 def _as_typed(steps: Sequence[Step]) -> Iterator[Step]:
-    """Yield the steps, but a rule that goes before one of the same priority comes.
+    """Yield the steps, but the deletion of a rule before the addition of one with the same priority.
 
-    ``ip rule add`` asks the kernel not to make what is there, and to the kernel a rule is there if one asks for all of
-    that and for more (``rule_exists``, net/core/fib_rules.c).
+    ``ip rule add`` asks the kernel not to add what exists, and for the kernel a rule exists if there is one with all of its
+    selectors and more (``rule_exists``, net/core/fib_rules.c).
     """
-    going: dict[tuple[str, int], list[Step]] = {}
-    for step in steps:
-        if isinstance(step.subject, Rule) and step.verb == "delete":
-            going.setdefault((step.subject.family, step.subject.priority), []).append(step)
-    early = {
-        step: going.pop((step.subject.family, step.subject.priority), [])
-        for step in steps
-        if isinstance(step.subject, Rule) and step.verb == "add"
-    }
+    rules = [(step, step.subject) for step in steps if isinstance(step.subject, Rule)]
+    deleted: dict[tuple[str, int], list[Step]] = {}
+    for step, rule in rules:
+        if step.verb == "delete":
+            deleted.setdefault((rule.family, rule.priority), []).append(step)
+    early = {step: deleted.pop((rule.family, rule.priority), []) for step, rule in rules if step.verb == "add"}
     moved = {step for found in early.values() for step in found}
     for step in steps:
         yield from early.get(step, ())
@@ -54,34 +67,11 @@ def _as_typed(steps: Sequence[Step]) -> Iterator[Step]:
             yield step
 
 
-def _render(step: Step, ownership: Ownership, originals: Mapping[str, str], default_variant: str) -> list[str]:
-    subject = step.subject
-    if isinstance(subject, Link):
-        return _link(step, subject, ownership)
-    if isinstance(subject, Address):
-        return [_address(step, subject, ownership)]
-    if isinstance(subject, Sysctl):
-        return _sysctl(step, subject, originals)
-    if isinstance(subject, Route):
-        verb = {"add": "add", "change": "replace", "delete": "del"}[step.verb]
-        return [_line("ip", FLAG[subject.family], "route", verb, *subject.words(), "protocol", str(ownership.protocol))]
-    if isinstance(subject, Rule):
-        verb = "del" if step.verb == "delete" else "add"
-        return [_line("ip", FLAG[subject.family], "rule", verb, *subject.words(), "protocol", str(ownership.protocol))]
-    if isinstance(subject, ChainSet):
-        before = step.before if isinstance(step.before, ChainSet) else ChainSet(*subject.key)
-        after = step.after if isinstance(step.after, ChainSet) else ChainSet(*subject.key)
-        name = PROGRAMS[subject.family]
-        program = name if subject.variant == default_variant else f"{name}-{subject.variant}"
-        return render_commands(before, after, ownership, program)
-    return _unit(step, subject) if isinstance(subject, Unit) else _file(step, subject)
-
-
 def _line(*words: str) -> str:
     return " ".join(shlex.quote(word) for word in words)
 
 
-def _link(step: Step, link: Link, ownership: Ownership) -> list[str]:
+def _link(step: Step, link: Link, shell: Shell) -> list[str]:
     if step.verb == "delete":
         return [_line("ip", "link", "del", link.name)]
     lines = []
@@ -91,28 +81,60 @@ def _link(step: Step, link: Link, ownership: Ownership) -> list[str]:
             ["id", str(link.vlan_id)] if link.kind == "vlan" else ["mode", "bridge"] if link.kind == "macvlan" else []
         )
         lines += [_line("ip", "link", "add", *parent, "name", link.name, "type", link.kind, *options)]
-        lines += [_line("ip", "link", "set", link.name, "alias", ownership.alias)]
+        lines += [_line("ip", "link", "set", link.name, "alias", shell.ownership.alias)]
     lines += [_line("ip", "link", "set", link.name, "mtu", str(link.mtu))] if link.mtu else []
     if step.verb == "add" and not link.up:
         return lines  # new links are down
     return [*lines, _line("ip", "link", "set", link.name, "up" if link.up else "down")]
 
 
-def _address(step: Step, address: Address, ownership: Ownership) -> str:
-    if step.verb == "delete":
-        return _line("ip", "address", "del", address.address, "dev", address.interface)
-    options = ["noprefixroute", *(["nodad", "preferred_lft", "0"] if address.family == IPV6 else [])]
-    plain = ["ip", "address", "add", address.address, "dev", address.interface, *options]
-    # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) knows no protocol of an address.
-    return f"{_line(*plain, 'proto', f'{ownership.protocol:#x}')} 2>/dev/null || {_line(*plain)}"
-
-
-def _sysctl(step: Step, sysctl: Sysctl, originals: Mapping[str, str]) -> list[str]:
-    value = originals.get(sysctl.name) if step.verb == "delete" else sysctl.value
+def _sysctl(step: Step, sysctl: Sysctl, shell: Shell) -> list[str]:
+    value = shell.originals.get(sysctl.name) if step.verb == "delete" else sysctl.value
     return [] if value is None else [_line("sysctl", "-w", f"{sysctl.name}={value}")]
 
 
-def _unit(step: Step, unit: Unit) -> list[str]:
+def _address(step: Step, address: Address, shell: Shell) -> list[str]:
+    if step.verb == "delete":
+        return [_line("ip", "address", "del", address.address, "dev", address.interface)]
+    options = ["noprefixroute", *(["nodad", "preferred_lft", "0"] if address.family == IPV6 else [])]
+    plain = ["ip", "address", "add", address.address, "dev", address.interface, *options]
+    # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) has no protocol of an address.
+    return [f"{_line(*plain, 'proto', f'{shell.ownership.protocol:#x}')} 2>/dev/null || {_line(*plain)}"]
+
+
+def _route(step: Step, route: Route, shell: Shell) -> list[str]:
+    verb = {"add": "add", "change": "replace", "delete": "del"}[step.verb]
+    return [_line("ip", FLAG[route.family], "route", verb, *route.words(), "protocol", str(shell.ownership.protocol))]
+
+
+def _chains(step: Step, chains: ChainSet, shell: Shell) -> list[str]:
+    empty = ChainSet(chains.variant, chains.family)
+    before, after = (item if isinstance(item, ChainSet) else empty for item in (step.before, step.after))
+    name = PROGRAMS[chains.family]
+    program = name if chains.variant == shell.default_variant else f"{name}-{chains.variant}"
+    return render_commands(before, after, shell.ownership, program)
+
+
+def _rule(step: Step, rule: Rule, shell: Shell) -> list[str]:
+    verb = "del" if step.verb == "delete" else "add"
+    return [_line("ip", FLAG[rule.family], "rule", verb, *rule.words(), "protocol", str(shell.ownership.protocol))]
+
+
+def _file(step: Step, file: File, _shell: Shell) -> list[str]:
+    if step.verb == "delete":
+        return [_line("rm", "-f", file.path)]
+    directory = file.path.rpartition("/")[0]
+    lines = file.content.count("\n")
+    if lines > LONGEST_FILE:
+        return [f"# apply writes {file.path} ({lines} lines, mode {file.mode:04o})"]
+    return [
+        _line("mkdir", "-p", directory),
+        f"printf %s {shlex.quote(file.content)} > {shlex.quote(file.path)}",
+        _line("chmod", f"{file.mode:04o}", file.path),
+    ]
+
+
+def _unit(step: Step, unit: Unit, _shell: Shell) -> list[str]:
     if step.verb == "delete":
         return [_line("systemctl", "disable", "--now", unit.name)]
     return [
@@ -122,15 +144,13 @@ def _unit(step: Step, unit: Unit) -> list[str]:
     ]
 
 
-def _file(step: Step, item: File) -> list[str]:
-    if step.verb == "delete":
-        return [_line("rm", "-f", item.path)]
-    directory = item.path.rpartition("/")[0]
-    lines = item.content.count("\n")
-    if lines > LONGEST_FILE:
-        return [f"# apply writes {item.path} ({lines} lines, mode {item.mode:04o})"]
-    return [
-        _line("mkdir", "-p", directory),
-        f"printf %s {shlex.quote(item.content)} > {shlex.quote(item.path)}",
-        _line("chmod", f"{item.mode:04o}", item.path),
-    ]
+RENDERERS: Mapping[str, Renderer] = {
+    FILE.name: _file,
+    LINK.name: _link,
+    SYSCTL.name: _sysctl,
+    ADDRESS.name: _address,
+    ROUTE.name: _route,
+    CHAINS.name: _chains,
+    RULE.name: _rule,
+    UNIT.name: _unit,
+}

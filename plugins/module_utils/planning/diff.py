@@ -5,22 +5,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from hashlib import sha256
+from typing import Any
 
-from ..state import Chain, ChainSet, File
-from ..state.step import StateObject, Step
+from ..state import ChainSet, File
+from ..state.kinds import BY_NAME, CHAINS, FILE
+from ..state.step import Step
 
-HEADINGS = {
-    "link": "links",
-    "address": "addresses",
-    "sysctl": "sysctls",
-    "route": "routes",
-    "chains": "chains",
-    "rule": "rules",
-    "file": "files",
-    "unit": "units",
-}
 LONGEST_FILE = 20  # lines
 PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
@@ -32,8 +24,9 @@ def diff(steps: Iterable[Step]) -> dict[str, Side]:
     before: Side = {}
     after: Side = {}
     for step in steps:
-        old, new = set(_lines(step.before)), set(_lines(step.after))
-        heading = HEADINGS[step.kind]
+        lines = _LINES.get(step.kind, _one_line)
+        old, new = (set(lines(item)) if item is not None else set() for item in (step.before, step.after))
+        heading = BY_NAME[step.kind].plural
         before.setdefault(heading, []).extend(old - new)
         after.setdefault(heading, []).extend(new - old)
     return {"before": _tidy(before), "after": _tidy(after)}
@@ -43,19 +36,13 @@ def _tidy(side: Side) -> Side:
     return {heading: sorted(set(lines)) for heading, lines in sorted(side.items()) if lines}
 
 
-def _lines(item: StateObject | None) -> Iterable[str]:
-    if item is None:
-        return ()
-    if isinstance(item, ChainSet):
-        return (line for chain in item.chains for line in _chain_lines(item, chain))
-    if isinstance(item, File):
-        return _file_lines(item)
+def _one_line(item: Any) -> Iterable[str]:
     family = getattr(item, "family", "")
     return (f"{family}: {item}" if family else str(item),)
 
 
 def _file_lines(item: File) -> Iterable[str]:
-    """Return a short file whole, and of a longer one its fingerprint: nobody reads a program in a difference."""
+    """Return the lines of a short file, and only size and checksum of a longer one, such as the agent's program."""
     where = f"{item.path} ({item.mode:04o})"
     lines = item.content.splitlines()
     if len(lines) > LONGEST_FILE:
@@ -64,9 +51,13 @@ def _file_lines(item: File) -> Iterable[str]:
     return (f"{where} {number:02d}: {line}" for number, line in enumerate(lines, 1))
 
 
-def _chain_lines(chains: ChainSet, chain: Chain) -> Iterable[str]:
-    """Return the chain's rules numbered, so that sorting keeps their order."""
-    where = f"{PROGRAMS[chains.family]} ({chains.variant}) {chain.table} {chain.name}"
-    yield f"{where}: {f'jumped to from {chain.hook}, first' if chain.hook else 'chain'}"
-    for number, rule in enumerate(chain.rules, 1):
-        yield f"{where} {number:04d}: {rule}"
+def _chain_lines(item: ChainSet) -> Iterable[str]:
+    """Return the rules of each chain, numbered, so that sorting keeps their order."""
+    for chain in item.chains:
+        where = f"{PROGRAMS[item.family]} ({item.variant}) {chain.table} {chain.name}"
+        yield f"{where}: {f'jumped to from {chain.hook}, first' if chain.hook else 'chain'}"
+        for number, rule in enumerate(chain.rules, 1):
+            yield f"{where} {number:04d}: {rule}"
+
+
+_LINES: Mapping[str, Callable[[Any], Iterable[str]]] = {CHAINS.name: _chain_lines, FILE.name: _file_lines}

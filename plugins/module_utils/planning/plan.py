@@ -148,18 +148,7 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
     _refuse_foreign_links(desired.links, node)
     if not satisfied:
         return desired, ()
-    theirs = frozenset(satisfied)
-    left = NodeState(
-        desired.links,
-        desired.addresses - theirs,
-        desired.sysctls,
-        desired.routes - theirs,
-        desired.chains,
-        desired.rules - theirs,
-        desired.files,
-        desired.units,
-    )
-    return left, tuple(str(item) for item in satisfied)
+    return desired.without(frozenset(satisfied)), tuple(str(item) for item in satisfied)
 
 
 def _refuse_foreign_links(links: Iterable[Link], node: Node) -> None:

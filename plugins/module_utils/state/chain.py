@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .family import IPV6
 
@@ -17,6 +19,21 @@ BUILT_IN = {
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
 }
+
+
+class ChainKey(NamedTuple):
+    """What chains are told apart by."""
+
+    family: str
+    table: str
+    name: str
+
+
+class ChainSetKey(NamedTuple):
+    """What chain sets are told apart by."""
+
+    variant: str
+    family: str
 
 
 @dataclass(frozen=True, order=True)
@@ -37,9 +54,9 @@ class Chain:
     hook: str = ""
 
     @property
-    def key(self) -> tuple[str, str, str]:
+    def key(self) -> ChainKey:
         """What chains are told apart by."""
-        return (self.family, self.table, self.name)
+        return ChainKey(self.family, self.table, self.name)
 
     def __str__(self) -> str:
         jump = f", first in {self.hook}" if self.hook else ""
@@ -61,13 +78,21 @@ class ChainSet:
     stray_jumps: tuple[tuple[str, str, str], ...] = ()
 
     @property
-    def key(self) -> tuple[str, str]:
+    def key(self) -> ChainSetKey:
         """What chain sets are told apart by."""
-        return (self.variant, self.family)
+        return ChainSetKey(self.variant, self.family)
 
     def __str__(self) -> str:
         names = ", ".join(f"{chain.table} {chain.name}" for chain in sorted(self.chains))
         return f"{self.family} ({self.variant}): {names or 'none'}"
+
+
+def chain_sets(variant: str, chains: Iterable[Chain]) -> frozenset[ChainSet]:
+    """Return the chains as one set for each family that has any."""
+    by_family: dict[str, set[Chain]] = {}
+    for chain in chains:
+        by_family.setdefault(chain.family, set()).add(chain)
+    return frozenset(ChainSet(variant, family, frozenset(members)) for family, members in by_family.items())
 
 
 def native_words(family: str, table: str) -> str:

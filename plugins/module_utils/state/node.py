@@ -5,14 +5,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from collections.abc import Collection, Iterable, Mapping, Set
+from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 from .address import Address
 from .chain import ChainSet
 from .family import FAMILIES
 from .file import File
+from .kinds import KINDS, Kind
 from .link import Link
 from .lookup import NetworkLookup
 from .route import MAIN_TABLE, Route
@@ -45,30 +47,47 @@ class Ownership:
 
 @dataclass(frozen=True)
 class NodeState:
-    """A set of objects: what a node should have of ours, or what it has of ours."""
+    """A set of objects, by kind: the desired state of a node, or the managed part of its current state.
 
+    The fields are the plurals of the registry, :data:`KINDS`.
+    """
+
+    files: frozenset[File] = frozenset()
     links: frozenset[Link] = frozenset()
-    addresses: frozenset[Address] = frozenset()
     sysctls: frozenset[Sysctl] = frozenset()
+    addresses: frozenset[Address] = frozenset()
     routes: frozenset[Route] = frozenset()
     chains: frozenset[ChainSet] = frozenset()
     rules: frozenset[Rule] = frozenset()
-    files: frozenset[File] = frozenset()
     units: frozenset[Unit] = frozenset()
+
+    def of(self, kind: Kind) -> frozenset[Any]:
+        """Return the objects of one kind."""
+        objects: frozenset[Any] = getattr(self, kind.plural)
+        return objects
+
+    def parts_of(self, kind: Kind) -> list[Any]:
+        """Return what the objects of one kind are made of, see :class:`Kind`: the chains of the sets of chains."""
+        return [part for item in self.of(kind) for part in kind.parts(item)]
 
     @property
     def is_empty(self) -> bool:
         """Whether there is no object at all; a set of chains without a chain is none."""
-        sets = (self.links, self.addresses, self.sysctls, self.routes, self.rules, self.files, self.units)
-        return not any(sets) and not any(chains.chains for chains in self.chains)
+        return not any(kind.parts(item) for kind in KINDS for item in self.of(kind))
+
+    def only(self, plurals: Collection[str]) -> NodeState:
+        """Return the objects of some kinds."""
+        return NodeState(**{kind.plural: self.of(kind) for kind in KINDS if kind.plural in plurals})
+
+    def without(self, objects: Set[Any]) -> NodeState:
+        """Return all objects but these, of whatever kind they are."""
+        return NodeState(**{kind.plural: self.of(kind) - objects for kind in KINDS})
 
     @classmethod
     def union(cls, states: Iterable[NodeState]) -> NodeState:
         """Return all objects of all the states."""
         parts = tuple(states)
-        return cls(
-            **{part.name: frozenset().union(*(getattr(state, part.name) for state in parts)) for part in fields(cls)}
-        )
+        return cls(**{kind.plural: frozenset().union(*(state.of(kind) for state in parts)) for kind in KINDS})
 
 
 @dataclass(frozen=True)

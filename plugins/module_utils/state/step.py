@@ -5,13 +5,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Union
+from typing import Protocol
 
-from . import Address, ChainSet, File, Link, Route, Rule, Sysctl, Unit
 
-StateObject = Union[Link, Address, Sysctl, Route, ChainSet, Rule, File, Unit]
-KINDS = ("link", "address", "sysctl", "route", "chains", "rule", "file", "unit")
+class StateObject(Protocol):
+    """An object of any kind of the registry (:data:`~.kinds.KINDS`); frozen, so that it can stand in sets."""
+
+    @property
+    def key(self) -> Hashable:
+        """What tells it apart from others of its kind; two with one key cannot both be on a node."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,8 @@ class Step:
     ``before`` is None where the object is made, ``after`` is None where it is taken away; both are there where it is
     changed in place. For a sysctl, made means that we take the setting over (its present value is remembered) and taken
     away means that it gets that value back, unless somebody has changed it since.
+
+    :param kind: name of a kind of the registry.
     """
 
     kind: str

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from ...state.kinds import NFTABLES, RTNETLINK, SAVED, announced_by, plurals
 from .originators import Originators
 from .rtnetlink import (
     RTM_DELADDR,
@@ -31,9 +32,8 @@ from .rtnetlink import (
     RTM_NEWRULE,
 )
 
-NETLINK = frozenset({"links", "addresses", "sysctls", "routes", "rules"})
-CHAINS = frozenset({"chains"})
-EVERYTHING = NETLINK | CHAINS
+NETLINK, CHAINS = announced_by(RTNETLINK), announced_by(NFTABLES)
+EVERYTHING = plurals(SAVED)
 _HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
 _ATTRIBUTE = struct.Struct("=HH")  # struct nlattr
 _INDEX = struct.Struct("=i")

@@ -1,0 +1,68 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The registry of kinds, and that what must know every kind does."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, fields
+from typing import Any
+
+import pytest
+from hypothesis import given
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.events import EVERYTHING
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import RENDERERS
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, NodeState, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import (
+    BY_NAME,
+    CHAINS,
+    KINDS,
+    SAVED,
+    Kind,
+    plurals,
+)
+from tests.unit.persistence.states import kept
+
+
+def test_the_fields_of_a_state_are_the_registry() -> None:
+    declared = [(part.name, str(part.type)) for part in fields(NodeState)]
+    assert declared == [(kind.plural, f"frozenset[{kind.value.__name__}]") for kind in KINDS]
+
+
+def test_no_two_kinds_share_a_name() -> None:
+    assert len(BY_NAME) == len(plurals(KINDS)) == len(KINDS)
+
+
+@pytest.mark.parametrize("table", [RENDERERS], ids=["commands"])
+def test_no_table_by_kind_leaves_one_out(table: dict[str, Any]) -> None:
+    assert set(table) == set(BY_NAME)
+
+
+def test_the_agent_looks_at_all_that_is_saved() -> None:
+    assert plurals(SAVED) == EVERYTHING
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_objects_of_a_kind_are_frozen_and_have_a_key(kind: Kind) -> None:
+    names = [part.name for part in fields(kind.value)]
+    item = kind.value(*("x" for _name in names))
+    with pytest.raises(FrozenInstanceError):
+        setattr(item, names[0], "y")
+    assert {item, item.key}
+
+
+@given(kept())
+def test_parts_of_a_state_add_up(saved: Any) -> None:
+    state = saved.state
+    assert NodeState.union(state.only({kind.plural}) for kind in KINDS) == state
+    assert state.without(frozenset(item for kind in KINDS for item in state.of(kind))) == NodeState()
+    assert state.is_empty == (not any(state.parts_of(kind) for kind in KINDS))
+
+
+def test_a_set_of_chains_counts_by_its_chains() -> None:
+    chains = frozenset({Chain("ipv4", "raw", "HOMEWARD-A"), Chain("ipv4", "raw", "HOMEWARD-B")})
+    state = NodeState(chains=frozenset({ChainSet("nft", "ipv4", chains)}))
+    assert set(state.parts_of(CHAINS)) == chains
+    assert NodeState(chains=frozenset({ChainSet("nft", "ipv4")})).is_empty
+    assert not NodeState(rules=frozenset({Rule("ipv4", 2000)})).is_empty
