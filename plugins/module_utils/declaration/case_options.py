@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from ..state.family import FAMILIES
 from .addresses import LABELS
-from .case_traits import CASES, GATEWAY_OPTIONS, ONLINK_ROUTE, SAME_SUBNET
+from .case_traits import AUTO_CASES, CASES, GATEWAY_OPTIONS, Situation
 from .pool_input import PoolInput
 from .problems import Problems
 from .values import listed
@@ -44,10 +44,11 @@ def _check_gateway_for_each_family(problems: Problems, entry: PoolInput) -> None
         networks = [span.text for span in entry.networks if span.family == family]
         if networks and family not in with_gateway:
             label = LABELS[family]
+            onlink, attached = (AUTO_CASES[one].name for one in (Situation.NO_GATEWAY, Situation.ALREADY_ROUTED))
             problems.add(
                 f"{pool.path}.gateways",
                 f"there is no {label} gateway, but case {pool.case} sends replies through one, and {pool.path}.networks"
                 f" has {label} ({listed(networks)})",
-                f"Add one, or declare these networks as a pool of their own with case {ONLINK_ROUTE}, or {SAME_SUBNET} where"
+                f"Add one, or declare these networks as a pool of their own with case {onlink}, or {attached} where"
                 " the node is in them.",
             )

@@ -7,17 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 
 #: Not a case: the node's addresses and routes decide which one applies.
 AUTO = "auto"
 
-SAME_SUBNET = "same_subnet"
-ONLINK_ROUTE = "onlink_route"
-SOURCE_ROUTING = "source_routing"
-POLICY_ROUTING = "policy_routing"
-
 #: Options of a pool that only mean something together with ``gateways``.
 GATEWAY_OPTIONS = ("table", "mark", "deny")
+
+
+class Situation(Enum):
+    """How a pool relates to the addresses and routes of a node; ``auto`` picks the case by it."""
+
+    ALREADY_ROUTED = "the node's own routes already lead to the pool's hosts and back through its gateway"
+    NO_GATEWAY = "the pool has no gateway and its link has no route to the pool"
+    OWN_GATEWAY = "replies must leave through a gateway that the node's default route does not use"
 
 
 @dataclass(frozen=True)
@@ -29,6 +33,7 @@ class CaseTraits:
     :param filters: the case has chains that can drop packets, so ``deny`` takes effect.
     :param has_guard: the guard chain also drops sources that can only be forged.
     :param uses_main_table: the pool's networks get routes in the main table.
+    :param auto_for: the situation for which ``auto`` picks this case; None if it never does.
     :param options_without_effect: options of a pool that are refused in this case.
     :param why_without_effect: the reason, a clause for error messages.
     """
@@ -39,6 +44,7 @@ class CaseTraits:
     filters: bool = False
     has_guard: bool = False
     uses_main_table: bool = False
+    auto_for: Situation | None = None
     options_without_effect: tuple[str, ...] = ()
     why_without_effect: str = ""
 
@@ -48,19 +54,33 @@ CASES: Mapping[str, CaseTraits] = {
     traits.name: traits
     for traits in (
         CaseTraits(
-            SAME_SUBNET,
+            "same_subnet",
+            auto_for=Situation.ALREADY_ROUTED,
             options_without_effect=("gateways", "vlan", "addresses", *GATEWAY_OPTIONS),
-            why_without_effect=f"case {SAME_SUBNET} changes nothing on a node",
+            why_without_effect="case same_subnet changes nothing on a node",
         ),
         CaseTraits(
-            ONLINK_ROUTE,
+            "onlink_route",
             uses_main_table=True,
+            auto_for=Situation.NO_GATEWAY,
             options_without_effect=("gateways", *GATEWAY_OPTIONS),
-            why_without_effect=f"case {ONLINK_ROUTE} only adds a route to the link and uses no gateway, table, mark or chain",
+            why_without_effect="case onlink_route only adds a route to the link and uses no gateway, table, mark or chain",
         ),
-        CaseTraits(SOURCE_ROUTING, needs_gateway=True, uses_marks=True, filters=True),
-        CaseTraits(POLICY_ROUTING, needs_gateway=True, uses_marks=True, filters=True, has_guard=True),
+        CaseTraits("source_routing", needs_gateway=True, uses_marks=True, filters=True),
+        CaseTraits(
+            "policy_routing",
+            needs_gateway=True,
+            uses_marks=True,
+            filters=True,
+            has_guard=True,
+            auto_for=Situation.OWN_GATEWAY,
+        ),
     )
+}
+
+#: The case that ``auto`` picks in each situation.
+AUTO_CASES: Mapping[Situation, CaseTraits] = {
+    traits.auto_for: traits for traits in CASES.values() if traits.auto_for is not None
 }
 
 #: What the option ``case`` of a pool accepts.
