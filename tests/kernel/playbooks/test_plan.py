@@ -37,7 +37,7 @@ def planned(site: ManyNodes, *options: str, interface: str = "eth0.100") -> Play
 
 def groups(played: Played) -> dict[str, list[str]]:
     """Return the commands by the line that names their nodes."""
-    shown = played.text.split("TASK [Show what apply would do, as commands]")[1].split("PLAY RECAP")[0].splitlines()
+    shown = played.text.split("TASK [Show the commands that apply would run]")[1].split("PLAY RECAP")[0].splitlines()
     found: dict[str, list[str]] = {}
     for line in shown:
         if line.startswith("# "):
@@ -74,7 +74,7 @@ def test_a_node_that_fails_does_not_hide_the_others(site: ManyNodes) -> None:
     """The first one fails, from which a task for all of them would be run otherwise."""
     played = planned(site, interface="{{ 'eth7' if inventory_hostname == 'node1' else 'eth0.100' }}")
     assert played.code != 0
-    assert "node1: no plan, see the error above" in played.text
+    assert "node1: no plan; see the error above" in played.text
     assert "node1: external" not in played.text
     assert list(groups(played)) == ["# node2", "# node3"]
 
