@@ -18,7 +18,7 @@ from .cases.links import settings_to_read
 from .cases.model import Compiled
 from .cases.warnings import at_removal
 from .declaration import parse_declaration
-from .declaration.run_options import check_keeping
+from .declaration.settings import check_keeping
 from .errors import BetweenStates, HomewardError
 from .kernel.iptables.scratch import normalise
 from .kernel.iptables.tables import require_extensions

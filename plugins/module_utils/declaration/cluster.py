@@ -9,11 +9,10 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from ..state.family import IPV4, IPV6
-from .addresses import Purpose
 from .argument_spec import cluster_options
-from .limits import MAX_CLUSTER_ADDRESSES
-from .model import KUBE_PROXY_MODES, Cluster
+from .model import KUBE_PROXY_MODES, MAX_CLUSTER_ADDRESSES, Cluster
 from .networks import (
+    Purpose,
     Span,
     canonical_addresses,
     canonical_networks,

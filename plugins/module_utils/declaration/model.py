@@ -105,3 +105,16 @@ class Declaration:
         for pool in self.pools:
             found.setdefault(pool.interface, []).append(pool)
         return {name: tuple(pools) for name, pools in found.items()}
+
+
+#: A run with 1,000 pools is what is measured; what nobody has measured is not promised.
+MAX_POOLS = 1024
+
+#: Entries of one list, and networks that they come to. One IPv6 range comes to at most 238, so any range fits.
+MAX_NETWORKS_PER_POOL = 256
+
+#: Of each kind (networks, onlink_networks, deny) in all pools together: each becomes routes and rules.
+MAX_NETWORKS = 4096
+
+#: Kubernetes goes up to 5,000 nodes; each may have an address per family and one more.
+MAX_CLUSTER_ADDRESSES = 16384

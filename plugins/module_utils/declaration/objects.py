@@ -15,7 +15,7 @@ from ..state import Chain, Link, Route, Rule
 from ..state.chain import BUILT_IN, NAME_LENGTH
 from ..state.family import IPV4, canonical_network, everything, family_of, full_length
 from ..state.route import MAIN_TABLE
-from .names import read_interface_name
+from .values import read_interface_name
 
 TABLE_NAMES = {"main": MAIN_TABLE, "default": 253, "local": 255}
 LARGEST_NUMBER = 4294967295  # tables, metrics, priorities and marks are 32 bits wide

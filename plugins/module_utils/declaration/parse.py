@@ -10,14 +10,21 @@ from typing import Any
 
 from .argument_spec import STATES
 from .cluster import read_cluster
-from .conflicts import check_deny, check_limits, check_names, check_pool_networks
-from .limits import MAX_POOLS
-from .model import Declaration
-from .pool_input import PoolInput
-from .pools import read_pool
+from .model import MAX_POOLS, Declaration
+from .pool_checks import check_pool
+from .pool_conflicts import (
+    check_deny,
+    check_interfaces,
+    check_limits,
+    check_marks,
+    check_names,
+    check_pool_networks,
+    check_tables,
+    check_vlans,
+)
+from .pools import PoolInput, read_pool
 from .problems import Problems
 from .settings import read_settings
-from .sharing import check_interfaces, check_marks, check_tables, check_vlans
 from .values import is_unset, read_choice, read_items, shown
 
 
@@ -63,5 +70,10 @@ def _read_pools(problems: Problems, parameters: Mapping[str, Any], mark_mask: in
             "there are none, but state is present, and an empty list may be a variable that was not set",
             "Declare at least one, or take everything away with state: absent (the playbook remove).",
         )
-    entries = (read_pool(problems, path, item, mark_mask) for path, item in items)
-    return [entry for entry in entries if entry is not None]
+    entries = []
+    for path, item in items:
+        entry = read_pool(problems, path, item, mark_mask)
+        if entry is not None:
+            check_pool(problems, entry)
+            entries.append(entry)
+    return entries

@@ -6,23 +6,119 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Callable
+from typing import Any, Callable, NamedTuple
 
 from ..errors import InputError
 from ..state.family import IPV4, IPV6
-from .addresses import Purpose
-from .argument_spec import pool_options
-from .case_options import check_case_options
-from .case_traits import AUTO, CASE_CHOICES
-from .gateways import check_addresses, check_gateways, check_onlink_networks
-from .model import RP_FILTERS, Pool
-from .names import read_interface_name, read_pool_name
-from .networks import Span, canonical_addresses, canonical_networks, parse_address_span, parse_span, read_spans
-from .numbers import read_mark, read_table
-from .pool_input import PoolInput
+from .argument_spec import pool_options, vlan_options
+from .case_traits import AUTO, CASE_CHOICES, CASES
+from .model import RP_FILTERS, Pool, Vlan
+from .networks import Purpose, Span, canonical_addresses, canonical_networks, parse_address_span, parse_span, read_spans
 from .problems import Problems
-from .values import is_unset, read_boolean, read_choice, read_mapping
-from .vlans import read_vlan
+from .values import (
+    is_unset,
+    read_boolean,
+    read_bounded,
+    read_choice,
+    read_integer,
+    read_interface_name,
+    read_mapping,
+    read_mark,
+    read_pool_name,
+    read_table,
+    shown,
+)
+
+
+class PoolInput(NamedTuple):
+    """A pool as far as it could be read.
+
+    :param flawed: options of the pool that could not be read, so that no check may rely on them.
+    """
+
+    pool: Pool
+    networks: tuple[Span, ...]
+    onlink_networks: tuple[Span, ...]
+    gateways: tuple[Span, ...]
+    addresses: tuple[Span, ...]
+    deny: tuple[Span, ...]
+    flawed: frozenset[str]
+
+    def sound(self, *options: str) -> bool:
+        """Whether each of the options was read without an error."""
+        return self.flawed.isdisjoint(options)
+
+    @property
+    def routes_by_gateway(self) -> bool:
+        """Whether the pool may need a table and a mark for its gateways."""
+        return bool(self.gateways) and (self.pool.case == AUTO or CASES[self.pool.case].uses_marks)
+
+
+_VLAN_OPTIONS = frozenset(vlan_options())
+
+_ID_REMEDY = "Give the VLAN's id from 1 to 4094, as the switch has it."
+_MTU_REMEDY = "Give the MTU in bytes, or leave it out for the parent's."
+
+#: The least that IPv4 (RFC 791) and IPv6 (RFC 8200) need, and the most that a VLAN link takes.
+SMALLEST_MTU = 68
+SMALLEST_MTU_IPV6 = 1280
+LARGEST_MTU = 65535
+
+_LEAVE_OUT = "leave vlan out where something else makes the link"
+
+
+def read_vlan(problems: Problems, path: str, value: Any, interface: str, families: set[str]) -> Vlan | None:
+    """Return the VLAN, or None where none is declared or it cannot be right.
+
+    :param interface: the pool's, ``""`` where that is not known.
+    :param families: those of the pool's networks.
+    """
+    if is_unset(value):
+        return None
+    before = len(problems)
+    options = problems.attempt(None, read_mapping, problems, path, value, _VLAN_OPTIONS)
+    if options is None:
+        return None
+    parent = problems.attempt("", _read_parent, f"{path}.parent", options.get("parent"), interface)
+    number = problems.attempt(0, _read_id, f"{path}.id", options.get("id"))
+    mtu = problems.attempt(0, _read_mtu, f"{path}.mtu", options.get("mtu"), families)
+    return Vlan(parent=parent, id=number, mtu=mtu) if len(problems) == before else None
+
+
+def _read_parent(path: str, value: Any, interface: str) -> str:
+    if is_unset(value):
+        raise InputError(path, "the link below the VLAN is missing", f"Give its name, or {_LEAVE_OUT}.")
+    parent = read_interface_name(path, value)
+    if parent == interface:
+        problem = f"{parent} is the pool's own interface, and a link cannot be below itself"
+        raise InputError(path, problem, f"Give the link that carries the tagged packets, or {_LEAVE_OUT}.")
+    return parent
+
+
+def _read_id(path: str, value: Any) -> int:
+    if is_unset(value):
+        raise InputError(path, "the VLAN's id is missing", f"{_ID_REMEDY} Or {_LEAVE_OUT}.")
+    number = read_integer(path, value, _ID_REMEDY)
+    if number == 0:
+        raise InputError(path, "0 marks packets that have a priority but no VLAN (IEEE 802.1Q)", _ID_REMEDY)
+    if number == 4095:
+        raise InputError(path, "4095 is reserved by IEEE 802.1Q", _ID_REMEDY)
+    if not 1 <= number <= 4094:
+        raise InputError(path, f"{shown(number)} is not between 1 and 4094", _ID_REMEDY)
+    return number
+
+
+def _read_mtu(path: str, value: Any, families: set[str]) -> int:
+    if is_unset(value):
+        return 0
+    mtu = read_bounded(path, value, 0, LARGEST_MTU, _MTU_REMEDY)
+    if 0 < mtu < SMALLEST_MTU:
+        raise InputError(path, f"{mtu} is less than the {SMALLEST_MTU} bytes that IPv4 needs", _MTU_REMEDY)
+    if 0 < mtu < SMALLEST_MTU_IPV6 and IPV6 in families:
+        problem = f"{mtu} is less than {SMALLEST_MTU_IPV6} bytes, below which IPv6 is off, and the pool has IPv6"
+        raise InputError(path, problem, _MTU_REMEDY)
+    return mtu
+
 
 _OPTIONS = frozenset(pool_options())
 
@@ -128,9 +224,4 @@ def read_pool(problems: Problems, path: str, value: Any, mark_mask: int) -> Pool
         dedicated=read.value("dedicated", None, read_boolean),
         rp_filter=read.value("rp_filter", "auto", read_choice, RP_FILTERS),
     )
-    entry = PoolInput(pool, networks, onlink_networks, gateways, addresses, deny, frozenset(read.flawed))
-    check_onlink_networks(problems, entry)
-    check_gateways(problems, entry)
-    check_addresses(problems, entry)
-    check_case_options(problems, entry)
-    return entry
+    return PoolInput(pool, networks, onlink_networks, gateways, addresses, deny, frozenset(read.flawed))

@@ -9,14 +9,19 @@ from collections.abc import Mapping
 from typing import Any, Callable
 
 from ..errors import InputError
-from .limits import MAX_POOLS
-from .model import VARIANTS, Settings
+from .model import MAX_POOLS, VARIANTS, Settings
 from .ownership import read_protocol
 from .problems import Problems
-from .values import is_unset, read_bounded, read_choice, read_integer, shown
-
-LARGEST_MARK = 0xFFFFFFFF
-LARGEST_TABLE = 0xFFFFFFFF
+from .values import (
+    LARGEST_MARK,
+    LARGEST_TABLE,
+    is_unset,
+    read_absolute_path,
+    read_bounded,
+    read_choice,
+    read_integer,
+    shown,
+)
 
 #: Bits 14 and 15: "drop this" and "masquerade this".
 KUBE_PROXY_BITS = 0xC000
@@ -84,3 +89,28 @@ def _read_table_base(path: str, value: Any) -> int:
     remedy = "Take a number well away from the tables in use, or leave it out for 7701."
     # From below 256 a count upwards would meet default, main and local, and at the end there must be room for all.
     return read_bounded(path, value, 256, LARGEST_TABLE - MAX_POOLS, remedy)
+
+
+_PATHS = {
+    "metrics_directory": "Give the whole path of the directory that node_exporter reads.",
+    "pyroute2_path": "Give the whole path of a directory on the node, or leave it out.",
+}
+LONGEST_TIMEOUT = 3600  # seconds; a node that is cut off for longer has been missed by somebody
+
+
+def check_keeping(parameters: Mapping[str, Any]) -> None:
+    """Refuse a time to confirm or a path that cannot be meant.
+
+    :param parameters: as ``AnsibleModule.params`` has them.
+    :raises InputErrors: with everything that is wrong.
+    """
+    problems = Problems()
+    seconds = parameters.get("confirm_timeout")
+    if not is_unset(seconds):
+        remedy = "Give seconds to wait for a new connection, 60 for instance, or 0 to wait for none."
+        problems.attempt(0, read_bounded, "confirm_timeout", seconds, 0, LONGEST_TIMEOUT, remedy)
+    for name, remedy in _PATHS.items():
+        path = parameters.get(name)
+        if not is_unset(path):
+            problems.attempt("", read_absolute_path, name, path, remedy)
+    problems.raise_all()

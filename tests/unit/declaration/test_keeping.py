@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.run_options import check_keeping
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.settings import check_keeping
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 from tests.unit.declaration.flaws import assert_only
 

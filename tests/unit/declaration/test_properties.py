@@ -25,8 +25,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     settings_options,
     vlan_options,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.addresses import Purpose
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.networks import (
+    Purpose,
     Span,
     SpanIndex,
     overlapping,

@@ -1,23 +1,31 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compares the gateways, addresses and on-link networks of one pool with its networks."""
+"""Compares the options of one pool with each other."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..state.family import IPV4
-from .addresses import LABELS
-from .networks import Span, SpanIndex, overlapping, relation
-from .pool_input import PoolInput
+from ..state.family import FAMILIES, IPV4
+from .case_traits import AUTO_CASES, CASES, GATEWAY_OPTIONS, Situation
+from .networks import LABELS, Span, SpanIndex, overlapping, relation
+from .pools import PoolInput
 from .problems import Problems
 from .values import listed
 
 _LINK_LOCAL_PREFIX = 0xFE80 >> 6
 
 
-def check_onlink_networks(problems: Problems, entry: PoolInput) -> None:
+def check_pool(problems: Problems, entry: PoolInput) -> None:
+    """Refuse options of a pool that contradict each other or that its case has no use for."""
+    _check_onlink_networks(problems, entry)
+    _check_gateways(problems, entry)
+    _check_addresses(problems, entry)
+    _check_case_options(problems, entry)
+
+
+def _check_onlink_networks(problems: Problems, entry: PoolInput) -> None:
     """Refuse on-link networks that repeat each other or say what ``networks`` says already.
 
     One that holds a network of the pool is the usual case: the pool is a piece of the router's subnet.
@@ -35,7 +43,7 @@ def check_onlink_networks(problems: Problems, entry: PoolInput) -> None:
             problems.add(span.path, problem, "Leave it out.")
 
 
-def check_gateways(problems: Problems, entry: PoolInput) -> None:
+def _check_gateways(problems: Problems, entry: PoolInput) -> None:
     """Refuse gateways that the pool's packets could not be sent to."""
     if not entry.gateways:
         return
@@ -45,7 +53,7 @@ def check_gateways(problems: Problems, entry: PoolInput) -> None:
             _check_place(problems, entry, gateway, "gateway")
 
 
-def check_addresses(problems: Problems, entry: PoolInput) -> None:
+def _check_addresses(problems: Problems, entry: PoolInput) -> None:
     """Refuse per-node addresses that the node could not use on the pool's interface."""
     if not entry.addresses:
         return
@@ -133,3 +141,40 @@ def _note_repeated(problems: Problems, spans: tuple[Span, ...]) -> None:
     for later, earlier in overlapping(spans):
         problem = f"{later.text} {relation(later, earlier)} {earlier.path} ({earlier.text})"
         problems.add(later.path, problem, "Leave one of the two out.")
+
+
+def _check_case_options(problems: Problems, entry: PoolInput) -> None:
+    """Refuse options that the pool's case has no use for, and the lack of gateways that it needs."""
+    pool = entry.pool
+    if not entry.sound("case", "gateways"):
+        return
+    traits = CASES.get(pool.case)
+    if traits is not None:
+        for option in traits.options_without_effect:
+            if getattr(pool, option):
+                remedy = f"Leave {option} out, or declare another case."
+                problems.add(f"{pool.path}.{option}", f"it has no effect, because {traits.why_without_effect}", remedy)
+        if traits.needs_gateway:
+            _check_gateway_for_each_family(problems, entry)
+    elif not pool.gateways:
+        for option in GATEWAY_OPTIONS:
+            if getattr(pool, option):
+                problem = f"it has no effect, because {pool.path} has no gateways to route replies through"
+                problems.add(f"{pool.path}.{option}", problem, f"Add gateways, or leave {option} out.")
+
+
+def _check_gateway_for_each_family(problems: Problems, entry: PoolInput) -> None:
+    pool = entry.pool
+    with_gateway = {gateway.family for gateway in entry.gateways}
+    for family in FAMILIES:
+        networks = [span.text for span in entry.networks if span.family == family]
+        if networks and family not in with_gateway:
+            label = LABELS[family]
+            onlink, attached = (AUTO_CASES[one].name for one in (Situation.NO_GATEWAY, Situation.ALREADY_ROUTED))
+            problems.add(
+                f"{pool.path}.gateways",
+                f"there is no {label} gateway, but case {pool.case} sends replies through one, and {pool.path}.networks"
+                f" has {label} ({listed(networks)})",
+                f"Add one, or declare these networks as a pool of their own with case {onlink}, or {attached} where"
+                " the node is in them.",
+            )
