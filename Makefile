@@ -128,6 +128,10 @@ molecule: deps venv ## Test the roles in systemd containers; ALL=1 or SCENARIO=n
 docs: venv ## Build the reference pages of modules and roles in .build/docs/html
 	@python tools/build_docs.py .build/docs
 
+.PHONY: role-specs
+role-specs: venv ## Write the argument specs of the roles from tools/role_specs.yml and the documentation of pool_routing
+	@python tools/role_specs.py
+
 .PHONY: changelog
 changelog: venv ## Update the changelog of the current version from fragments and modules
 	@antsibull-changelog release --update-existing --reload-plugins --refresh

@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Documentation that every module of the collection shares."""
+"""Documentation shared by the modules."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Fragments, by attribute name."""
+    """The fragments, by attribute name."""
 
     DOCUMENTATION = r"""
 options: {}
@@ -24,7 +24,8 @@ attributes:
     description: Will return details on what has changed (or possibly needs changing in C(check_mode)), when in diff mode.
     support: full
   idempotent:
-    description: Run twice in a row with the same arguments, the second run changes nothing and says so.
+    description:
+      - When run twice in a row outside check mode, with the same arguments, the second invocation indicates no change.
     support: full
   platform:
     description: Target OS/families that can be operated against.
@@ -41,10 +42,11 @@ attributes:
 options:
   pyroute2_path:
     description:
-      - Directory on the node that holds a copy of the Python package C(pyroute2), for nodes whose own is missing or too old.
-      - Several directories can be given, separated by colons; the first one is where a copy is brought to.
-      - The copy is brought from the controller, once, when it is needed; the node needs no internet access for it.
-      - The controller needs C(pyroute2) for that; C(pip install pyroute2) beside C(ansible-core) is enough.
+      - Directory on the node for a copy of the Python package C(pyroute2). The copy is used if the node has no pyroute2
+        or one that is too old.
+      - Several directories can be given, separated by colons. The copy is installed in the first one.
+      - The controller sends its own pyroute2 when a module reports that it is missing, so the node needs no internet
+        access. Install C(pyroute2) next to C(ansible-core) on the controller for this.
     type: str
     default: /var/lib/homeward.metallb_routing/python
 requirements:
@@ -55,8 +57,9 @@ requirements:
 options:
   iptables_variant:
     description:
-      - Which iptables to write with. V(auto) takes the one that this node's kubelet, kube-proxy or CNI uses. Where none of them is
-        there yet, it takes the one that has chains of ours, else the system's default.
+      - The iptables variant to write with. V(auto) selects the one that kubelet, kube-proxy or the CNI plugin use on
+        this node. If none of them has run yet, it selects the variant that has managed chains, or else the system's
+        default.
     type: str
     choices: [auto, nft, legacy]
     default: auto

@@ -1,19 +1,19 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses of hosts, as the inventory tells them."""
+"""Addresses of hosts from their inventory variables."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: node_addresses
 version_added: 0.1.0
-short_description: Addresses of hosts that their inventory variables tell
+short_description: Extract the addresses of hosts from their inventory variables
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Returns the addresses, of both families, that the inventory variables of some hosts name.
-  - Names of hosts are left out, because their addresses may change between two runs, and so are addresses of loopback.
-  - The C(node) role finds O(homeward.metallb_routing.pool_routing#module:cluster.node_addresses) with it.
+  - Returns the addresses of both IP families that the inventory variables of the given hosts contain.
+  - Host names are ignored because their addresses can change between two runs. Loopback addresses are ignored, too.
+  - The C(node) role uses this filter for O(homeward.metallb_routing.pool_routing#module:cluster.node_addresses).
 positional: hostvars
 options:
   _input:
@@ -22,13 +22,13 @@ options:
     elements: str
     required: true
   hostvars:
-    description: Variables of all hosts, C(hostvars) itself.
+    description: The variables of all hosts, that is C(hostvars).
     type: dict
     required: true
   variables:
     description:
-      - Variables to look at. Each may be an address, several separated by commas, or a list.
-      - The default has Ansible's own, those of Kubespray and those usual with k3s.
+      - The variables to read. The value of each can be an address, several addresses separated by commas, or a list.
+      - The default contains the variables of Ansible and Kubespray and those commonly used with k3s.
     type: list
     elements: str
     default: [ansible_host, ip, ip6, access_ip, access_ip6, node_ip]
@@ -42,14 +42,14 @@ EXAMPLES = r"""
   ansible.builtin.debug:
     msg: "{{ groups['k8s_cluster'] | homeward.metallb_routing.node_addresses(hostvars) }}"
 
-- name: Show what one variable says alone
+- name: Show the addresses in a single variable
   ansible.builtin.debug:
     msg: "{{ groups['k8s_cluster'] | homeward.metallb_routing.node_addresses(hostvars, variables=['internal_ip']) }}"
 """
 
 RETURN = r"""
 _value:
-  description: The addresses in their shortest form, each once, IPv4 before IPv6, in ascending order.
+  description: The addresses in their shortest form, without duplicates, IPv4 before IPv6, in ascending order.
   type: list
   elements: str
   sample: [192.168.1.11, 192.168.1.12, "fd00:192:168:1::11"]
@@ -68,7 +68,7 @@ def node_addresses(
     hostvars: Mapping[str, Mapping[str, Any]],
     variables: Sequence[str] = inventory_addresses.VARIABLES,
 ) -> list[str]:
-    """Return the addresses that these variables of the hosts name.
+    """Return the addresses in these variables of the hosts.
 
     :raises AnsibleFilterError: the hosts are not a list, or one of them is not in the inventory.
     """
@@ -79,8 +79,8 @@ def node_addresses(
 
 
 class FilterModule:
-    """The filter, for Ansible."""
+    """Ansible filters of this file."""
 
     def filters(self) -> dict[str, Callable[..., Any]]:
-        """Return the filter by its name."""
+        """Return the filters by name."""
         return {"node_addresses": node_addresses}

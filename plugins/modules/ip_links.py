@@ -7,20 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ip_links
-short_description: VLAN, macvlan and dummy links of a node, in bulk
+short_description: Manage VLAN, macvlan and dummy links in bulk
 version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Makes, changes and removes any number of links in one call, all or none.
-  - A link is ours if it carries O(owner) as its alias (C(ip link set NAME alias)). Links of others are never changed;
-    a link of another owner that stands where a new one must go is an error.
+  - Creates, changes and removes any number of links in one transaction.
+  - A link is managed if its alias is O(owner) (C(ip link set NAME alias)). Foreign links are never changed.
+    A foreign link with the name of a link to create is an error.
 extends_documentation_fragment:
   - homeward.metallb_routing.node
   - homeward.metallb_routing.node.pyroute2
 options:
   state:
     description:
-      - V(present) makes and changes the listed links, V(absent) removes those of them that are ours.
+      - V(present) creates and changes the listed links. V(absent) removes the listed links that are managed.
     type: str
     choices: [present, absent]
     default: present
@@ -35,18 +35,18 @@ options:
         type: str
         required: true
       kind:
-        description: What it is. V(vlan) is one of 802.1Q; V(macvlan) is made in bridge mode.
+        description: Type of the link. V(vlan) creates an 802.1Q link. V(macvlan) uses bridge mode.
         type: str
         choices: [vlan, macvlan, dummy]
         default: vlan
       parent:
-        description: The link below; needed for all but V(dummy).
+        description: The parent link. Required for V(vlan) and V(macvlan).
         type: str
       vlan_id:
-        description: VLAN identifier, 1 to 4094; needed for V(vlan).
+        description: VLAN ID, from 1 to 4094. Required for V(vlan).
         type: int
       mtu:
-        description: Largest packet in bytes; left to the kernel where it is not given.
+        description: MTU in bytes. By default it is left to the kernel.
         type: int
       up:
         description: Whether the link is administratively up.
@@ -54,12 +54,12 @@ options:
         default: true
   owner:
     description:
-      - The alias by which our links are known, one line of at most 255 bytes.
-      - That of M(homeward.metallb_routing.pool_routing) is refused.
+      - The alias that marks links as managed, a single line of at most 255 bytes.
+      - The alias used by M(homeward.metallb_routing.pool_routing) is refused.
     type: str
     default: homeward.metallb_routing.ip_links
   purge:
-    description: Remove every other link that carries O(owner) as its alias.
+    description: Remove every other link whose alias is O(owner).
     type: bool
     default: false
 seealso:
@@ -69,18 +69,18 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: The pool's VLAN
+- name: Create the VLAN link of a pool
   homeward.metallb_routing.ip_links:
     links:
       - {name: eth0.100, parent: eth0, vlan_id: 100}
 
-- name: This one is not needed any more
+- name: Remove a link
   homeward.metallb_routing.ip_links:
     state: absent
     links:
       - {name: eth0.200, parent: eth0, vlan_id: 200}
 
-- name: Nothing of ours is left
+- name: Remove all managed links
   homeward.metallb_routing.ip_links:
     links: []
     purge: true
@@ -88,18 +88,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed:
-  description: Whether anything was changed, or would be in check mode.
+  description: Whether anything was changed, or would be changed in check mode.
   type: bool
   returned: always
   sample: true
 commands:
-  description: The same change as lines that a person could type on the node, in order.
+  description: Shell commands that are equivalent to the change, in order.
   type: list
   elements: str
   returned: success
   sample: ["ip link add link eth0 name eth0.100 type vlan id 100", "ip link set eth0.100 alias homeward.metallb_routing.ip_links", "ip link set eth0.100 up"]
 diff:
-  description: For each kind of object the sorted lines that only the old or only the new state has.
+  description: The objects that only the old or only the new state has, sorted, one line each, by kind.
   type: dict
   returned: in diff mode
   sample:
@@ -107,15 +107,15 @@ diff:
     after:
       links: ["eth0.100: vlan on eth0 id 100"]
 errors:
-  description: What is wrong with the input, each with its path and the whole message.
+  description: All errors in the input, each with its path and the complete message.
   type: list
   elements: dict
-  returned: when the input is refused
+  returned: if the input is refused
   sample:
     - path: links[0].parent
       message: "links[0].parent: a vlan needs a link below it. Name it."
 warnings:
-  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
+  description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
   elements: str
   returned: success

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ip_routes
-short_description: Routes of a node, in bulk
+short_description: Manage routes in bulk
 version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Makes, changes and removes any number of routes of both families in one call, all or none.
-  - A route is ours if it carries O(protocol). Routes of others are never changed; a different route of another owner that has
-    the same destination, table and metric is an error, an identical one is left as it is.
+  - Creates, changes and removes any number of routes of both IP families in one transaction.
+  - A route is managed if its protocol number is O(protocol). Foreign routes are never changed. A different foreign route with the
+    same destination, table and metric is an error. An identical one is left unchanged.
 extends_documentation_fragment:
   - homeward.metallb_routing.node
   - homeward.metallb_routing.node.pyroute2
 options:
   state:
     description:
-      - V(present) makes and changes the listed routes, V(absent) removes those of them that are ours.
+      - V(present) creates and changes the listed routes. V(absent) removes the listed routes that are managed.
     type: str
     choices: [present, absent]
     default: present
@@ -31,47 +31,49 @@ options:
     required: true
     suboptions:
       destination:
-        description: Network as C(address/length), or V(default).
+        description: Destination network as C(address/length), or V(default).
         type: str
         required: true
       table:
-        description: Number of the routing table, or V(main) or V(default). The table local is the kernel's own.
+        description: Number of the routing table, V(main) or V(default). The local table is reserved for the kernel.
         type: str
         default: main
       type:
-        description: What the kernel does with a packet that matches.
+        description: Type of the route, see C(ip-route(8)).
         type: str
         choices: [unicast, unreachable, blackhole, prohibit, throw]
         default: unicast
       gateway:
-        description: Next hop; without one the destination is on the link itself.
+        description: Next hop. Without one the destination is directly attached to the link.
         type: str
       interface:
-        description: The link the packets leave by; needed for V(unicast).
+        description: Output link. Required for V(unicast).
         type: str
       metric:
-        description: The lower one of two routes to the same destination is used. The kernel makes 1024 of 0 for IPv6.
+        description:
+          - Metric of the route. Of two routes to the same destination, the one with the lower metric is used. For IPv6 the kernel replaces
+            0 by 1024.
         type: int
       onlink:
-        description: Take the gateway as reachable on the link though no route says so.
+        description: Treat the next hop as directly attached to the link even if no route says so.
         type: bool
         default: false
       source:
-        description: Source address of packets that the node itself sends by this route.
+        description: Preferred source address of packets that the node sends over this route.
         type: str
       family:
-        description: Needed only where O(routes[].destination) is V(default) and nothing else tells the family.
+        description: Required only if O(routes[].destination) is V(default) and no other option determines the IP family.
         type: str
         choices: [ipv4, ipv6]
   protocol:
     description:
-      - Number by which our routes are known, see C(/etc/iproute2/rt_protos).
-      - A number that others use is refused, as their routes would count as ours. That is 77 of M(homeward.metallb_routing.pool_routing), those
-        of the kernel and of administrators (0 to 4), and those of routing daemons.
+      - Protocol number that marks routes as managed, see C(/etc/iproute2/rt_protos).
+      - Numbers that other programs use are refused because their routes would count as managed. These are 77, used by
+        M(homeward.metallb_routing.pool_routing), 0 to 4, reserved for the kernel and administrators, and those of routing daemons.
     type: int
     default: 78
   purge:
-    description: Remove every other route of O(protocol), in all tables.
+    description: Remove every other route whose protocol number is O(protocol), in all tables.
     type: bool
     default: false
 seealso:
@@ -81,21 +83,21 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: A table that leads to the pool's router
+- name: Fill a routing table that leads to the pool's gateway
   homeward.metallb_routing.ip_routes:
     routes:
       - {destination: 1.2.3.0/24, interface: eth0.100, table: "100"}
       - {destination: default, gateway: 1.2.3.1, interface: eth0.100, table: "100"}
       - {destination: default, type: unreachable, metric: 4294967294, table: "100"}
 
-- name: These two are not needed any more, other routes of ours stay
+- name: Remove two routes and keep the other managed ones
   homeward.metallb_routing.ip_routes:
     state: absent
     routes:
       - {destination: 10.9.8.0/24, interface: eth1}
       - {destination: default, type: unreachable, metric: 4294967294, table: "100", family: ipv6}
 
-- name: No route of this play's number is left
+- name: Remove all routes with protocol number 201
   homeward.metallb_routing.ip_routes:
     protocol: 201
     routes: []
@@ -104,18 +106,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed:
-  description: Whether anything was changed, or would be in check mode.
+  description: Whether anything was changed, or would be changed in check mode.
   type: bool
   returned: always
   sample: true
 commands:
-  description: The same change as lines that a person could type on the node, in order.
+  description: Shell commands that are equivalent to the change, in order.
   type: list
   elements: str
   returned: success
   sample: ["ip -4 route add 1.2.3.0/24 dev eth0.100 table 100 protocol 78"]
 diff:
-  description: For each kind of object the sorted lines that only the old or only the new state has.
+  description: The objects that only the old or only the new state has, sorted, one line each, by kind.
   type: dict
   returned: in diff mode
   sample:
@@ -123,15 +125,15 @@ diff:
     after:
       routes: ["ipv4: 1.2.3.0/24 dev eth0.100 table 100"]
 errors:
-  description: What is wrong with the input, each with its path and the whole message.
+  description: All errors in the input, each with its path and the complete message.
   type: list
   elements: dict
-  returned: when the input is refused
+  returned: if the input is refused
   sample:
     - path: routes[0].interface
       message: "routes[0].interface: a unicast route needs the link it leaves by. Name it, or give another type."
 warnings:
-  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
+  description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
   elements: str
   returned: success

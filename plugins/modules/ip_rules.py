@@ -7,30 +7,30 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ip_rules
-short_description: Rules of a node's routing policy database, in bulk
+short_description: Manage rules of the routing policy database in bulk
 version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Makes and removes any number of rules of both families in one call, all or none.
-  - A rule is ours if it carries O(protocol). Rules of others, the kernel's own three included, are never changed.
+  - Creates and removes any number of rules of both IP families in one transaction.
+  - A rule is managed if its protocol number is O(protocol). Foreign rules, including the three of the kernel, are never changed.
 extends_documentation_fragment:
   - homeward.metallb_routing.node
   - homeward.metallb_routing.node.pyroute2
 options:
   state:
     description:
-      - V(present) makes the listed rules, V(absent) removes those of them that are ours.
+      - V(present) creates the listed rules. V(absent) removes the listed rules that are managed.
     type: str
     choices: [present, absent]
     default: present
   rules:
-    description: The rules. A rule has no key but all of itself; to change one, list the new one and use O(purge).
+    description: The rules. All attributes together identify a rule. To change one, list the new rule and use O(purge).
     type: list
     elements: dict
     required: true
     suboptions:
       priority:
-        description: Rules are asked in ascending order, 1 to 32765.
+        description: Priority, from 1 to 32765. Rules are evaluated in ascending order.
         type: int
         required: true
       action:
@@ -39,46 +39,46 @@ options:
         choices: [lookup, goto, nop, blackhole, unreachable, prohibit]
         default: lookup
       table:
-        description: For V(lookup), number of the routing table, or V(main), V(default) or V(local).
+        description: Number of the routing table, V(main), V(default) or V(local). Only for V(lookup).
         type: str
       goto:
-        description: For V(goto), the priority to go on with, higher than the rule's own.
+        description: Priority to continue with, higher than that of the rule. Only for V(goto).
         type: int
       source:
-        description: Network the packet comes from.
+        description: Source network to match.
         type: str
       destination:
-        description: Network the packet goes to.
+        description: Destination network to match.
         type: str
       iif:
-        description: Link the packet came in by; V(lo) is the node itself.
+        description: Input link to match. V(lo) matches packets that the node itself sends.
         type: str
       oif:
-        description: Link the sending socket is bound to.
+        description: Output link to match. Only packets of sockets that are bound to the link have one at this point.
         type: str
       fwmark:
-        description: Mark as C(value/mask); without a mask the whole mark is compared. V(0/0x1f00) asks for packets that have no bit of the mask.
+        description: Mark to match, as C(value/mask). Without a mask the whole mark is compared. V(0/0x1f00) matches packets without any bit of the mask.
         type: str
       invert:
-        description: Match where the conditions do not hold.
+        description: Match packets for which the conditions do not hold.
         type: bool
         default: false
       suppress_prefixlength:
-        description: Refuse a result of at most this prefix length, and go on; from 0 to 32, or 128 for IPv6.
+        description: Reject routing decisions with a prefix length of at most this value, from 0 to 32, or to 128 for IPv6.
         type: int
       family:
-        description: Needed only for IPv6 rules without source and destination.
+        description: Required only for IPv6 rules without source and destination.
         type: str
         choices: [ipv4, ipv6]
   protocol:
     description:
-      - Number by which our rules are known, see C(/etc/iproute2/rt_protos).
-      - A number that others use is refused, as their rules would count as ours. That is 77 of M(homeward.metallb_routing.pool_routing), those
-        of the kernel and of administrators (0 to 4), and those of routing daemons.
+      - Protocol number that marks rules as managed, see C(/etc/iproute2/rt_protos).
+      - Numbers that other programs use are refused because their rules would count as managed. These are 77, used by
+        M(homeward.metallb_routing.pool_routing), 0 to 4, reserved for the kernel and administrators, and those of routing daemons.
     type: int
     default: 78
   purge:
-    description: Remove every other rule of O(protocol).
+    description: Remove every other rule whose protocol number is O(protocol).
     type: bool
     default: false
 seealso:
@@ -88,14 +88,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Marked packets leave through table 100, and no other rule of ours is there
+- name: Send marked packets to table 100 and remove all other managed rules
   homeward.metallb_routing.ip_rules:
     rules:
       - {priority: 3000, fwmark: "0x100/0x1f00", table: "100"}
       - {priority: 3000, fwmark: "0x100/0x1f00", table: "100", family: ipv6}
     purge: true
 
-- name: Requests from a link follow the main table no longer
+- name: Remove a rule
   homeward.metallb_routing.ip_rules:
     state: absent
     rules:
@@ -104,18 +104,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed:
-  description: Whether anything was changed, or would be in check mode.
+  description: Whether anything was changed, or would be changed in check mode.
   type: bool
   returned: always
   sample: true
 commands:
-  description: The same change as lines that a person could type on the node, in order.
+  description: Shell commands that are equivalent to the change, in order.
   type: list
   elements: str
   returned: success
   sample: ["ip -4 rule add priority 3000 from all fwmark 0x100/0x1f00 lookup 100 protocol 78"]
 diff:
-  description: For each kind of object the sorted lines that only the old or only the new state has.
+  description: The objects that only the old or only the new state has, sorted, one line each, by kind.
   type: dict
   returned: in diff mode
   sample:
@@ -123,15 +123,15 @@ diff:
     after:
       rules: ["ipv4: priority 3000 from all fwmark 0x100/0x1f00 lookup 100"]
 errors:
-  description: What is wrong with the input, each with its path and the whole message.
+  description: All errors in the input, each with its path and the complete message.
   type: list
   elements: dict
-  returned: when the input is refused
+  returned: if the input is refused
   sample:
     - path: rules[0].priority
       message: "rules[0].priority: 0 is the priority of the kernel's own first rule. Give 1 to 32765."
 warnings:
-  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
+  description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
   elements: str
   returned: success

@@ -7,25 +7,25 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: iptables_chains
-short_description: Whole chains of iptables and ip6tables, each with its jump, in bulk
+short_description: Manage whole iptables and ip6tables chains and their jumps in bulk
 version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Makes, replaces and removes whole chains in one C(iptables-restore --noflush) per family, so that no packet meets half a chain.
-  - A chain is ours if its name begins with O(prefix). Chains and rules of others are never changed.
-  - A chain with O(chains[].hook) is jumped to by the first rule of that built-in chain; where something else was put before it,
-    the jump is moved to the front again.
-  - Rules may be written in any form that C(iptables) takes. They are tried in a network namespace of their own first, so a rule that
-    this kernel does not accept is refused before anything is written.
-  - That namespace has none of the node's ipsets, so rules with one (C(-m set), C(-j SET)) are refused, unless the node has that very
-    rule already. Write those by other means, into a chain of another prefix.
+  - Creates, replaces and removes whole chains with one C(iptables-restore --noflush) per IP family, so no packet meets an incomplete chain.
+  - A chain is managed if its name begins with O(prefix). Foreign chains and rules are never changed.
+  - The first rule of the built-in chain O(chains[].hook) jumps to the managed chain. If another rule was inserted before the jump, the
+    jump is moved to the front again.
+  - Rules can be written in any form that C(iptables) accepts. They are first loaded in a scratch network namespace, so a rule that this
+    kernel rejects is refused before anything is written.
+  - The scratch namespace has no ipsets. Rules that use one (C(-m set), C(-j SET)) are refused unless the chain already has this rule.
+    Write such rules by other means, into a chain with a different prefix.
 extends_documentation_fragment:
   - homeward.metallb_routing.node
   - homeward.metallb_routing.node.iptables_variant
 options:
   state:
     description:
-      - V(present) makes and replaces the listed chains, V(absent) removes those of them that are there.
+      - V(present) creates and replaces the listed chains. V(absent) removes the listed chains that exist.
     type: str
     choices: [present, absent]
     default: present
@@ -36,36 +36,36 @@ options:
     required: true
     suboptions:
       name:
-        description: Name of the chain, at most 28 characters, beginning with O(prefix).
+        description: Name of the chain, at most 28 characters. It must begin with O(prefix).
         type: str
         required: true
       table:
-        description: Table the chain is in.
+        description: Table of the chain.
         type: str
         choices: [raw, mangle, nat, filter]
         required: true
       family:
-        description: V(ipv4) is iptables, V(ipv6) is ip6tables. A family that the node lacks is refused.
+        description: V(ipv4) for iptables, V(ipv6) for ip6tables. A family that the node does not support is refused.
         type: str
         choices: [ipv4, ipv6]
         default: ipv4
       hook:
-        description: Built-in chain that jumps to this one; without it only other chains use it.
+        description: Built-in chain that jumps to this chain. Without it, only other chains can refer to the chain.
         type: str
       rules:
-        description: The chain's rules in order, each without C(-A NAME).
+        description: The rules of the chain in order, without the leading C(-A NAME).
         type: list
         elements: str
         default: []
   prefix:
     description:
-      - Names of our chains begin with it. It has 2 to 20 letters, digits, dots, underscores, colons and dashes.
-      - What others' chains begin with is refused, as these would count as ours. That is C(HOMEWARD-) of
-        M(homeward.metallb_routing.pool_routing), C(KUBE-), C(cali-) and the like, and the built-in chains.
+      - Prefix that marks chains as managed. It has 2 to 20 letters, digits, dots, underscores, colons and dashes.
+      - Prefixes of foreign chains are refused because these would count as managed. These are C(HOMEWARD-), used by
+        M(homeward.metallb_routing.pool_routing), C(KUBE-), C(cali-) and similar prefixes, and the names of built-in chains.
     type: str
     required: true
   comment:
-    description: Comment of the jumps into our chains, one line of at most 255 bytes; empty for none.
+    description: Comment of the jumps to managed chains, a single line of at most 255 bytes. Empty for none.
     type: str
     default: homeward.metallb_routing.iptables_chains
   purge:
@@ -77,7 +77,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Count what comes from the pool's VLAN
+- name: Count packets from the pool's VLAN
   homeward.metallb_routing.iptables_chains:
     prefix: SITE-
     chains:
@@ -88,7 +88,7 @@ EXAMPLES = r"""
           - -i eth0.100 -s 1.2.3.0/24 -j RETURN
           - -i eth0.100 -m comment --comment "from elsewhere"
 
-- name: No chain of this prefix is left, nor a jump to one
+- name: Remove all chains with this prefix and the jumps to them
   homeward.metallb_routing.iptables_chains:
     prefix: SITE-
     chains: []
@@ -97,18 +97,18 @@ EXAMPLES = r"""
 
 RETURN = r"""
 changed:
-  description: Whether anything was changed, or would be in check mode.
+  description: Whether anything was changed, or would be changed in check mode.
   type: bool
   returned: always
   sample: true
 commands:
-  description: The same change as lines that a person could type on the node, in order.
+  description: Shell commands that are equivalent to the change, in order.
   type: list
   elements: str
   returned: success
   sample: ["iptables -w -t raw -N SITE-PREROUTING", "iptables -w -t raw -A SITE-PREROUTING -s 1.2.3.0/24 -i eth0.100 -j RETURN"]
 diff:
-  description: For each kind of object the sorted lines that only the old or only the new state has.
+  description: The objects that only the old or only the new state has, sorted, one line each, by kind.
   type: dict
   returned: in diff mode
   sample:
@@ -116,15 +116,15 @@ diff:
     after:
       chains: ["iptables (nft) raw SITE-PREROUTING: jumped to from PREROUTING, first"]
 errors:
-  description: What is wrong with the input, each with its path and the whole message.
+  description: All errors in the input, each with its path and the complete message.
   type: list
   elements: dict
-  returned: when the input is refused
+  returned: if the input is refused
   sample:
     - path: chains[0].name
       message: "chains[0].name: PREROUTE does not begin with SITE-, by which our chains are known. Name it so."
 warnings:
-  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
+  description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
   elements: str
   returned: success

@@ -7,15 +7,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: pool_routing
-short_description: Routing of MetalLB's address pools on one node, in one transaction
+short_description: Route replies from the MetalLB address pools of a node
 version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Makes the node send replies from MetalLB addresses home by the way the requests came, for all its pools at once.
-  - Reads the node once, plans once, and writes once. Where any step fails, all steps before it are undone.
-  - Owns routes and rules of O(protocol), links with the alias C(homeward.metallb_routing), chains that begin with C(HOMEWARD-),
-    and the settings that it remembers the former value of. What is no longer declared is removed; nothing else is ever changed.
-  - Refuses, before anything is written, input that could cut the node off.
+  - Configures a node so that replies from MetalLB addresses leave through the gateway the request used. One call handles all pools
+    of the node.
+  - Reads the node once, computes one plan and applies it as one transaction. If a step fails, the completed steps are rolled back.
+  - Manages routes and rules with protocol number O(protocol), addresses with the same protocol number, links with the alias
+    C(homeward.metallb_routing), chains whose names begin with C(HOMEWARD-), and sysctls whose previous values it has recorded.
+    Managed objects that are no longer declared are removed. Foreign objects are never changed.
+  - Refuses input that could cut off the node before anything is written.
 extends_documentation_fragment:
   - homeward.metallb_routing.node
   - homeward.metallb_routing.node.pyroute2
@@ -23,163 +25,170 @@ extends_documentation_fragment:
 options:
   state:
     description:
-      - V(present) makes the node right for O(pools).
-      - V(absent) removes everything of ours, whatever O(pools) says.
+      - V(present) configures the node for O(pools).
+      - V(absent) removes all managed objects and ignores O(pools).
     type: str
     choices: [present, absent]
     default: present
   pools:
-    description: All pools that this node serves. Needed for O(state=present).
+    description: All pools served by this node. Required if O(state=present).
     type: list
     elements: dict
     suboptions:
       name:
-        description: Name of the pool, as in MetalLB's C(IPAddressPool); used in messages.
+        description: Name of the pool, as in MetalLB's C(IPAddressPool). Used in messages.
         type: str
         required: true
       networks:
-        description: What MetalLB hands out, as networks C(1.2.3.0/24), ranges C(1.2.3.10-1.2.3.60) and single addresses, of both families.
+        description:
+          - Addresses that MetalLB assigns, as networks C(1.2.3.0/24), ranges C(1.2.3.10-1.2.3.60) or single addresses. Both IP families
+            can be mixed.
         type: list
         elements: str
         required: true
       interface:
-        description: The link by which requests arrive.
+        description: The link on which requests arrive.
         type: str
         required: true
       onlink_networks:
         description:
-          - Further networks that are attached to O(pools[].interface), for instance the VLAN's whole network where
+          - Further networks that are directly attached to O(pools[].interface), for example the whole network of the VLAN if
             O(pools[].networks) is only a range of it.
-          - A gateway must be inside O(pools[].networks) or one of these.
+          - A gateway must be inside O(pools[].networks) or one of these networks.
         type: list
         elements: str
       vlan:
-        description: The 802.1Q link to create as O(pools[].interface) where it is absent. Leave it out where something else makes the link.
+        description:
+          - The 802.1Q link to create as O(pools[].interface) if it does not exist. Omit it if something else creates the link.
         type: dict
         suboptions:
           parent:
-            description: The link that carries the VLAN.
+            description: The parent link of the VLAN.
             type: str
             required: true
           id:
-            description: VLAN identifier, 1 to 4094.
+            description: VLAN ID, from 1 to 4094.
             type: int
             required: true
           mtu:
-            description: Largest packet in bytes; V(0) takes the parent's.
+            description: MTU in bytes. V(0) uses the MTU of the parent.
             type: int
             default: 0
       gateways:
-        description: The routers through which outside clients are reached, at most one per family.
+        description: The routers through which external clients are reached, at most one per IP family.
         type: list
         elements: str
       addresses:
         description:
-          - Addresses of the pool's network for this node on O(pools[].interface), at most one per family, for routers that answer
-            only to a sender inside their own network. They are added as single addresses.
-          - Keep them out of what MetalLB hands out.
+          - Addresses of this node in the pool's network, at most one per IP family. They are added to O(pools[].interface) as /32 or
+            /128, for routers that answer ARP only to a sender in their own network.
+          - Exclude them from the addresses that MetalLB assigns.
         type: list
         elements: str
       case:
         description:
-          - V(same_subnet) needs nothing, and that is proven. V(onlink_route) adds the route to the pool's network.
-            V(source_routing) sends replies back through the gateway and filters nothing but O(pools[].deny). V(policy_routing) sends them
-            back likewise, and does not let forged sources in.
-          - V(auto) is V(same_subnet) where the pool is part of a network attached to the interface and declares no other gateway than the
-            node's default one, V(onlink_route) where no gateway is declared, and V(policy_routing) otherwise.
+          - How the pool is reached. V(same_subnet) verifies that nothing needs to be routed. V(onlink_route) adds the route to the pool's
+            network. V(source_routing) sends replies back through the gateway and drops only sources in O(pools[].deny).
+            V(policy_routing) does the same and also drops forged sources.
+          - V(auto) selects V(same_subnet) if the pool is part of a network attached to the interface and its gateways, if any, are the
+            node's default gateways; V(onlink_route) if no gateway is declared; and V(policy_routing) otherwise.
         type: str
         choices: [auto, same_subnet, onlink_route, source_routing, policy_routing]
         default: auto
       table:
-        description: Number of the routing table; chosen from O(table_base) on where it is not given.
+        description: Number of the routing table. By default it follows from the mark, counted from O(table_base).
         type: str
       mark:
-        description: Value of the packet mark, within O(mark_mask); chosen where it is not given, and kept from then on.
+        description: Value of the packet mark, within O(mark_mask). By default a free one is assigned, which the pool keeps.
         type: str
       deny:
-        description: Networks whose packets to the pool are refused on O(pools[].interface), for instance the nodes' LAN.
+        description: Source networks to drop on O(pools[].interface) if the packet is for the pool, for example the nodes' LAN.
         type: list
         elements: str
       dedicated:
         description:
-          - Whether O(pools[].interface) carries nothing but pools. On a dedicated interface everything else is dropped and strict
-            reverse-path filtering is switched on; on a shared one only forged and denied sources are dropped.
-          - Found from the node's addresses and routes where it is not given. V(true) is refused on an interface that the connection to the
-            node, a default route of the main table or the way to the Kubernetes API uses.
+          - Whether O(pools[].interface) carries nothing but pools. On a dedicated interface all other packets are dropped and strict
+            reverse path filtering is enabled. On a shared interface only forged and denied sources are dropped.
+          - By default this is detected from the node's addresses and routes. V(true) is refused on an interface that is used by the
+            connection to the node, a default route of the main table, or the route to the Kubernetes API.
         type: bool
       rp_filter:
         description:
-          - Reverse-path filtering of the interface. V(auto) is strict on a dedicated interface and leaves a shared one as it is; requests pass
-            because the check is made to take the mark into account (C(src_valid_mark)).
-          - V(leave) touches neither the value nor C(src_valid_mark). V(strict), V(loose) and V(off) set the interface's value; the kernel
-            uses the larger of it and that of C(all), which is never lowered.
+          - Reverse path filtering of the interface. V(auto) is strict on a dedicated interface and leaves C(rp_filter) of a shared one
+            unchanged. Requests pass because source validation takes the mark into account (C(src_valid_mark)).
+          - V(leave) changes neither C(rp_filter) nor C(src_valid_mark). V(strict), V(loose) and V(off) set C(rp_filter) of the interface.
+            The kernel uses the larger of this value and that of C(all), which is never changed.
         type: str
         choices: [auto, leave, strict, loose, 'off']
         default: auto
   cluster:
-    description: The cluster around the pools.
+    description: Properties of the Kubernetes cluster.
     type: dict
     suboptions:
       pod_networks:
-        description: Networks of pods; never a source on a pool's interface.
+        description: Pod networks. Packets with such a source are dropped on a pool's interface.
         type: list
         elements: str
       service_networks:
-        description: Networks of cluster IPs; never a source on a pool's interface.
+        description: Networks of cluster IPs. Packets with such a source are dropped on a pool's interface.
         type: list
         elements: str
       node_addresses:
-        description: Addresses of all nodes; never a source on a pool's interface. The roles fill it from the inventory.
+        description:
+          - Addresses of all nodes, of both IP families. Packets with such a source are dropped on a pool's interface.
+          - The roles take them from the inventory by default.
         type: list
         elements: str
       api_servers:
-        description: Addresses of the Kubernetes API, which no pool may cover. Those that the node's kubelet uses are found without it.
+        description:
+          - Addresses of the Kubernetes API servers, which no pool may cover. Those that the node's kubelet uses are detected.
         type: list
         elements: str
       kube_proxy_mode:
-        description: How services are served here. V(auto) looks at the node. An eBPF replacement of kube-proxy is recognised and refused.
+        description: The mode of kube-proxy. V(auto) detects it on the node. eBPF replacements of kube-proxy are detected and refused.
         type: str
         choices: [auto, iptables, nftables, ipvs]
         default: auto
   mark_mask:
-    description: The bits of the packet mark that are ours, adjacent ones. Their number limits how many gateways there can be, 31 for V(0x1f00).
+    description: The bits of the packet mark to use. They must be adjacent. Their number limits the number of gateways, 31 for V(0x1f00).
     type: str
     default: '0x1f00'
   priority_base:
-    description: First of the 1,000 rule priorities that are ours, from 2000 to 31000.
+    description: The first of the 1,000 rule priorities to use, from 2000 to 31000.
     type: int
     default: 2000
   table_base:
-    description: First routing table to choose, from 256 on.
+    description: The first routing table to allocate, 256 or higher.
     type: int
     default: 7701
   protocol:
     description:
-      - Number by which our routes and rules are known, 5 to 255; it is named C(homeward) in C(/etc/iproute2/rt_protos.d).
-      - A number that others use is refused, as their routes and rules would count as ours.
+      - Protocol number that marks routes and rules as managed, from 5 to 255. It is named C(homeward) in C(/etc/iproute2/rt_protos.d).
+      - Numbers that other programs use are refused because their routes and rules would count as managed.
     type: int
     default: 77
   persist:
     description:
-      - Leave the compiled state on the node (C(/var/lib/homeward.metallb_routing/state.json)), with a systemd service that restores it at
-        boot, before the kubelet starts, and puts back what something else takes away. Both need neither controller nor network.
-      - Where systemd does not run, this is a warning and nothing is kept.
-      - V(false) takes service and files away again.
+      - Store the compiled state on the node (C(/var/lib/homeward.metallb_routing/state.json)) and install a systemd service, the agent.
+        The agent restores the state at boot, before kubelet starts, and reconciles it when something else changes it. It needs neither
+        the controller nor the network.
+      - If systemd is not running, a warning is issued and nothing is stored.
+      - V(false) removes the service and its files.
     type: bool
     default: true
   metrics_directory:
     description:
-      - Directory of node_exporter's textfile collector, into which the service writes C(homeward_metallb_routing.prom).
-      - Without it the file is in C(/run/homeward-metallb-routing).
+      - Directory of the textfile collector of node_exporter. The agent writes C(homeward_metallb_routing.prom) to it.
+      - By default the file is written to C(/run/homeward-metallb-routing).
     type: str
   confirm_timeout:
     description:
-      - Seconds, 3600 at most, after which the node takes a change back by itself, all of it, unless a new connection from the controller
-        has confirmed it. The task makes that connection itself, and fails where it cannot. V(0) confirms nothing.
-      - On the node, the file C(unconfirmed.*) in C(/run/homeward.metallb_routing) stands for the change; removing it by hand confirms too, and
-        so does the next run that succeeds. The task renames it to C(confirmed.*), and the node to C(taking-back.*) until all is taken
-        back, which is tried for an hour where it does not succeed at once.
-      - Where a connection is not over the network (V(local), containers), this shows only that the node is still there.
+      - Seconds, at most 3600, after which the node rolls back the whole change unless a new connection from the controller has confirmed
+        it. The task opens this connection itself and fails if it cannot. V(0) disables confirmation.
+      - While the change is unconfirmed, the node has a file C(unconfirmed.*) in C(/run/homeward.metallb_routing). To confirm a change
+        manually, remove it. The next successful run confirms the change, too. The task renames the file to C(confirmed.*). The node
+        renames it to C(taking-back.*) until the rollback is complete, and retries a failed rollback for up to one hour.
+      - If the connection does not use the network (V(local), containers), the confirmation only shows that the node is still running.
     type: int
     default: 0
 seealso:
@@ -191,7 +200,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Replies from the pool go back through its own VLAN and router
+- name: Route replies from the pool through its own VLAN and gateway
   homeward.metallb_routing.pool_routing:
     pools:
       - name: external
@@ -205,12 +214,12 @@ EXAMPLES = r"""
       service_networks: [10.96.0.0/12, "fd00:96::/108"]
       node_addresses: [192.168.1.11, 192.168.1.12, "fd00:192:168:1::11", "fd00:192:168:1::12"]
 
-- name: A pool on a second network card, for clients of that network only
+- name: Serve clients of a second network directly
   homeward.metallb_routing.pool_routing:
     pools:
       - {name: storage, networks: [10.9.8.10-10.9.8.60], interface: eth1, onlink_networks: [10.9.8.0/24]}
 
-- name: A second router on the nodes' own network, under IPVS; the change is taken back unless a new connection confirms it
+- name: Use a second router in the nodes' own network with IPVS, and roll back unless a new connection confirms the change
   homeward.metallb_routing.pool_routing:
     pools:
       - name: second
@@ -227,19 +236,19 @@ EXAMPLES = r"""
       kube_proxy_mode: ipvs
     confirm_timeout: 60
 
-- name: The node as it was before
+- name: Remove everything that the collection manages on the node
   homeward.metallb_routing.pool_routing:
     state: absent
 """
 
 RETURN = r"""
 changed:
-  description: Whether anything was changed, or would be in check mode.
+  description: Whether anything was changed, or would be changed in check mode.
   type: bool
   returned: always
   sample: true
 cases:
-  description: Which case each pool is on this node, and why.
+  description: The case of each pool on this node, and the reason for it.
   type: list
   elements: dict
   returned: success
@@ -252,7 +261,7 @@ cases:
       mark: 256
       dedicated: true
 commands:
-  description: The same change as lines that a person could type on the node, in order.
+  description: Shell commands that are equivalent to the change, in order.
   type: list
   elements: str
   returned: success
@@ -262,10 +271,10 @@ commands:
 confirmed:
   description: Whether a new connection has confirmed the change.
   type: bool
-  returned: where something was changed and O(confirm_timeout) is not 0
+  returned: if something was changed and O(confirm_timeout) is not 0
   sample: true
 diff:
-  description: For each kind of object the sorted lines that only the old or only the new state has.
+  description: The objects that only the old or only the new state has, sorted, one line each, by kind.
   type: dict
   returned: in diff mode
   sample:
@@ -273,15 +282,15 @@ diff:
     after:
       routes: ["ipv4: 1.2.3.0/24 dev eth0.100 table 7701"]
 errors:
-  description: What is wrong with the input, each with its path and the whole message.
+  description: All errors in the input, each with its path and the complete message.
   type: list
   elements: dict
-  returned: when the input is refused
+  returned: if the input is refused
   sample:
     - path: pools[2].gateways[0]
       message: "pools[2].gateways[0] (pool external): 1.2.4.1 is not inside any of pools[2].networks (1.2.3.0/24)."
 warnings:
-  description: What should be known though the run succeeded, for instance an object that is there already and is not ours.
+  description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
   elements: str
   returned: success

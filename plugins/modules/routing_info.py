@@ -7,20 +7,19 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: routing_info
-short_description: What a node has of ours, and what decides its case
+short_description: Gather facts about the MetalLB routing of a node
 version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Reads links, addresses, settings, routes, rules and chains that M(homeward.metallb_routing.pool_routing) made on the node.
-  - Tells what else of the node decides what would be done there, such as the mode of kube-proxy and the variant of iptables in use.
-  - Changes nothing.
+  - Returns the links, addresses, sysctls, routes, rules and chains that M(homeward.metallb_routing.pool_routing) manages on the node.
+  - Returns the facts that its decisions are based on, such as the mode of kube-proxy and the iptables variant in use.
 extends_documentation_fragment:
   - homeward.metallb_routing.node
   - homeward.metallb_routing.node.pyroute2
   - homeward.metallb_routing.node.iptables_variant
 options:
   protocol:
-    description: Number by which our routes and rules are known.
+    description: Protocol number that marks routes and rules as managed.
     type: int
     default: 77
 attributes:
@@ -34,70 +33,72 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Read what the node has
+- name: Gather the routing state of the node
   homeward.metallb_routing.routing_info:
   register: node
 
-- name: Show our rules
+- name: Show the managed rules
   ansible.builtin.debug:
     var: node.rules
 """
 
 RETURN = r"""
 links:
-  description: Our links.
+  description: Managed links.
   type: list
   elements: dict
   returned: success
   sample: [{name: eth0.100, kind: vlan, parent: eth0, vlan_id: 100, mtu: 1500, up: true}]
 addresses:
-  description: Our addresses.
+  description: Managed addresses.
   type: list
   elements: dict
   returned: success
   sample: [{interface: eth0.100, address: 1.2.3.201/32}]
 sysctls:
-  description: Settings that we changed, with their present value and the one they had before.
+  description: Managed sysctls, with their current value and the value before the collection changed them.
   type: list
   elements: dict
   returned: success
   sample: [{name: net/ipv4/conf/eth0.100/rp_filter, value: "1", original: "0"}]
 routes:
-  description: Our routes.
+  description: Managed routes.
   type: list
   elements: dict
   returned: success
   sample: [{family: ipv4, table: 7701, destination: 0.0.0.0/0, metric: 0, type: unicast, gateway: 1.2.3.1, interface: eth0.100}]
 rules:
-  description: Our rules.
+  description: Managed rules.
   type: list
   elements: dict
   returned: success
   sample: [{family: ipv4, priority: 2800, action: lookup, table: 7701, fwmark: 256, fwmask: 7936}]
 chains:
-  description: Our chains, with the variant of iptables they are in.
+  description: Managed chains, with the iptables variant they belong to.
   type: list
   elements: dict
   returned: success
   sample: [{variant: nft, family: ipv4, table: mangle, name: HOMEWARD-0x100, hook: "", rules: ["-j MARK --set-xmark 0x100/0x1f00"]}]
 hidden_chains:
-  description: Why chains of ours cannot be seen, one sentence for each table that holds such chains; they are missing in RV(chains).
+  description:
+    - The reasons why managed chains cannot be read, one sentence per table that holds such chains. These chains are missing from
+      RV(chains).
   type: list
   elements: str
   returned: success
   sample: []
 kube_proxy:
-  description: What serves services on the node, and by which sign.
+  description: What serves services on the node, and the evidence for it.
   type: dict
   returned: success
   sample: {mode: iptables, reason: there is a chain KUBE-SERVICES and no link kube-ipvs0}
 iptables_variant:
-  description: The variant of iptables to write with, as O(iptables_variant) says or as this node uses.
+  description: The iptables variant to write with, as set by O(iptables_variant) or detected on the node.
   type: str
   returned: success
   sample: nft
 ssh_peer:
-  description: Address at the other end of the connection that this ran over, empty if it ran over none.
+  description: Address of the remote end of the connection that runs the module, empty if it does not use the network.
   type: str
   returned: success
   sample: 192.168.1.7
@@ -107,7 +108,7 @@ ssh_interface:
   returned: success
   sample: eth0
 api_servers:
-  description: Addresses of the Kubernetes API that the node's kubelet uses.
+  description: Addresses of the Kubernetes API servers that the node's kubelet uses.
   type: list
   elements: str
   returned: success

@@ -20,6 +20,7 @@ import pytest
 import yaml
 
 from tests.conftest import COLLECTION, ROOT
+from tools import role_specs
 
 Check = Callable[[Path], list[str]]
 
@@ -197,6 +198,11 @@ def defaults_unlike_specs(root: Path) -> list[str]:
     return found
 
 
+def outdated_role_specs(root: Path) -> list[str]:
+    """Find argument specs of roles that differ from what their source and the module's documentation say."""
+    return role_specs.outdated(root)
+
+
 def modules_out_of_group(root: Path) -> list[str]:
     """Find modules that ``module_defaults`` of the action group would not reach."""
     group = set(load(root / "meta/runtime.yml")["action_groups"]["all"])
@@ -293,6 +299,17 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
                 "roles/r/meta/argument_specs.yml": "argument_specs: {main: {options: {a: {default: 1}}}}",
             },
             "a is 2 by defaults, 1 by specification",
+        ),
+    ],
+    outdated_role_specs: [
+        (
+            {
+                "tools/role_specs.yml": "node: {options: {my_pools: {from: pools, default: []}}}",
+                "plugins/doc_fragments/node.py": "",
+                "plugins/modules/pool_routing.py": 'DOCUMENTATION = "options: {pools: {type: list}}"',
+                "roles/node/meta/argument_specs.yml": "argument_specs: {main: {options: {my_pools: {type: str}}}}",
+            },
+            "roles/node/meta/argument_specs.yml: out of date",
         ),
     ],
     modules_out_of_group: [
