@@ -73,7 +73,7 @@ def rendered(root: Path) -> dict[Path, str]:
             option |= {key: value for key, value in given.items() if key != "from"}
             options[name] = {key: option[key] for key in sorted(option, key=lambda key: key == "options")}
         content = {"argument_specs": {"main": {"version_added": "0.1.0", **spec, "options": options}}}
-        text = yaml.dump(content, Dumper=_Indented, sort_keys=False, width=110)
+        text = yaml.dump(content, Dumper=_Indented, sort_keys=False, width=100)
         texts[root / "roles" / role / "meta/argument_specs.yml"] = HEADER + text
     return texts
 

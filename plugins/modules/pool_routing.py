@@ -96,7 +96,7 @@ options:
         choices: [auto, same_subnet, onlink_route, source_routing, policy_routing]
         default: auto
       table:
-        description: Number of the routing table. By default it follows from the mark, counted from O(table_base).
+        description: Number of the routing table. By default it is O(table_base) plus the index of the mark.
         type: str
       mark:
         description: Value of the packet mark, within O(mark_mask). By default a free one is assigned, which the pool keeps.
