@@ -94,5 +94,5 @@ class Engine:
 def _podman_settings() -> Path:
     path = CACHE / "containers.conf"
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_PODMAN_SETTINGS.format(runtime=FOLDER / "crun-cg2"))
+    path.write_text(_PODMAN_SETTINGS.format(runtime=FOLDER / "crun-cgroup2"))
     return path

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from tests.lab import Host, Lab, LabError, LabOptions, kube_proxy_rules, namespaces, topology
 
-from . import picture
+from . import snapshots
 from .engine import Engine
 
 PREFIX = "homeward-molecule"
@@ -106,7 +106,7 @@ class ContainerLab(Lab):
         super()._build()
         for node in topology.NODES:
             self._boot(node)
-            picture.keep(self.host(node), self.state)
+            snapshots.keep(self.host(node), self.state)
 
     def _start_holders(self) -> dict[str, subprocess.Popen[str]]:
         """Start the containers, and give their network namespaces the names under which the lab looks for the nodes'."""

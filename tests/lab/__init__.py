@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from .delivery import Cell, Delivery
 from .host import Host
+from .lab import Lab
 from .namespaces import LabError
 from .options import LabOptions
 from .snapshot import Snapshot
-from .world import Lab
 
 __all__ = ["Cell", "Delivery", "Host", "Lab", "LabError", "LabOptions", "Snapshot"]

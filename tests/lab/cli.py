@@ -10,9 +10,9 @@ from typing import Any
 
 from . import controls, inventory
 from .delivery import FAMILIES, PROTOCOLS, all_cells, table
+from .lab import Lab
 from .namespaces import LabError
 from .options import KUBE_PROXY_MODES, VARIANTS, VLAN_KINDS, LabOptions
-from .world import Lab
 
 
 def _parser() -> argparse.ArgumentParser:

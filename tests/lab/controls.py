@@ -15,7 +15,7 @@ from .options import LabOptions
 from .services import PODS, POOL
 
 if TYPE_CHECKING:
-    from .world import Lab
+    from .lab import Lab
 
 GATEWAYS = {4: "1.2.3.1", 6: "fd00:1:2:3::1"}
 MARK, MASK, TABLE = "0x100", "0x1f00", "7701"

@@ -14,11 +14,11 @@ import sys
 from functools import partial
 from itertools import product
 
+from .lab import ANNOUNCED, ANNOUNCEMENTS, Lab
 from .namespaces import in_namespace
 from .responder import Responder
 from .servers import listeners, open_sockets, serve
 from .topology import NODES
-from .world import ANNOUNCED, ANNOUNCEMENTS, Lab
 
 _ANNOUNCEMENT_POLL_SECONDS = 0.05
 

@@ -15,7 +15,7 @@ from .services import SERVICE_PORT
 from .witnesses import Witnesses
 
 if TYPE_CHECKING:
-    from .world import Lab
+    from .lab import Lab
 
 PROTOCOLS = ("tcp", "udp")
 FAMILIES = (4, 6)

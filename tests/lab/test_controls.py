@@ -7,7 +7,7 @@ from functools import partial
 
 import pytest
 
-from tests.lab import Cell, Delivery, Lab, LabOptions, controls, kernel, kube_proxy_rules, packets
+from tests.lab import Cell, Delivery, Lab, LabOptions, controls, kernel_features, kube_proxy_rules, packets
 from tests.lab.delivery import all_cells
 
 PREFIX = "homeward-controls"
@@ -155,7 +155,7 @@ def test_shared_link_needs_requests_told_from_replies(rp_filter: int) -> None:
 
 
 def test_real_vlan() -> None:
-    if not kernel.can("vlan"):
+    if not kernel_features.supports("vlan"):
         pytest.skip("this kernel has no 802.1Q (ip link add type vlan)")
     with Lab(LabOptions(prefix=f"{PREFIX}-vlan", vlan="real", rp_filter=1)) as lab:
         controls.apply(lab, "refined")
@@ -163,7 +163,7 @@ def test_real_vlan() -> None:
 
 
 def test_ipvs() -> None:
-    if not kernel.can("ipvs"):
+    if not kernel_features.supports("ipvs"):
         pytest.skip("this kernel has no IPVS or no dummy link (ipvsadm, ip link add type dummy)")
     with Lab(LabOptions(prefix=f"{PREFIX}-ipvs", kube_proxy="ipvs")) as lab:
         for node in lab.nodes:

@@ -13,8 +13,8 @@ import pytest
 
 from tests.lab import Cell, Delivery, Lab, LabError, LabOptions, controls, inventory, namespaces, packets
 from tests.lab.delivery import all_cells
+from tests.lab.lab import REPOSITORY
 from tests.lab.many_nodes import ManyNodes
-from tests.lab.world import REPOSITORY
 
 PREFIX = "homeward-labtest"
 

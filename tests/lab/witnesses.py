@@ -19,7 +19,7 @@ from .packets import Packet, Sniffer
 from .topology import node_macs
 
 if TYPE_CHECKING:
-    from .world import Lab
+    from .lab import Lab
 
 WAYS = ("default", "pool", "second", "direct")
 

@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from . import qemu, same_tree
+from . import qemu, shared_root
 from .cache import ROOT, BuildError
 from .kernels import Kernel, stock_kernel
 from .node.image import node_image
@@ -65,10 +65,10 @@ def _node(kernel: Kernel, arguments: list[str]) -> int:
 
 def _in_machine(what: str, kernel: Kernel, command: list[str]) -> int:
     began = time.monotonic()
-    outcome = same_tree.run(kernel, command, _GUEST_SECONDS)
+    outcome = shared_root.run(kernel, command, _GUEST_SECONDS)
     total = time.monotonic() - began
     print(f"vm: {what}: {total:.0f} s in all, {outcome.boot_seconds:.0f} s of it until the command started", flush=True)
-    same_tree.require_success(outcome)
+    shared_root.require_success(outcome)
     assert outcome.code is not None, "asked just above"
     return outcome.code
 

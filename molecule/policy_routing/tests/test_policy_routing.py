@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import pytest
-from containers.expect import PATIENCE, assert_reached
+from containers.assertions import PATIENCE, assert_reached
 from containers.lab import ContainerLab
 
 from tests.lab import packets

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from containers import picture
+from containers import snapshots
 from containers.lab import ContainerLab
 
 from tests.lab import Host
 
 
 def test_nothing_of_ours_is_left(lab: ContainerLab, node: Host) -> None:
-    difference = picture.difference(node, lab.state)
+    difference = snapshots.difference(node, lab.state)
     assert not difference, difference

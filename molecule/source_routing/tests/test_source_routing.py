@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from containers.expect import PATIENCE, assert_reached
+from containers.assertions import PATIENCE, assert_reached
 from containers.lab import ContainerLab
 from testinfra.host import Host as InfraHost
 

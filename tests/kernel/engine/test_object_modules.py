@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.lab import kernel
+from tests.lab import kernel_features
 from tests.support.events import Events
 from tests.support.node import MODULES, EngineNode, Picture, assert_same, difference
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, declared
@@ -257,7 +257,9 @@ def examples(module: str) -> list[dict[str, Any]]:
 )
 def test_examples_run(node: EngineNode, module: str, task: dict[str, Any]) -> None:
     parameters = task[f"homeward.metallb_routing.{module}"] or {}
-    if any(link.get("kind", "vlan") == "vlan" for link in parameters.get("links", [])) and not kernel.can("vlan"):
+    if any(link.get("kind", "vlan") == "vlan" for link in parameters.get("links", [])) and not kernel_features.supports(
+        "vlan"
+    ):
         pytest.skip("needs 8021q in the kernel (tests/vm has it)")
     before = node.picture()
     answer = node.change(module, parameters)

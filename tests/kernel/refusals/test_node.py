@@ -14,7 +14,7 @@ from pathlib import Path
 import pyroute2
 import pytest
 
-from tests.lab import kernel
+from tests.lab import kernel_features
 from tests.support.node import MODULES, EngineNode, assert_same, warnings_of
 from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
 
@@ -151,7 +151,7 @@ def test_pyroute2_is_missing_or_too_old(node: EngineNode, tmp_path: Path, which:
         assert "python3-pyroute2" in answer["msg"]
 
 
-@pytest.mark.skipif(kernel.can("vlan"), reason="this kernel has 8021q, so its lack cannot be shown")
+@pytest.mark.skipif(kernel_features.supports("vlan"), reason="this kernel has 8021q, so its lack cannot be shown")
 @pytest.mark.parametrize("module", [POOLS, "ip_links"])
 def test_no_8021q(node: EngineNode, module: str) -> None:
     links = {"links": [{"name": "eth0.300", "parent": "eth0", "vlan_id": 300}]}
@@ -160,7 +160,7 @@ def test_no_8021q(node: EngineNode, module: str) -> None:
     assert "modprobe 8021q" in answer["msg"]
 
 
-@pytest.mark.skipif(not kernel.can("vlan"), reason="needs 8021q in the kernel (tests/vm has it)")
+@pytest.mark.skipif(not kernel_features.supports("vlan"), reason="needs 8021q in the kernel (tests/vm has it)")
 def test_8021q_makes_the_vlan(bare: EngineNode) -> None:
     before = bare.picture()
     assert bare.change(POOLS, declared(VLAN))["changed"]

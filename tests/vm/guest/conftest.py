@@ -10,7 +10,7 @@ import platform
 
 import pytest
 
-from tests.lab import kernel
+from tests.lab import kernel_features
 
 from .nodes import matrices
 
@@ -18,8 +18,8 @@ INSIDE = "HOMEWARD_VM_EXCHANGE" in os.environ
 
 
 def require(feature: str) -> None:
-    """Fail or skip, by where this is, if the kernel lacks the feature (see tests/lab/kernel.py)."""
-    if kernel.can(feature):
+    """Fail or skip, by where this is, if the kernel lacks the feature (see tests/lab/kernel_features.py)."""
+    if kernel_features.supports(feature):
         return
     if INSIDE:
         pytest.fail(f"the machine's kernel {platform.release()} has no {feature}, and was made to have it")

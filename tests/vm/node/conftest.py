@@ -15,7 +15,7 @@ import pytest
 from tests.vm.cache import ROOT
 from tests.vm.kernels import stock_kernel
 
-from . import machine, surroundings
+from . import machine, network
 from .image import node_image
 
 STAND_IN = "/usr/local/lib/stand-in"
@@ -26,7 +26,7 @@ class World:
     """A node and what is around it."""
 
     node: machine.Machine
-    around: surroundings.Surroundings
+    around: network.Surroundings
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +36,7 @@ def world() -> Iterator[World]:
     with tempfile.TemporaryDirectory(prefix="homeward-") as name:
         folder = Path(name)
         with (
-            surroundings.around(folder) as around,
+            network.around(folder) as around,
             machine.started(image, folder, around.sockets) as node,
         ):
             report(f"first boot until ssh answers: {node.await_boot():.0f} s")
@@ -46,9 +46,9 @@ def world() -> Iterator[World]:
 
 def install_stand_in(node: machine.Machine) -> None:
     """Give the node what stands in for its kubelet, and start it."""
-    archive = machine.tar("tests/__init__.py", "tests/lab", "tests/vm/node/stand_in", folder=ROOT)
+    archive = machine.tar("tests/__init__.py", "tests/lab", "tests/vm/node/kubelet_stub", folder=ROOT)
     node.run(f"mkdir -p {STAND_IN} && tar --extract -C {STAND_IN} && chown -R root:root {STAND_IN}", given=archive)
-    node.run(f"cp {STAND_IN}/tests/vm/node/stand_in/kubelet.service /etc/systemd/system/")
+    node.run(f"cp {STAND_IN}/tests/vm/node/kubelet_stub/kubelet.service /etc/systemd/system/")
     node.run("systemctl daemon-reload && systemctl enable --now kubelet.service")
 
 

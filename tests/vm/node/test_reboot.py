@@ -21,7 +21,7 @@ from tests.support.playbooks import CLUSTER, POOL
 
 from .conftest import World, report
 from .machine import Machine
-from .surroundings import Flow
+from .network import Flow
 
 LINK = "eth1.100"
 LOOKUP = "lookup 7701"

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from containers.expect import COMMAND, PATIENCE, assert_reached, status
+from containers.assertions import COMMAND, PATIENCE, assert_reached, status
 from containers.lab import ContainerLab
 
 from tests.lab import Host

@@ -26,13 +26,13 @@ _COMMANDS = {
 
 
 def take(node: Host) -> dict[str, str]:
-    """Return the picture of a node as texts, by what they tell of."""
+    """Return the snapshots of a node as texts, by what they tell of."""
     told = {name: node.run(command).stdout for name, command in _COMMANDS.items()}
     return {**dict(node.snapshot().parts), **told}
 
 
 def keep(node: Host, folder: Path) -> None:
-    """Take a node's picture and keep it as the one of the start."""
+    """Take a node's snapshots and keep it as the one of the start."""
     (folder / f"{node.name}.start.json").write_text(json.dumps(take(node)))
 
 

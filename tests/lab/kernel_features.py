@@ -14,7 +14,7 @@ _LINK_ATTEMPTS = {
 
 
 @functools.cache
-def can(feature: str) -> bool:
+def supports(feature: str) -> bool:
     """Whether this kernel and its tools have `vlan` (802.1Q), `dummy` or `ipvs` (with the dummy link it needs)."""
     command = ["unshare", "--net", "sh", "-c", _LINK_ATTEMPTS[feature]]
     return subprocess.run(command, capture_output=True, check=False).returncode == 0

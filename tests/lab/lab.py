@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import kernel, kube_proxy_rules, namespaces, offloads, topology
+from . import kernel_features, kube_proxy_rules, namespaces, offloads, topology
 from .base import STATE_FOLDER, Site, no_bridge_netfilter
 from .delivery import Cell, Delivery, all_cells, deliver
 from .host import Host
@@ -85,7 +85,7 @@ class Lab(Site):
 
     def _build(self) -> None:
         (self.state / "options.json").write_text(self.options.to_json())
-        kernel.load_connection_tracking()
+        kernel_features.load_connection_tracking()
         switch, names = self.namespace(topology.SWITCH), [plan.name for plan in self.plans]
         namespaces.ip_batch(f"netns add {self.namespace(name)}" for name in (topology.SWITCH, *names))
         holders = self._start_holders()

@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterable, Mapping
 
 import pytest
-from containers.expect import PATIENCE, assert_reached
+from containers.assertions import PATIENCE, assert_reached
 from containers.lab import ContainerLab
 
 from tests.lab import Host

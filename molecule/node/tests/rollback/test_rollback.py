@@ -5,15 +5,15 @@
 
 from __future__ import annotations
 
-from containers import picture
-from containers.expect import LIBRARY, release
+from containers import snapshots
+from containers.assertions import LIBRARY, release
 from containers.lab import ContainerLab
 
 from tests.lab import Host
 
 
 def test_node_is_as_before(lab: ContainerLab, node: Host) -> None:
-    difference = picture.difference(node, lab.state, beside=f"{LIBRARY}/")
+    difference = snapshots.difference(node, lab.state, beside=f"{LIBRARY}/")
     assert not difference, difference
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from containers.expect import COMMAND, LIBRARY, release, status
+from containers.assertions import COMMAND, LIBRARY, release, status
 from testinfra.host import Host as InfraHost
 
 from tests.lab import Host

@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from containers import picture
-from containers.expect import LIBRARY, PATIENCE, assert_reached, release
+from containers import snapshots
+from containers.assertions import LIBRARY, PATIENCE, assert_reached, release
 from containers.lab import ContainerLab
 
 from tests.lab import Host
@@ -23,6 +23,6 @@ def test_everybody_reaches_everything(lab: ContainerLab) -> None:
 
 def test_node_is_as_before(lab: ContainerLab, node: Host) -> None:
     """But for the copy of pyroute2, where the node needs one to be looked at."""
-    difference = picture.difference(node, lab.state, beside=f"{LIBRARY}/")
+    difference = snapshots.difference(node, lab.state, beside=f"{LIBRARY}/")
     assert not difference, difference
     assert (node.run(["test", "-d", LIBRARY], check=False).returncode == 0) == (release(node) < 12)

@@ -26,7 +26,7 @@ from .kernels import Kernel
 MEMORY_MIB = 2048
 PROCESSORS = 1  # two emulated ones take a third more of this machine's time, and are not sooner done
 _READY = "homeward-vm: ready"
-_SCRIPTS = Path(__file__).resolve().parent / "same_tree"
+_SCRIPTS = Path(__file__).resolve().parent / "shared_root"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from containers.expect import PATIENCE, assert_lost, assert_reached, status
+from containers.assertions import PATIENCE, assert_lost, assert_reached, status
 from containers.lab import ContainerLab
 
 from tests.lab import Cell, Host
