@@ -13,6 +13,7 @@ from .engine import Result, Run
 from .kernel.reader import Scope, read_node
 from .state import Ownership
 from .state.chain import native_words
+from .state.extra_attributes import desired_fields, extra_text
 
 
 def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
@@ -30,8 +31,8 @@ def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
         "links": _plain(managed.links),
         "addresses": _plain(managed.addresses),
         "sysctls": [{**item, "original": node.originals.get(item["name"], "")} for item in _plain(managed.sysctls)],
-        "routes": _plain(managed.routes),
-        "rules": _plain(managed.rules),
+        "routes": _with_extra(managed.routes, "type"),
+        "rules": _with_extra(managed.rules, "action"),
         "chains": chains,
         "hidden_chains": [native_words(family, table) for family, table in sorted(node.iptables_hidden)],
         "kube_proxy": asdict(node.kube_proxy),
@@ -44,3 +45,12 @@ def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
 
 def _plain(items: Iterable[Any]) -> list[dict[str, Any]]:
     return [asdict(item) for item in sorted(items)]
+
+
+def _with_extra(items: Iterable[Any], field: str) -> list[dict[str, Any]]:
+    """Return routes or rules, with their extra attributes appended to one of the fields."""
+    plain = []
+    for item in sorted(items):
+        values = {part.name: getattr(item, part.name) for part in desired_fields(item)}
+        plain.append({**values, field: " ".join(filter(None, (values[field], extra_text(item.extra))))})
+    return plain

@@ -27,6 +27,7 @@ def attached_networks(node: Node) -> tuple[tuple[str, str], ...]:
         and route.type == "unicast"
         and route.interface
         and not route.gateway
+        and not route.multipath
         and not route.is_default
     )
     best_first = sorted(found, key=lambda route: (route.destination, route.metric, route.interface))

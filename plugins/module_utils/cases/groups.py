@@ -129,7 +129,11 @@ def _former_marks(settings: Settings, node: Node) -> tuple[FormerGroup, ...]:
         if route.is_default and route.gateway:
             gateways.setdefault(route.table, set()).add(route.gateway)
             interfaces[route.table] = route.interface
-    ours = [rule for rule in node.managed.rules if rule.fwmask == settings.mark_mask and rule.action == "lookup"]
+    ours = [
+        rule
+        for rule in node.managed.rules
+        if rule.fwmask == settings.mark_mask and rule.action == "lookup" and not rule.extra
+    ]
     arriving = {rule.fwmark: rule.iif for rule in ours if rule.iif and not rule.destination}
     marks: dict[int, set[int]] = {}
     for rule in ours:

@@ -169,7 +169,7 @@ def _before_local_table(declaration: Declaration, node: Node) -> Iterator[InputE
 
 
 def _catches_all(rule: Rule) -> bool:
-    return not (rule.source or rule.destination or rule.iif or rule.oif or rule.fwmask)
+    return not (rule.source or rule.destination or rule.iif or rule.oif or rule.fwmask or rule.extra)
 
 
 def _interface(pool: Pool, _declaration: Declaration, node: Node) -> Iterator[InputError]:

@@ -10,7 +10,7 @@ import json
 import os
 import stat
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from ..errors import NodeError
 from ..paths import STATE_FILE
 from ..state import NodeState, Ownership
 from ..state.chain import VARIANTS, chain_sets
+from ..state.extra_attributes import desired_fields
 from ..state.kinds import CHAINS, SAVED
 
 FORMAT = 1
@@ -66,7 +67,9 @@ def dumps(saved: Saved) -> str:
 
 def _plain(item: Any) -> dict[str, Any]:
     """Return the object's fields but for those that have their usual value."""
-    return {part.name: getattr(item, part.name) for part in fields(item) if getattr(item, part.name) != part.default}
+    return {
+        part.name: getattr(item, part.name) for part in desired_fields(item) if getattr(item, part.name) != part.default
+    }
 
 
 def loads(text: str, path: str = STATE_FILE) -> Saved:
@@ -130,7 +133,11 @@ def _object(kind: Any, item: Any) -> Any:
     if not isinstance(item, dict):
         raise TypeError(f"{item!r} does not name its fields")
     values = dict(item)
-    for part in fields(kind):
+    known = desired_fields(kind)
+    unknown = values.keys() - {part.name for part in known}
+    if unknown:
+        raise TypeError(f"{kind.__name__} has no field {min(unknown)}")
+    for part in known:
         expected = {"str": str, "int": int, "bool": bool, "tuple[str, ...]": list}[str(part.type)]
         if part.name in values and type(values[part.name]) is not expected:  # pylint: disable=unidiomatic-typecheck
             raise ValueError(f"{part.name} of {item} is not of type {expected.__name__}")

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from .extra_attributes import CURRENT_ONLY, ExtraAttributes, extra_text
 from .family import IPV6, everything
 
 TYPES = ("unicast", "unreachable", "blackhole", "prohibit", "throw")
-MULTIPATH = "multipath"  # the type of a foreign route that has several next hops: there is one route for each
 MAIN_TABLE = 254
 IPV6_DEFAULT_METRIC = 1024  # IP6_RT_PRIO_USER, include/net/ip6_route.h
 LAST_METRIC = 4294967294  # one below the largest, which IPv6 keeps for its own null routes
@@ -24,11 +24,13 @@ class Route:
     :param table: number of the routing table.
     :param destination: ``address/length``; the default route is ``0.0.0.0/0`` or ``::/0``.
     :param metric: the kernel's ``priority``; for IPv6 never 0, as the kernel makes 1024 of it.
-    :param type: one of :data:`TYPES`; of another owner's route what the kernel has, or :data:`MULTIPATH`.
+    :param type: one of :data:`TYPES`; a foreign route may have any other type of the kernel.
     :param gateway: next hop, or ``""`` for a network on the link.
     :param interface: the link's name; ``""`` for every type but unicast.
     :param onlink: the gateway is taken as reachable on the link without a route that says so.
     :param source: preferred source address, or ``""``.
+    :param multipath: one next hop of several: a foreign route with several next hops is read as one route for each.
+    :param extra: what a managed route on the node has besides; of foreign routes it is not read.
     """
 
     family: str
@@ -40,6 +42,8 @@ class Route:
     interface: str = ""
     onlink: bool = False
     source: str = ""
+    multipath: bool = field(default=False, metadata=CURRENT_ONLY)
+    extra: ExtraAttributes = field(default=(), metadata=CURRENT_ONLY)
 
     def __post_init__(self) -> None:
         if self.family == IPV6 and self.metric == 0:
@@ -56,9 +60,10 @@ class Route:
         return self.destination == everything(self.family)
 
     def words(self) -> tuple[str, ...]:
-        """Return the words ``ip route`` takes after its verb."""
+        """Return the arguments of ``ip route`` after its verb, without the extra attributes."""
         words = [] if self.type == "unicast" else [self.type]
         words.append("default" if self.is_default else self.destination)
+        words += ["nexthop"] if self.multipath else []
         words += ["via", self.gateway] if self.gateway else []
         words += ["dev", self.interface] if self.interface else []
         words += ["onlink"] if self.onlink else []
@@ -69,4 +74,4 @@ class Route:
         return tuple(words)
 
     def __str__(self) -> str:
-        return " ".join(self.words())
+        return " ".join(filter(None, (*self.words(), extra_text(self.extra))))

@@ -5,8 +5,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from .extra_attributes import CURRENT_ONLY, ExtraAttributes, extra_text
 from .route import MAIN_TABLE
 
 ACTIONS = ("lookup", "goto", "nop", "blackhole", "unreachable", "prohibit")
@@ -29,6 +30,7 @@ class Rule:
     :param fwmask: 0 means that the mark is not asked; a ``fwmark`` of 0 with a mask asks for *unmarked* packets.
     :param invert: the rule holds where its conditions do not (``not``).
     :param suppress_prefixlength: refuse a result of this prefix length or less; -1 refuses none.
+    :param extra: what a rule on the node has besides: a user, a port, a tunnel ...
     """
 
     family: str
@@ -44,6 +46,7 @@ class Rule:
     fwmask: int = 0
     invert: bool = False
     suppress_prefixlength: int = -1
+    extra: ExtraAttributes = field(default=(), metadata=CURRENT_ONLY)
 
     @property
     def key(self) -> Rule:
@@ -51,7 +54,7 @@ class Rule:
         return self
 
     def words(self) -> tuple[str, ...]:
-        """Return the words ``ip rule`` takes after its verb."""
+        """Return the arguments of ``ip rule`` after its verb, without the extra attributes."""
         words = ["priority", str(self.priority)]
         words += ["not"] if self.invert else []
         words += ["from", self.source or "all"]
@@ -73,4 +76,4 @@ class Rule:
         return [self.action]
 
     def __str__(self) -> str:
-        return " ".join(self.words())
+        return " ".join(filter(None, (*self.words(), extra_text(self.extra))))

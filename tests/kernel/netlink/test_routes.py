@@ -168,11 +168,11 @@ def test_foreign_routes_are_told_and_never_touched(namespace: Namespace) -> None
     assert {route for route in foreign if route.table != 254 or route.destination.startswith(("10.2", "fd21"))} == {
         Route("ipv4", 254, "10.20.0.0/16", gateway="10.0.0.7", interface="eth0"),
         *(
-            Route("ipv4", 254, "10.21.0.0/16", type="multipath", gateway=gateway, interface="eth0")
+            Route("ipv4", 254, "10.21.0.0/16", gateway=gateway, interface="eth0", multipath=True)
             for gateway in ("10.0.0.2", "10.0.0.3")
         ),
         *(
-            Route("ipv6", 254, "fd21::/64", type="multipath", gateway=gateway, interface="eth0")
+            Route("ipv6", 254, "fd21::/64", gateway=gateway, interface="eth0", multipath=True)
             for gateway in ("fd00::2", "fd00::3")
         ),
         Route("ipv4", 7701, "10.22.0.0/16", gateway="10.0.0.8", interface="eth0"),
@@ -201,7 +201,7 @@ def test_a_route_of_ours_with_more_than_we_know_differs_and_can_be_undone(namesp
     before = [namespace.ip_json(f"{options} route show proto 77") for options in ("-4", "-6")]
     odd = read(namespace, Route)[0]
     assert len(odd) == 6
-    assert all(" with " in route.type for route in odd)
+    assert all(route.extra for route in odd)
     succeed(namespace, delete(*odd))
     assert read(namespace, Route)[0] == set()
     succeed(namespace, add(*sorted(odd)))

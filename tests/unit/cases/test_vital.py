@@ -30,8 +30,8 @@ def route(destination: str, table: int = 254, **values: Any) -> Route:
 
 
 DEFAULT_BY_TWO = (
-    route("0.0.0.0/0", metric=5, type="multipath", gateway="fe80::1", interface="eth0"),
-    route("0.0.0.0/0", metric=5, type="multipath", gateway="fe80::2", interface=LINK),
+    route("0.0.0.0/0", metric=5, gateway="fe80::1", interface="eth0", multipath=True),
+    route("0.0.0.0/0", metric=5, gateway="fe80::2", interface=LINK, multipath=True),
 )
 
 SHARED: dict[str, Node] = {

@@ -17,7 +17,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     CodecError,
     Fields,
     MessageFormat,
-    Value,
     address_bytes,
     address_text,
     name_bytes,
@@ -25,14 +24,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     number,
     packed,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.extra_attributes import (
-    split_fields,
-    with_fields,
-)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import (
     find_pyroute2,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import load_formats
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.extra_attributes import Value
 
 FORMATS = load_formats(find_pyroute2())
 INTEGERS = {
@@ -230,15 +226,3 @@ def test_addresses_come_back(address: object) -> None:
 def test_names_of_any_bytes_come_back(name: bytes) -> None:
     text = name_text(name + b"\0")
     assert name_bytes(text) == name + b"\0"
-
-
-@given(
-    word=some.sampled_from(["lookup", "goto", "unicast"]),
-    fields=some.dictionaries(
-        some.sampled_from(["FRA_FLOW", "tos", "FRA_29"]), some.one_of(some.integers(0, 2**32), some.binary(max_size=9))
-    ),
-)
-def test_fields_we_have_no_place_for_come_back(word: str, fields: Fields) -> None:
-    text = with_fields(word, fields)
-    assert split_fields(text) == (word, fields)
-    assert (text == word) == (not fields)

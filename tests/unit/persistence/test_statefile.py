@@ -138,6 +138,14 @@ def test_an_unknown_field_is_refused(kind: str) -> None:
         loads(json.dumps(content))
 
 
+@pytest.mark.parametrize(("field", "value"), [("multipath", True), ("extra", []), ("extra", [["tos", 16]])])
+def test_a_field_that_no_declaration_has_is_refused(field: str, value: object) -> None:
+    content = json.loads(TEXT)
+    content["routes"][0][field] = value
+    with pytest.raises(NodeError, match=f"Route has no field {field}"):
+        loads(json.dumps(content))
+
+
 @pytest.mark.parametrize("text", ["", "null", "[]", "7", '"x"', "{}", "{", "\0", "NaN"])
 def test_what_is_no_state_at_all_is_refused(text: str) -> None:
     with pytest.raises(NodeError, match="is damaged or not whole"):

@@ -16,9 +16,10 @@ import socket
 import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Any, Union
+from typing import Any
 
-Value = Union[int, bytes]
+from ...state.extra_attributes import Value
+
 #: Header fields and attributes by name; an attribute that pyroute2 has no name for is called prefix and number
 #: (``RTA_30``).
 Fields = dict[str, Value]

@@ -18,7 +18,6 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from ...state import Rule
-from .extra_attributes import split_fields
 
 _Values = tuple[object, ...]
 
@@ -68,9 +67,8 @@ class CurrentRules:
             found = self._found_by.setdefault(named, {})
             for rule in self._places:
                 found.setdefault(_named_values(rule, named), []).append(rule)
-        extra = split_fields(wanted.action)[1].items()
         candidates = self._found_by[named].get(_named_values(wanted, named), [])
-        return [rule for rule in dict.fromkeys(candidates) if extra <= split_fields(rule.action)[1].items()]
+        return [rule for rule in dict.fromkeys(candidates) if set(wanted.extra) <= set(rule.extra)]
 
 
 def _values(rule: Rule) -> _Values:
@@ -81,16 +79,13 @@ def _values(rule: Rule) -> _Values:
 
 
 def _named_values(rule: Rule, named: tuple[bool, ...]) -> _Values:
-    word = split_fields(rule.action)[0]
     chosen = (value for value, is_named in zip(_values(rule), named) if is_named)
-    return (rule.family, rule.priority, word, *chosen)
+    return (rule.family, rule.priority, rule.action, *chosen)
 
 
 def _plain(rule: Rule) -> Rule:
-    # Of what we have no fields for, the kernel compares some and not others; to take all as not compared does no harm.
-    word = split_fields(rule.action)[0]
-    is_plain = word == rule.action and not rule.invert and not rule.goto
-    return rule if is_plain else replace(rule, action=word, invert=False, goto=0)
+    # The kernel compares some of the extra attributes and not others; to take none as compared does no harm.
+    return replace(rule, extra=(), invert=False, goto=0) if rule.extra or rule.invert or rule.goto else rule
 
 
 def _looks(rule: Rule) -> Iterator[Rule]:

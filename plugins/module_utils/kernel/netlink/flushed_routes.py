@@ -14,8 +14,9 @@ import errno
 from collections.abc import Collection, Sequence
 
 from ...errors import NodeError, describe
+from ...state.extra_attributes import Value
 from ...state.family import IPV4
-from .codec import Fields, Value, address_text, number, packed
+from .codec import Fields, address_text, number, packed
 from .routes import is_cached
 from .rtnetlink import AF_OF_FAMILY, NLM_F_APPEND, NLM_F_CREATE, RTM_GETROUTE, RTM_NEWROUTE, Refusal, Request, Rtnetlink
 

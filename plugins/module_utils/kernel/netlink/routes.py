@@ -12,12 +12,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...state import Ownership, Route
+from ...state.extra_attributes import extra_attributes
 from ...state.family import IPV4, everything
-from ...state.route import MULTIPATH
 from ...state.step import Step
 from ..families import kernel_families
 from .codec import Fields, address_bytes, address_text, number, packed
-from .extra_attributes import split_fields, with_fields
 from .rtnetlink import (
     AF_OF_FAMILY,
     NLM_F_CREATE,
@@ -86,10 +85,8 @@ def read_routes(
 ) -> tuple[frozenset[Route], frozenset[Route]]:
     """Return our own routes and everybody else's, of every family and table but ``local``.
 
-    Of another owner's route only what :class:`Route` has is told. One with several next hops is told once for each, of the
-    type ``multipath``; one whose next hop is told by number only (``nhid``) has no interface. Our own are told completely:
-    what Route has no field for is appended to the type (``unicast with RTA_FLOW=5``), so that such a route differs from
-    any that we would make.
+    A foreign route with several next hops is read as one route for each; one with the identifier of a next hop instead
+    (``nhid``) has no interface. Extra attributes are read of managed routes only.
 
     :param names: interfaces by index.
     :param places: where given, of other owners only the routes to the destinations of these are told, in whatever table: a
@@ -153,7 +150,7 @@ def _address(fields: Fields, name: str) -> str:
     return address_text(value) if value else ""
 
 
-def _route(family: str, fields: Fields, names: Mapping[int, str], extra: Fields | None = None) -> Route:
+def _route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
     word = _TYPES.get(number(fields, "type"), f"type-{number(fields, 'type')}")
     index = number(fields, "RTA_OIF")
     destination = _address(fields, "RTA_DST") or everything(family).partition("/")[0]
@@ -162,7 +159,7 @@ def _route(family: str, fields: Fields, names: Mapping[int, str], extra: Fields 
         number(fields, "RTA_TABLE") or number(fields, "table"),
         f"{destination}/{number(fields, 'dst_len')}",
         number(fields, "RTA_PRIORITY"),
-        with_fields(word, extra) if extra else word,
+        word,
         _gateway(fields),
         # IPv6 says "lo" for a route that leads nowhere.
         names.get(index, f"index {index}") if index and word in ("local", *_ON_LINK_TYPES) else "",
@@ -177,11 +174,10 @@ def _own_route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
         extra["tos"] = fields["tos"]
     if fields["src_len"]:
         extra["src_len"] = fields["src_len"]
-    route = _route(family, fields, names, extra)
-    if family == IPV4 and fields["scope"] != _scope(split_fields(route.type)[0], route.gateway):
+    route = _route(family, fields, names)
+    if family == IPV4 and fields["scope"] != _scope(route):
         extra["scope"] = fields["scope"]
-        route = _route(family, fields, names, extra)
-    return route
+    return replace(route, extra=extra_attributes(extra)) if extra else route
 
 
 def _by_next_hop(netlink: Rtnetlink, route: Route, fields: Fields, names: Mapping[int, str]) -> Iterator[Route]:
@@ -193,9 +189,8 @@ def _by_next_hop(netlink: Rtnetlink, route: Route, fields: Fields, names: Mappin
         length = max(int.from_bytes(hops[:2], sys.byteorder), _SIZE_OF_RTNEXTHOP)  # struct rtnexthop begins with it
         hop = netlink.formats.nexthop.decode(hops, 2, length)
         index = number(hop, "oif")
-        yield replace(
-            route, type=MULTIPATH, gateway=_gateway(hop), interface=names.get(index, f"index {index}") if index else ""
-        )
+        interface = names.get(index, f"index {index}") if index else ""
+        yield replace(route, gateway=_gateway(hop), interface=interface, multipath=True)
         hops = hops[(length + 3) & ~3 :]
 
 
@@ -205,8 +200,8 @@ def _gateway(fields: Fields) -> str:
     return address_text(via[2:]) if via else _address(fields, "RTA_GATEWAY")
 
 
-def _scope(word: str, gateway: str) -> int:
-    return _SCOPE_LINK if word in _ON_LINK_TYPES and not gateway else _SCOPE_UNIVERSE
+def _scope(route: Route) -> int:
+    return _SCOPE_LINK if route.type in _ON_LINK_TYPES and not route.gateway else _SCOPE_UNIVERSE
 
 
 def write_routes(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
@@ -235,8 +230,8 @@ def write_routes(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership
 def _body(
     netlink: Rtnetlink, route: Route, ownership: Ownership, index_of: IndexOf, *, deleting: bool = False
 ) -> bytes:
-    word, extra = split_fields(route.type)
-    scope = _SCOPE_NOWHERE if deleting and "scope" not in extra else _scope(word, route.gateway)
+    extra = dict(route.extra)
+    scope = _SCOPE_NOWHERE if deleting and "scope" not in extra else _scope(route)
     address, _slash, length = route.destination.partition("/")
     fields: Fields = {
         "family": AF_OF_FAMILY[route.family],
@@ -244,7 +239,7 @@ def _body(
         "table": route.table if route.table < 256 else _COMPAT_TABLE,
         "proto": ownership.protocol,
         "scope": scope,
-        "type": _NUMBER_OF_TYPE[word],
+        "type": _NUMBER_OF_TYPE[route.type],
         "flags": _ONLINK if route.onlink and not deleting else 0,
         "RTA_TABLE": route.table,
     }

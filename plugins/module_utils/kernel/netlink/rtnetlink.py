@@ -16,7 +16,8 @@ from types import TracebackType
 
 from ...errors import NodeError
 from ...paths import PYROUTE2_DIRECTORY
-from .codec import Fields, MessageFormat, Value
+from ...state.extra_attributes import Value
+from .codec import Fields, MessageFormat
 from .pyroute2_loader import Pyroute2, find_pyroute2, load_message_classes
 
 # include/uapi/linux/rtnetlink.h

@@ -9,12 +9,12 @@ import errno
 from collections.abc import Iterator, Sequence
 
 from ...state import Ownership, Rule
+from ...state.extra_attributes import extra_attributes
 from ...state.family import everything
 from ...state.step import Step
 from ..families import kernel_families
 from .codec import CodecError, Fields, address_bytes, address_text, name_bytes, name_text, number, packed
 from .current_rules import CurrentRules
-from .extra_attributes import split_fields, with_fields
 from .rtnetlink import AF_OF_FAMILY, NLM_F_CREATE, NLM_F_EXCL, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, Request, Rtnetlink
 from .steps import send_steps
 
@@ -40,9 +40,6 @@ HINTS = {
 
 def read_rules(netlink: Rtnetlink, ownership: Ownership) -> tuple[frozenset[Rule], frozenset[Rule]]:
     """Return our own rules and everybody else's, of every family that the kernel has.
-
-    What a rule has beyond the fields of :class:`Rule` (a user, a port, a tunnel ...) is appended to its action
-    (``lookup with FRA_IP_PROTO=6``), so that it differs from every rule without it.
 
     :raises NodeError: the kernel does not list its rules.
     """
@@ -81,7 +78,7 @@ def _rule(family: str, fields: Fields) -> Rule:
     return Rule(
         family,
         number(fields, "FRA_PRIORITY"),
-        with_fields(action, extra),
+        action,
         table if action == "lookup" else 0,
         number(fields, "FRA_GOTO"),
         _network(fields, "FRA_SRC", "src_len"),
@@ -92,6 +89,7 @@ def _rule(family: str, fields: Fields) -> Rule:
         number(fields, "FRA_FWMASK"),
         bool(flags & _INVERT),
         -1 if suppress == _NO_SUPPRESSION else suppress,
+        extra_attributes(extra),
     )
 
 
@@ -123,13 +121,13 @@ def write_rules(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership)
 
 
 def _body(netlink: Rtnetlink, rule: Rule, ownership: Ownership) -> bytes:
-    word, extra = split_fields(rule.action)
-    if word == "lookup" and not rule.table and "FRA_L3MDEV" not in extra:
+    extra = dict(rule.extra)
+    if rule.action == "lookup" and not rule.table and "FRA_L3MDEV" not in extra:
         raise CodecError(f"a rule that looks up a table names it: {rule}")
     fields: Fields = {
         "family": AF_OF_FAMILY[rule.family],
         "table": rule.table if rule.table < 256 else 0,
-        "action": _NUMBER_OF_ACTION[word],
+        "action": _NUMBER_OF_ACTION[rule.action],
         "flags": _INVERT if rule.invert else 0,
         "FRA_PRIORITY": rule.priority,
         "FRA_PROTOCOL": ownership.protocol,
@@ -144,7 +142,7 @@ def _body(netlink: Rtnetlink, rule: Rule, ownership: Ownership) -> bytes:
             fields[length_field] = int(length)
     if rule.table:
         fields["FRA_TABLE"] = rule.table
-    if word == "goto":
+    if rule.action == "goto":
         fields["FRA_GOTO"] = rule.goto
     for name, attribute in ((rule.iif, "FRA_IIFNAME"), (rule.oif, "FRA_OIFNAME")):
         if name:
