@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The module of this name, with pyroute2 brought along where the node has none that is new enough."""
+"""Action plugin of ip_links: supplies pyroute2 if the node has none that is recent enough."""
 
 from __future__ import annotations
 
@@ -9,4 +9,4 @@ from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.bring_pyr
 
 
 class ActionModule(BringPyroute2):
-    """Action plugin of the module."""
+    """Action plugin of the module ip_links."""

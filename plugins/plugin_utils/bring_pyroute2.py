@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Run a module, and bring it the controller's pyroute2 where the node has none that is new enough.
+"""Run a module, and supply the controller's pyroute2 if the node has none that is recent enough.
 
-Nothing is asked of a node beforehand, so one that has pyroute2 costs nothing.
+The module itself reports that pyroute2 is missing, so a node that has it costs no extra round trip.
 """
 
 from __future__ import annotations
@@ -36,18 +36,18 @@ class BringPyroute2(ActionBase):
     _supports_diff = True
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module; where it misses pyroute2, bring a copy and run it once more."""
+        """Run the module; if it lacks pyroute2, copy it to the node and run the module again."""
         super().run(tmp, task_vars)
         result: dict[str, Any] = self._execute_module(task_vars=task_vars)
         if not result.pop(MISSING, False):
             return result
-        declared = str(result.pop("pyroute2_path"))
-        # In check mode the copy goes where Ansible keeps what it removes itself after the task.
-        directory = self._temporary("pyroute2") if self._task.check_mode else declared.partition(":")[0]
-        self._bring(directory)
+        configured = str(result.pop("pyroute2_path"))
+        # In check mode the copy goes into the directory that Ansible removes after the task.
+        directory = self._temporary("pyroute2") if self._task.check_mode else configured.partition(":")[0]
+        self._copy_pyroute2(directory)
         arguments = {
             **self._task.args,
-            "pyroute2_path": declared if directory in declared else f"{declared}:{directory}",
+            "pyroute2_path": configured if directory in configured else f"{configured}:{directory}",
         }
         result = self._execute_module(module_args=arguments, task_vars=task_vars)
         result.pop(MISSING, None)
@@ -60,8 +60,8 @@ class BringPyroute2(ActionBase):
             self._make_tmp_path()
         return str(shell.join_path(shell.tmpdir, name))
 
-    def _bring(self, directory: str) -> None:
-        """Unpack the controller's copy below ``directory`` on the node."""
+    def _copy_pyroute2(self, directory: str) -> None:
+        """Unpack the controller's pyroute2 below ``directory`` on the node."""
         with tempfile.NamedTemporaryFile(suffix=".tar.gz") as archive:
             archive.write(pack_pyroute2())
             archive.flush()
@@ -72,20 +72,20 @@ class BringPyroute2(ActionBase):
         )
         if unpacked["rc"] != 0:
             raise AnsibleActionFail(
-                f"The controller's copy of pyroute2 was brought, but could not be unpacked in {directory}: {unpacked['stderr']}"
+                f"The controller's pyroute2 was copied to the node, but could not be unpacked in {directory}: {unpacked['stderr']}"
             )
 
 
 def pack_pyroute2() -> bytes:
-    """Return the controller's pyroute2 as a gzipped tar archive, without what was compiled for this Python alone."""
+    """Return the controller's pyroute2 as a gzipped tar archive, without bytecode."""
     try:
         found = find_pyroute2("")
     except Pyroute2Missing as error:
         needed = ".".join(map(str, MINIMUM))
         raise AnsibleActionFail(
-            f"The node has no pyroute2 >= {needed}, and neither has the controller, which would bring it to the node."
-            f" Install it for the controller's Python, {sys.executable} (pip install --upgrade 'pyroute2>={needed}'), or on the"
-            f" node, where its packages have one that is new enough (python3-pyroute2)."
+            f"The node has no pyroute2 >= {needed}, and neither has the controller, which would copy it to the node. Install it"
+            f" for the controller's Python, {sys.executable} (pip install --upgrade 'pyroute2>={needed}'), or on the node,"
+            f" if its distribution packages a recent one (python3-pyroute2)."
         ) from error
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz", compresslevel=6) as archive:

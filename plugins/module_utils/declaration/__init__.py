@@ -8,7 +8,7 @@ from __future__ import annotations
 from .argument_spec import STATES, argument_spec, cluster_options, pool_options, settings_options, vlan_options
 from .case_traits import CASE_CHOICES, CASES, CaseTraits
 from .model import KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Cluster, Declaration, Pool, Settings, Vlan
-from .parse import parse_declaration
+from .parse import parse_declaration, parse_settings
 
 __all__ = [
     "CASES",
@@ -26,6 +26,7 @@ __all__ = [
     "argument_spec",
     "cluster_options",
     "parse_declaration",
+    "parse_settings",
     "pool_options",
     "settings_options",
     "vlan_options",

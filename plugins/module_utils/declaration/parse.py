@@ -10,7 +10,7 @@ from typing import Any
 
 from .argument_spec import STATES
 from .cluster import read_cluster
-from .model import MAX_POOLS, Declaration
+from .model import MAX_POOLS, Declaration, Settings
 from .pool_checks import check_pool
 from .pool_conflicts import (
     check_deny,
@@ -55,6 +55,17 @@ def parse_declaration(parameters: Mapping[str, Any]) -> Declaration:
     check_marks(problems, entries, mark_mask)
     problems.raise_all()
     return Declaration(pools=tuple(entry.pool for entry in entries), cluster=cluster, settings=settings)
+
+
+def parse_settings(parameters: Mapping[str, Any]) -> Settings:
+    """Return the settings alone, for a removal: it does not depend on pools and cluster.
+
+    :raises InputErrors: everything that is wrong with the settings.
+    """
+    problems = Problems()
+    settings = read_settings(problems, parameters)
+    problems.raise_all()
+    return settings
 
 
 def _read_pools(problems: Problems, parameters: Mapping[str, Any], mark_mask: int) -> list[PoolInput]:
