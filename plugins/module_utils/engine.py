@@ -1,41 +1,41 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The way of the data, from a module's parameters to its result; every module is one call of a function here."""
+"""From the parameters of a module to its result: read the node, compute what is desired, plan, apply."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
+from . import transaction
 from .agent import bundle
 from .cases.compile import compile_node
 from .cases.links import settings_to_read
 from .cases.model import Compiled
 from .cases.warnings import at_removal
-from .declaration import parse_declaration
+from .declaration import Settings, parse_declaration, parse_settings
 from .declaration.settings import check_keeping
-from .errors import BetweenStates, HomewardError
+from .errors import HomewardError, RollbackFailed
 from .kernel.iptables.scratch import normalise
 from .kernel.iptables.tables import require_extensions
 from .kernel.lock import write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
 from .kernel.writer import require_kinds
 from .paths import UNIT_NAME
-from .persistence.deploy import MANAGED_FILES, Kept, keep, kept_pools, outdated_metrics
+from .persistence.deploy import MANAGED_FILES, Persisted, persist, persisted_pools, stale_metrics_files
 from .persistence.statefile import Saved
 from .planning.commands import commands
 from .planning.diff import diff
 from .planning.plan import Plan, make_plan
-from .rollback import Unconfirmed, confirm_earlier, unless_confirmed, withdraw
+from .rollback import PendingChange, cancel, confirm_earlier, unless_confirmed
 from .state import Chain, Node, NodeState, Ownership
 from .state.node import PROTOCOL_FILE
 from .state.step import Step
-from .transaction import carry_out, go_back, undisturbed
 
 Result = dict[str, Any]
 
@@ -44,9 +44,9 @@ Result = dict[str, Any]
 class Run:
     """How a module was called.
 
-    :param check: find out what would change, and write nothing.
-    :param want_diff: the user asked for the difference.
-    :param confirm_timeout: seconds after which a change is taken back that nobody confirms; 0 waits for nobody.
+    :param check: check mode: nothing is written.
+    :param want_diff: diff mode.
+    :param confirm_timeout: seconds after which an unconfirmed change is rolled back; 0 for a change that needs none.
     """
 
     check: bool = False
@@ -56,147 +56,171 @@ class Run:
 
 
 def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
-    """Make the node right for all its pools, or free of everything of ours (``state: absent``)."""
+    """Make the node route for its pools; with ``state: absent``, remove everything managed."""
     check_keeping(parameters)
-    present = parameters["state"] == "present"
-    # What is removed does not depend on the pools, so a mistake in them must not keep anyone from removing.
-    declaration = parse_declaration(parameters if present else {**parameters, "pools": None, "cluster": None})
-    settings = declaration.settings
-    metrics_directory = str(parameters.get("metrics_directory") or "") if present and parameters["persist"] else ""
-    scope = Scope(
+    if parameters["state"] == "absent":
+        return _remove_pools(parameters, run)
+    declaration = parse_declaration(parameters)
+    metrics_directory = str(parameters.get("metrics_directory") or "") if parameters["persist"] else ""
+    scope = _scope(declaration.settings, settings_to_read(declaration), metrics_directory)
+    earlier_pools = persisted_pools()
+    with reading(scope, run) as current:
+        compiled = compile_node(declaration, current)
+        compiled = replace(compiled, state=_as_printed(compiled.state, current, scope.ownership))
+        persisted = _persist(compiled, current, scope, parameters)
+        plan = make_plan(NodeState.union((compiled.state, persisted.state)), current)
+        pending = apply(plan, current, scope, run)
+    warnings = [*_removed_pools(earlier_pools, compiled), *compiled.warnings, *persisted.warnings]
+    return {**module_result(plan, current, scope, run, pending, warnings), "cases": _cases(compiled)}
+
+
+def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:
+    """Remove everything managed. The pools are not read: an error in them must not prevent it."""
+    scope = _scope(parse_settings(parameters), (), "")
+    with reading(scope, run) as current:
+        plan = make_plan(NodeState(), current)
+        pending = apply(plan, current, scope, run)
+    return {**module_result(plan, current, scope, run, pending, list(at_removal(current))), "cases": []}
+
+
+@contextmanager
+def reading(scope: Scope, run: Run) -> Iterator[Node]:
+    """Yield the node as it is; it is locked for the whole block, except in check mode."""
+    with nullcontext() if run.check else write_lock():
+        yield read_node(scope, run.pyroute2_path)
+
+
+def apply(plan: Plan, current: Node, scope: Scope, run: Run) -> PendingChange | None:
+    """Refuse what the kernel lacks the means for; except in check mode, apply the plan and confirm earlier changes.
+
+    Call it in the block of :func:`reading`.
+
+    :return: what the controller has to confirm, if anything.
+    """
+    require_kinds(plan.steps, run.pyroute2_path)
+    require_extensions(plan.steps, scope.ownership)
+    if run.check:
+        return None
+    pending = _change(plan.steps, current.managed, scope, run) if plan.steps else None
+    confirm_earlier(pending, whole_state=scope.kinds == ALL_KINDS)
+    return pending
+
+
+def _change(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, run: Run) -> PendingChange | None:
+    """Carry out the steps; return what is to be confirmed, if a confirmation is required.
+
+    The rollback is prepared before the first step, so even a run that is killed leaves no half of a change.
+    """
+    if not run.confirm_timeout:
+        transaction.apply(steps, checkpoint, scope, run.pyroute2_path)
+        return None
+    roll_back = partial(_roll_back, checkpoint, scope, run.pyroute2_path)
+    with transaction.signals_blocked(), unless_confirmed(run.confirm_timeout, roll_back) as pending:
+        try:
+            transaction.apply(steps, checkpoint, scope, run.pyroute2_path)
+        except RollbackFailed as error:
+            raise RollbackFailed(
+                f"{error} Unless a run succeeds before, the node retries the rollback in {run.confirm_timeout} s."
+            ) from error
+        except HomewardError:
+            cancel(pending)  # it is rolled back already
+            raise
+    return pending
+
+
+def _roll_back(checkpoint: NodeState, scope: Scope, pyroute2_path: str, decision: AbstractContextManager[bool]) -> None:
+    """Roll back to the checkpoint, if that is the decision once the lock is held."""
+    with write_lock(), decision as wanted:
+        if wanted:
+            transaction.roll_back(checkpoint, scope, pyroute2_path)
+
+
+def module_result(
+    plan: Plan,
+    current: Node,
+    scope: Scope,
+    run: Run,
+    pending: PendingChange | None,
+    warnings: Sequence[str] = (),
+) -> Result:
+    """Return what every module returns."""
+    foreign = [f"{item}: already exists and is managed by someone else; left unchanged." for item in plan.satisfied]
+    return {
+        "changed": bool(plan.steps),
+        "commands": commands(plan.steps, scope.ownership, current.originals, current.default_variant),
+        "warnings": [*warnings, *foreign],
+        **({"diff": diff(plan.steps)} if run.want_diff else {}),
+        **({"unconfirmed": asdict(pending)} if pending else {}),
+    }
+
+
+def _scope(settings: Settings, sysctls: tuple[str, ...], metrics_directory: str) -> Scope:
+    """Return the scope of a run for pools: everything that the collection may have on the node.
+
+    :param metrics_directory: the desired one; ``""`` for none.
+    """
+    return Scope(
         Ownership(protocol=settings.protocol),
         settings.iptables_variant,
-        settings_to_read(declaration),
-        (PROTOCOL_FILE, *MANAGED_FILES, *outdated_metrics(metrics_directory)),
+        sysctls,
+        (PROTOCOL_FILE, *MANAGED_FILES, *stale_metrics_files(metrics_directory)),
         (UNIT_NAME,),
     )
-    compiled = Compiled(NodeState())
-    kept = Kept()
-    earlier = kept_pools() if present else ()
-
-    def desire(node: Node) -> NodeState:
-        nonlocal compiled, kept
-        if not present:
-            compiled = replace(compiled, warnings=tuple(at_removal(node)))
-            return NodeState()
-        compiled = compile_node(declaration, node)
-        compiled = replace(compiled, state=_as_printed(compiled.state, node, scope.ownership))
-        if parameters["persist"] and not compiled.state.is_empty:
-            kept = keep(_saved(compiled, scope, node, parameters), node, bundle.program())
-        return NodeState.union((compiled.state, kept.state))
-
-    result = converge(scope, desire, run)
-    warnings = [*_no_longer_declared(earlier, compiled), *compiled.warnings, *kept.warnings, *result["warnings"]]
-    return {**result, "cases": _cases(compiled), "warnings": warnings}
 
 
-def _no_longer_declared(earlier: Sequence[str], compiled: Compiled) -> list[str]:
-    """Return a warning of pools that the node had and that this declaration leaves out.
+def _as_printed(desired: NodeState, current: Node, ownership: Ownership) -> NodeState:
+    """Return the state with the rules of its chains as the iptables of this node prints them.
 
-    Nobody means that who runs two roles with pools of their own one after the other.
+    Versions print the same rule differently; without this, every run would change such rules.
     """
-    gone = sorted(set(earlier) - {choice.pool.name for choice in compiled.choices})
-    if not gone:
-        return []
-    words = (
-        f"pools: {', '.join(gone)} served by this node until now, not declared any more, and so taken away. A node has all"
-        " its pools from one call: where another role or task declared them, declare them together."
-    )
-    return [words]
-
-
-def _as_printed(wanted: NodeState, node: Node, ownership: Ownership) -> NodeState:
-    """Return the state with its chains as this node's iptables prints them, where that is not what we would print.
-
-    Versions differ in how they print a rule; without this a difference in spelling would be mended on every run.
-    """
-    present = {chain.key: chain for chains in node.managed.chains for chain in chains.chains}
+    existing = {chain.key: chain for chains in current.managed.chains for chain in chains.chains}
     sets = set()
-    for chains in wanted.chains:
-        changed = tuple(chain for chain in chains.chains if present.get(chain.key, chain).rules != chain.rules)
-        # A rule may lead to a chain that is yet to be made.
+    for chains in desired.chains:
+        changed = tuple(chain for chain in chains.chains if existing.get(chain.key, chain).rules != chain.rules)
+        # A rule may lead to a chain that does not exist yet.
         names = replace(chains, chains=frozenset(replace(chain, rules=()) for chain in chains.chains))
         printed = (
-            normalise(changed, chains.variant, (*node.managed.chains, names), ownership, _place_in(changed))
+            normalise(changed, chains.variant, (*current.managed.chains, names), ownership, _path_in(changed))
             if changed
             else ()
         )
         sets.add(replace(chains, chains=(chains.chains - set(changed)) | set(printed)))
-    return replace(wanted, chains=frozenset(sets))
+    return replace(desired, chains=frozenset(sets))
 
 
-def _place_in(chains: Sequence[Chain]) -> Callable[[int, int], str]:
-    """Return how to name a rule of these chains, which no user wrote."""
+def _path_in(chains: Sequence[Chain]) -> Callable[[int, int], str]:
+    """Return a function that names a rule of these chains in messages; no user wrote it, so it has no input path."""
     return lambda chain, rule: f"pools: the rule {chains[chain].rules[rule]!r} of {chains[chain]}"
 
 
-def _saved(compiled: Compiled, scope: Scope, node: Node, parameters: Mapping[str, Any]) -> Saved:
-    return Saved(
+def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mapping[str, Any]) -> Persisted:
+    """Return what makes the compiled state survive a reboot, if that is wanted."""
+    if not parameters["persist"] or compiled.state.is_empty:
+        return Persisted()
+    saved = Saved(
         state=replace(compiled.state, files=frozenset()),
         ownership=scope.ownership,
-        variant=node.variant,
+        variant=current.variant,
         cases=tuple(_cases(compiled)),
         pyroute2_path=str(parameters["pyroute2_path"]).partition(os.pathsep)[0],
         metrics_directory=str(parameters.get("metrics_directory") or ""),
     )
+    return persist(saved, current, bundle.program())
 
 
-def converge(scope: Scope, desire: Callable[[Node], NodeState], run: Run) -> Result:
-    """Read once, plan once, write once; return what every module returns.
+def _removed_pools(earlier: Sequence[str], compiled: Compiled) -> list[str]:
+    """Return a warning about pools that the node served before this run and that are not declared now.
 
-    :param desire: what the node should have of ours, given what it has.
+    It is for users who run two roles, each with pools of its own, against the same node.
     """
-    unconfirmed = None
-    with nullcontext() if run.check else write_lock():
-        node = read_node(scope, run.pyroute2_path)
-        plan = make_plan(desire(node), node)
-        require_kinds(plan.steps, run.pyroute2_path)
-        require_extensions(plan.steps, scope.ownership)
-        if plan.steps and not run.check:
-            unconfirmed = _change(plan.steps, node.managed, scope, run)
-        if not run.check:
-            confirm_earlier(unconfirmed, all_of_ours=scope.kinds == ALL_KINDS)
-    return {**_result(plan, node, scope, run), **({"unconfirmed": asdict(unconfirmed)} if unconfirmed else {})}
-
-
-def _change(steps: Sequence[Step], before: NodeState, scope: Scope, run: Run) -> Unconfirmed | None:
-    """Carry the steps out; return what to confirm, if a confirmation is asked for.
-
-    What would take the change back is there before the first step, so not even a run that is killed leaves half of it.
-    """
-    if not run.confirm_timeout:
-        carry_out(steps, before, scope, run.pyroute2_path)
-        return None
-    take_back = partial(_take_back, before, scope, run.pyroute2_path)
-    with undisturbed(), unless_confirmed(run.confirm_timeout, take_back) as unconfirmed:
-        try:
-            carry_out(steps, before, scope, run.pyroute2_path)
-        except BetweenStates as error:
-            raise BetweenStates(
-                f"{error} Unless a run mends it before, the node tries again by itself {run.confirm_timeout} s from now."
-            ) from error
-        except HomewardError:
-            withdraw(unconfirmed)  # undone already
-            raise
-    return unconfirmed
-
-
-def _take_back(before: NodeState, scope: Scope, pyroute2_path: str, decision: AbstractContextManager[bool]) -> None:
-    """Make the node as it was, if that is still wanted once nobody else writes."""
-    with write_lock(), decision as wanted:
-        if wanted:
-            go_back(before, scope, pyroute2_path)
-
-
-def _result(plan: Plan, node: Node, scope: Scope, run: Run) -> Result:
-    result: Result = {
-        "changed": bool(plan.steps),
-        "commands": commands(plan.steps, scope.ownership, node.originals, node.default_variant),
-        "warnings": [f"{item}: is there already, made by someone else, and stays theirs." for item in plan.satisfied],
-    }
-    if run.want_diff:
-        result["diff"] = diff(plan.steps)
-    return result
+    removed = sorted(set(earlier) - {choice.pool.name for choice in compiled.choices})
+    if not removed:
+        return []
+    warning = (
+        f"pools: {', '.join(removed)} no longer declared and therefore removed from this node. One call declares all pools of"
+        " a node: if another role or task declared these, declare all of them together."
+    )
+    return [warning]
 
 
 def _cases(compiled: Compiled) -> list[Result]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The errors a user sees: what is wrong, where, why, and what to do about it."""
+"""The errors that users see: what is wrong, where, why, and what to do about it."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Mapping
 from typing import Any
 
 _POOL = re.compile(r"pools\[(\d+)\]")
-_SHOWN_NAME = re.compile(r"[\w.-]{1,63}", re.ASCII)
+_PRINTABLE_NAME = re.compile(r"[\w.-]{1,63}", re.ASCII)
 
 
 class HomewardError(Exception):
-    """Base of every error that this collection raises on purpose; its text is meant to be read by the user."""
+    """Base of every error that the collection raises on purpose; its text is written for the user."""
 
 
 class InputError(HomewardError):
-    """The declaration cannot be right.
+    """An input is invalid.
 
-    :param path: the input's path, as the user would write it: ``pools[2].gateways[0]``.
+    :param path: where, as the user would write it: ``pools[2].gateways[0]``.
     :param problem: what is wrong and why.
     :param remedy: what to do.
     """
@@ -33,7 +33,7 @@ class InputError(HomewardError):
 
 
 class InputErrors(InputError):
-    """Several :class:`InputError` at once, so that a user mends them in one go."""
+    """Several :class:`InputError`, so that a user can fix all of them at once."""
 
     def __init__(self, errors: tuple[InputError, ...]) -> None:
         first = errors[0]
@@ -43,31 +43,30 @@ class InputErrors(InputError):
 
 
 class NodeError(HomewardError):
-    """The declaration is sound, but this node cannot carry it out (a missing program, kernel module, link, right)."""
+    """The input is valid, but this node cannot do it: it lacks a program, kernel module, link or privilege."""
 
 
 class Pyroute2Missing(NodeError):
-    """The node has no pyroute2 that is new enough; the controller can bring one."""
+    """The node has no pyroute2, or one that is too old; the controller can supply one."""
 
 
 class StepError(HomewardError):
-    """A step of the plan failed; says which, why, and what became of the steps before it."""
+    """A step of the plan failed; says which, why, and what happened to the steps before it."""
 
 
-class BetweenStates(StepError):
-    """A step failed, and not all of what was done could be undone."""
+class RollbackFailed(StepError):
+    """A change could not be rolled back completely."""
 
 
 def describe(error: Exception) -> str:
-    """Return the error in words; one that was not raised on purpose with its kind, as its text is not meant to be read alone."""
+    """Return the error's text, preceded by its type unless the text was written for the user."""
     return str(error).rstrip(".") if isinstance(error, HomewardError) else f"{type(error).__name__}: {error}"
 
 
 def refused(error: InputError, parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a task tells that refuses its input: ``failed``, ``msg``, and in ``errors`` each place with its message.
+    """Return the result of a task with invalid input: ``failed``, ``msg``, and in ``errors`` each path with its message.
 
-    :param parameters: the task's. A pool is told by its name too, as its number is hard to find in a list that roles have
-        put together.
+    :param parameters: of the task. Messages also name the pool, as its index is hard to find in a list that roles composed.
     """
     errors = error.errors if isinstance(error, InputErrors) else (error,)
     messages = [_message(one, parameters.get("pools")) for one in errors]
@@ -84,10 +83,10 @@ def _message(error: InputError, pools: Any) -> str:
     return f"{error.path} (pool {name}): {error.problem}. {error.remedy}" if name else str(error)
 
 
-def _name_of(pools: Any, number: int) -> str:
-    """Return the name that the pool was given, ``""`` where it has none that can be shown."""
+def _name_of(pools: Any, index: int) -> str:
+    """Return the pool's name, or ``""`` if it has none that is fit to print."""
     try:
-        name = pools[number]["name"]
+        name = pools[index]["name"]
     except (TypeError, LookupError):
         return ""
-    return name if isinstance(name, str) and _SHOWN_NAME.fullmatch(name) else ""
+    return name if isinstance(name, str) and _PRINTABLE_NAME.fullmatch(name) else ""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node as plain data, for the module routing_info."""
+"""The state of a node as plain data, for the module routing_info."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .state.extra_attributes import desired_fields, extra_text
 
 
 def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
-    """Return what the node has of ours and what decides its case; changes nothing."""
+    """Return the managed objects of the node and the facts that decide about its pools; changes nothing."""
     scope = Scope(Ownership(protocol=parameters["protocol"]), parameters["iptables_variant"])
     node = read_node(scope, run.pyroute2_path)
     managed = node.managed

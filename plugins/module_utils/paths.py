@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where our files are on a node. None is below /usr, which may be read-only, but for a short name in /usr/local/sbin."""
+"""Paths on the node. Only the short name of the command is below /usr, which may be read-only."""
 
 from __future__ import annotations
 
@@ -11,11 +11,19 @@ RUNTIME = f"{LIBRARY}/runtime.zip"
 COMMAND = f"{LIBRARY}/metallb-routing"
 PYROUTE2_DIRECTORY = f"{LIBRARY}/python"
 SHORT_COMMAND = "/usr/local/sbin/metallb-routing"
+PYROUTE2_DIRECTORY = f"{LIBRARY}/python"
+
 UNIT_NAME = "homeward-metallb-routing.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT_NAME}"
-VOLATILE = "/run/homeward-metallb-routing"  # systemd makes it for the service, and removes it with it
-REPORT_FILE = f"{VOLATILE}/guard.json"
-VERSION_FILE = f"{VOLATILE}/version"
+NETWORKD_CONF = "/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
+NETWORKD_LINKS = "/etc/systemd/network/05-homeward-metallb-routing.network"
+NETWORK_MANAGER_CONF = "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.conf"
+
+RUN_DIRECTORY = "/run/homeward.metallb_routing"  # marker files of pending changes, original values of sysctls
+AGENT_DIRECTORY = "/run/homeward-metallb-routing"  # the unit's RuntimeDirectory: systemd creates and removes it
+REPORT_FILE = f"{AGENT_DIRECTORY}/agent.json"
+VERSION_FILE = f"{AGENT_DIRECTORY}/version"
 METRICS_FILE = "homeward_metallb_routing.prom"
-#: First line of every file that a person may open.
-FILE_HEADER = "# Made by homeward.metallb_routing; apply writes it anew, remove deletes it.\n"
+
+#: First line of every text file that is installed.
+FILE_HEADER = "# Managed by homeward.metallb_routing: apply rewrites this file, remove deletes it.\n"

@@ -1,20 +1,21 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Take a change back unless somebody says, by a connection made after it, that the node can still be reached.
+"""Roll a change back unless it is confirmed over a connection that was made after it.
 
-The sign of a change that waits for this is a file, and the first word of its name tells what has been decided:
+A pending change has a marker file. The first part of the file's name is the state of the change:
 
 ``unconfirmed``
-    Nothing yet.
+    Not decided.
 ``confirmed``
-    The change stays; the controller said so, or a later run that made the node as it should be. A person may as well
-    remove ``unconfirmed``. The file stays a while, so that who asks again because the answer got lost is told the same.
-``taking-back``
-    The time was over, and the process left behind here takes the change back. The file stays until that is done.
+    The change is kept: the controller confirmed it, or a later run made the node as desired. (An administrator may also
+    remove the file ``unconfirmed``.) The file stays for a while: if the reply to a confirmation gets lost, the next try must
+    get the same answer.
+``rolling-back``
+    Time is up, and the background process rolls the change back. The file stays until that is done.
 
-Whoever gives ``unconfirmed`` another name, or removes it, has decided. That can be done only once, so the change is never
-both confirmed and taken back. The process left behind decides with the lock of the node held, and so does every run.
+Whoever renames or removes the file ``unconfirmed`` decides. That succeeds only once, so no change is both confirmed and
+rolled back. The background process decides while it holds the node's lock, and so does every run.
 """
 
 from __future__ import annotations
@@ -30,26 +31,30 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .errors import NodeError, describe
+from .paths import RUN_DIRECTORY
 
-FOLDER = Path("/run/homeward.metallb_routing")
-_UNCONFIRMED, _CONFIRMED, _TAKING_BACK = "unconfirmed", "confirmed", "taking-back"
-_LOOK = 1  # seconds between two looks whether the change is confirmed; only how long the process lingers
-_LINGER = 60  # seconds that a confirmation is remembered after the time is over: the controller's last try may be late
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between two tries to take a change back
-PATIENCE = 3600.0  # seconds after which nothing more is tried
+DIRECTORY = Path(RUN_DIRECTORY)
+_UNCONFIRMED, _CONFIRMED, _ROLLING_BACK = "unconfirmed", "confirmed", "rolling-back"
+_ROLLING_BACK_0_1 = "taking-back"  # in version 0.1.0, whose background process may outlive an upgrade of the collection
+_POLL = 1  # seconds between two checks for the confirmation; affects only how long the process stays
+_REMEMBER = (
+    60  # seconds after the deadline for which a confirmation is remembered: the controller's last try may be late
+)
+FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds between two tries to roll back
+GIVE_UP_AFTER = 3600.0  # seconds
 
-#: Takes a change back, best effort. What it is given tells, once nobody else writes, whether that is still wanted, and is
-#: left when all is taken back, or by an error when it is not.
-TakeBack = Callable[[AbstractContextManager[bool]], object]
+#: Rolls a change back, as far as possible. It enters the given context while it holds the lock, learns there whether the
+#: change is to be rolled back at all, and leaves it once that is done; with an exception if it is not.
+RollBack = Callable[[AbstractContextManager[bool]], object]
 
 
 @dataclass(frozen=True)
-class Unconfirmed:
-    """A change that is taken back unless it is confirmed.
+class PendingChange:
+    """A change that is rolled back unless it is confirmed.
 
-    :param path: rename this file to confirm, or remove it.
-    :param confirmed: its name then; that it is there means that the change is confirmed already.
-    :param seconds: until it is taken back, once it is made.
+    :param path: rename this file to confirm the change, or remove it.
+    :param confirmed: its new name; if this file exists, the change is confirmed already.
+    :param seconds: time to confirm it, counted from the end of the change.
     """
 
     path: str
@@ -58,99 +63,102 @@ class Unconfirmed:
 
 
 @contextmanager
-def unless_confirmed(seconds: int, take_back: TakeBack) -> Iterator[Unconfirmed]:
-    """Leave a process behind that calls ``take_back`` this long after the block, unless what is yielded is confirmed.
+def unless_confirmed(seconds: int, roll_back: RollBack) -> Iterator[PendingChange]:
+    """Start a background process that calls ``roll_back`` this long after the block, unless the change is confirmed.
 
-    The time begins as well when the caller is killed within the block. Everything that ``take_back`` needs must be
-    imported: what a module was run from is gone by then.
+    The time also starts when the caller is killed within the block. All that ``roll_back`` needs must have been imported:
+    the module's own files are gone by then.
 
-    :raises NodeError: the file or the process cannot be made; nothing has happened yet.
+    :raises NodeError: the marker file or the process cannot be created; nothing has been changed yet.
     """
     name = f"{time.monotonic_ns():020}-{os.getpid()}"
-    sign = _sign(_UNCONFIRMED, name)
+    marker = _marker(_UNCONFIRMED, name)
     sys.stdout.flush()
     sys.stderr.flush()
     try:
-        FOLDER.mkdir(mode=0o700, exist_ok=True)
-        sign.touch(mode=0o600)
-        until_done, done = os.pipe()  # nobody writes: that its other end is closed says it all
+        DIRECTORY.mkdir(mode=0o700, exist_ok=True)
+        marker.touch(mode=0o600)
+        until_done, done = os.pipe()  # nothing is written to it: closing the other end is the message
         child = os.fork()
     except OSError as error:
         with suppress(OSError):
-            _remove(sign)
+            _remove(marker)
         raise NodeError(
-            f"Nothing could be left behind that would take the change back if nobody confirms it: {error}. Nothing was changed."
-            " Mend that, or do without it (confirm_timeout: 0)."
+            f"The node cannot prepare to roll back an unconfirmed change: {error}. Nothing was changed."
+            " Fix the cause, or set confirm_timeout: 0."
         ) from error
     if not child:
         _detach(keep=until_done)
         os.read(until_done, 1)
-        _watch(name, time.monotonic() + seconds, take_back)
+        _wait(name, time.monotonic() + seconds, roll_back)
         os._exit(0)
     os.close(until_done)
     os.waitpid(child, 0)
     try:
-        yield Unconfirmed(str(sign), str(_sign(_CONFIRMED, name)), seconds)
+        yield PendingChange(str(marker), str(_marker(_CONFIRMED, name)), seconds)
     finally:
         os.close(done)
 
 
-def withdraw(unconfirmed: Unconfirmed) -> None:
-    """Have nothing taken back: nothing has been changed after all."""
-    _remove(Path(unconfirmed.path))
+def cancel(pending: PendingChange) -> None:
+    """Cancel the rollback: nothing has been changed after all."""
+    _remove(Path(pending.path))
 
 
-def confirm_earlier(made: Unconfirmed | None = None, *, all_of_ours: bool) -> None:
-    """Let the changes of earlier runs stay: this one has found its way to the node, and has made it as it should be.
+def confirm_earlier(own: PendingChange | None = None, *, whole_state: bool) -> None:
+    """Confirm the changes of earlier runs: this run has reached the node and made it as desired.
 
-    To be called with the lock held, so that no earlier run is still writing, and nothing is being taken back just then.
+    Call it with the lock held, so that no earlier run is writing and nothing is being rolled back.
 
-    :param made: the caller's own change.
-    :param all_of_ours: whether that is all that we may have on the node; then nothing of before is to come back either.
+    :param own: the caller's own change, which stays pending.
+    :param whole_state: the run covered the whole managed state, so what is left of an earlier rollback is void too.
     """
-    for sign in FOLDER.glob(f"{_CONFIRMED}.*"):
-        _remove(sign)
-    for sign in FOLDER.glob(f"{_UNCONFIRMED}.*"):
-        if made is None or str(sign) != made.path:
-            with suppress(FileNotFoundError):  # the controller or a person came first
-                sign.rename(_sign(_CONFIRMED, _name(sign)))
-    if all_of_ours:
-        for sign in FOLDER.glob(f"{_TAKING_BACK}.*"):
-            _remove(sign)
+    for marker in _markers(_CONFIRMED):
+        _remove(marker)
+    for marker in _markers(_UNCONFIRMED):
+        if own is None or str(marker) != own.path:
+            with suppress(FileNotFoundError):  # the controller or an administrator was first
+                marker.rename(_marker(_CONFIRMED, _name(marker)))
+    if whole_state:
+        for marker in _markers(_ROLLING_BACK, _ROLLING_BACK_0_1):
+            _remove(marker)
 
 
 def forget_earlier() -> None:
-    """Have nothing taken back of what earlier runs did, and leave no sign of them. To be called with the lock held."""
-    for word in (_UNCONFIRMED, _CONFIRMED, _TAKING_BACK):
-        for sign in FOLDER.glob(f"{word}.*"):
-            _remove(sign)
+    """Cancel the rollback of all earlier changes and remove every marker file. Call it with the lock held."""
+    for marker in _markers(_UNCONFIRMED, _CONFIRMED, _ROLLING_BACK, _ROLLING_BACK_0_1):
+        _remove(marker)
 
 
 def undecided() -> tuple[str, ...]:
-    """Return what is to be said of earlier changes that are not confirmed, or not all taken back, a sentence for each."""
+    """Return a sentence for each change that is not confirmed, or not completely rolled back."""
     sentences = {
-        _UNCONFIRMED: "A change has not been confirmed (yet); the node takes it back if nobody does.",
-        _TAKING_BACK: "A change is being taken back, and not all of it is yet (journalctl -t metallb-routing tells why).",
+        _UNCONFIRMED: "A change is not confirmed; the node rolls it back unless it is confirmed in time.",
+        _ROLLING_BACK: "A change is being rolled back, which is not complete (see journalctl -t metallb-routing).",
     }
-    return tuple(text for word, text in sentences.items() for _found in FOLDER.glob(f"{word}.*"))
+    return tuple(sentence for state, sentence in sentences.items() for _found in _markers(state))
 
 
-def _sign(word: str, name: str) -> Path:
-    return FOLDER / f"{word}.{name}"
+def _markers(*states: str) -> list[Path]:
+    return [marker for state in states for marker in DIRECTORY.glob(f"{state}.*")]
 
 
-def _name(sign: Path) -> str:
-    return sign.name.partition(".")[2]
+def _marker(state: str, name: str) -> Path:
+    return DIRECTORY / f"{state}.{name}"
 
 
-def _remove(sign: Path) -> None:
-    sign.unlink(missing_ok=True)
-    with suppress(OSError):  # other things are remembered there
-        FOLDER.rmdir()
+def _name(marker: Path) -> str:
+    return marker.name.partition(".")[2]
+
+
+def _remove(marker: Path) -> None:
+    marker.unlink(missing_ok=True)
+    with suppress(OSError):  # the directory also holds original values of sysctls
+        DIRECTORY.rmdir()
 
 
 def _detach(keep: int) -> None:
-    """Outlive the connection, and hold nothing of the module's: neither its output, for which Ansible waits, nor its lock."""
+    """Outlive the connection, and hold neither the module's output, for whose end Ansible waits, nor its lock."""
     os.setsid()
     if os.fork():
         os._exit(0)
@@ -159,67 +167,66 @@ def _detach(keep: int) -> None:
     os.chdir("/")
     for descriptor in [int(link.name) for link in Path("/proc/self/fd").iterdir()]:
         if descriptor > 2 and descriptor != keep:
-            with suppress(OSError):  # that of the list itself
+            with suppress(OSError):  # the one that the directory was listed with
                 os.close(descriptor)
-    nothing = os.open(os.devnull, os.O_RDWR)
+    null = os.open(os.devnull, os.O_RDWR)
     for standard in range(3):
-        os.dup2(nothing, standard)
+        os.dup2(null, standard)
 
 
-def _watch(name: str, deadline: float, take_back: TakeBack) -> None:
-    """Wait for the confirmation or the deadline; at that, take the change back."""
-    unconfirmed, confirmed = _sign(_UNCONFIRMED, name), _sign(_CONFIRMED, name)
+def _wait(name: str, deadline: float, roll_back: RollBack) -> None:
+    """Wait until the change is confirmed or the deadline has passed; then roll it back."""
+    unconfirmed, confirmed = _marker(_UNCONFIRMED, name), _marker(_CONFIRMED, name)
     while unconfirmed.exists() and time.monotonic() < deadline:
-        time.sleep(max(0.0, min(_LOOK, deadline - time.monotonic())))
+        time.sleep(max(0.0, min(_POLL, deadline - time.monotonic())))
     if unconfirmed.exists():
-        _take_back_at_last(name, take_back)
-    while confirmed.exists() and time.monotonic() < deadline + _LINGER:
-        time.sleep(_LOOK)
+        _roll_back_with_retries(name, roll_back)
+    while confirmed.exists() and time.monotonic() < deadline + _REMEMBER:
+        time.sleep(_POLL)
     with suppress(OSError):
         _remove(confirmed)
 
 
-def _take_back_at_last(name: str, take_back: TakeBack) -> None:
-    """Try to take the change back until that is done or decided otherwise, and tell the journal."""
+def _roll_back_with_retries(name: str, roll_back: RollBack) -> None:
+    """Try to roll the change back until that succeeds or is void, and log failures."""
     syslog.openlog("metallb-routing")
-    give_up = time.monotonic() + PATIENCE
-    pause, told = FIRST_PAUSE, ""
+    give_up = time.monotonic() + GIVE_UP_AFTER
+    delay, logged = FIRST_DELAY, ""
     while True:
         try:
-            take_back(_decision(name))
+            roll_back(_decision(name))
             return
-        except Exception as error:  # noqa: BLE001 - the journal is the only place left to tell it
+        except Exception as error:  # noqa: BLE001 - the journal is the only place where it can be reported
             problem = describe(error)
-        if not any(_sign(word, name).exists() for word in (_UNCONFIRMED, _TAKING_BACK)):
+        if not any(_marker(state, name).exists() for state in (_UNCONFIRMED, _ROLLING_BACK)):
             return
         last = time.monotonic() >= give_up
-        if last or problem != told:
-            then = f"given up after {PATIENCE:.0f} s" if last else "it is tried again until that is done"
+        if last or problem != logged:
+            action = f"giving up after {GIVE_UP_AFTER:.0f} s" if last else "retrying"
             syslog.syslog(
-                syslog.LOG_ERR, f"Nobody confirmed the last change, and taking it back failed; {then}: {problem}"
+                syslog.LOG_ERR, f"The last change was not confirmed, and its rollback failed; {action}: {problem}"
             )
         if last:
             return
-        told = problem
-        time.sleep(pause)
-        pause = min(LONGEST_PAUSE, 2 * pause)
+        logged = problem
+        time.sleep(delay)
+        delay = min(LONGEST_DELAY, 2 * delay)
 
 
 @contextmanager
 def _decision(name: str) -> Iterator[bool]:
-    """Decide that the change is taken back, unless somebody has decided already; with the block that is done.
+    """Decide that the change is rolled back, unless it was decided otherwise; yield which. The block does it.
 
-    With it all goes that was changed since, so nothing is left to be decided of that.
+    The checkpoint is older than all later changes, so these are rolled back with it and nothing is left to decide about them.
     """
-    taking_back = _sign(_TAKING_BACK, name)
+    rolling_back = _marker(_ROLLING_BACK, name)
     with suppress(FileNotFoundError):
-        _sign(_UNCONFIRMED, name).rename(taking_back)
-    wanted = taking_back.exists()
+        _marker(_UNCONFIRMED, name).rename(rolling_back)
+    wanted = rolling_back.exists()
     yield wanted
     if not wanted:
         return
-    for word in (_UNCONFIRMED, _TAKING_BACK):
-        for sign in FOLDER.glob(f"{word}.*"):
-            if _name(sign) >= name:
-                _remove(sign)
-    syslog.syslog(syslog.LOG_WARNING, "Nobody confirmed the last change in time; it has been taken back.")
+    for marker in _markers(_UNCONFIRMED, _ROLLING_BACK):
+        if _name(marker) >= name:
+            _remove(marker)
+    syslog.syslog(syslog.LOG_WARNING, "The last change was not confirmed in time and was rolled back.")

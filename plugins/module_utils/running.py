@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Between AnsibleModule and the engine: how a module was called, and errors made into its failure."""
+"""The seam between AnsibleModule and the engine: how a module was called, and errors as its failure."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PYROUTE2_MISSING = "pyroute2_missing"
 
 
 class Module(Protocol):
-    """What is needed of an AnsibleModule."""
+    """The part of AnsibleModule that is used."""
 
     params: Mapping[str, Any]
     check_mode: bool

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""All steps or none: carry a plan out, and undo what was done where one step fails."""
+"""All steps or none: apply a plan, and roll back if a step fails."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
-from .errors import BetweenStates, StepError, describe
+from .errors import RollbackFailed, StepError, describe
 from .kernel.reader import Scope, read_node
 from .kernel.writer import write_steps
 from .planning.plan import make_plan
@@ -19,85 +19,85 @@ from .state.step import Step, StepsFailed
 INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
-def carry_out(steps: Sequence[Step], before: NodeState, scope: Scope, pyroute2_path: str) -> None:
-    """Do the steps in order.
+def apply(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> None:
+    """Carry out the steps in order.
 
-    A connection that breaks, or an operator's Ctrl-C, does not stop it half way: it takes far less than a second.
+    A lost connection or Ctrl-C does not interrupt it between two steps; it takes far less than a second.
 
-    :param before: what the node has of ours now.
-    :raises BetweenStates: a step failed, and so did undoing what was done.
-    :raises StepError: a step failed, and what was done has been undone.
+    :param checkpoint: the managed state of the node now, to which a failed run is rolled back.
+    :raises RollbackFailed: a step failed, and so did the rollback.
+    :raises StepError: a step failed, and the steps before it were rolled back.
     """
-    with undisturbed():
+    with signals_blocked():
         try:
             write_steps(steps, scope.ownership, pyroute2_path)
         except StepsFailed as failure:
             position = f"step {steps.index(failure.failed) + 1} of {len(steps)}"
-            why = f'{position}, "{failure.failed}", failed: {failure.reason}.'
-            problems = _undo(failure, before, scope, pyroute2_path)
+            reason = f'{position}, "{failure.failed}", failed: {failure.reason}.'
+            problems = _revert(failure, checkpoint, scope, pyroute2_path)
             if problems:
-                raise BetweenStates(
-                    f"{why} Undoing what was done failed too: {'; '.join(problems)}. The node is between two states;"
-                    " mend that cause and run again: every run starts from what it finds."
+                raise RollbackFailed(
+                    f"{reason} The rollback failed too: {'; '.join(problems)}. The node is in a mixed"
+                    " state. Fix the cause and run again: every run starts from the current state."
                 ) from failure
-            raise StepError(f"{why} The node is as before.") from failure
+            raise StepError(f"{reason} The change was rolled back; the node is as before.") from failure
 
 
-def go_back(before: NodeState, scope: Scope, pyroute2_path: str) -> None:
-    """Make the node as it was, as far as that can be: a step that fails keeps no other from being done.
+def roll_back(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> None:
+    """Make the managed state of the node equal the checkpoint again; a step that fails does not prevent the others.
 
-    :raises BetweenStates: not all of it could be done; tells what could not.
+    :raises RollbackFailed: some steps failed; names each with its reason.
     """
-    with undisturbed():
-        problems = _write_what_can_be(_steps_back(before, scope, pyroute2_path), scope.ownership, pyroute2_path)
+    with signals_blocked():
+        problems = _write_possible(_steps_to(checkpoint, scope, pyroute2_path), scope.ownership, pyroute2_path)
     if problems:
-        raise BetweenStates("; ".join(problems))
+        raise RollbackFailed("; ".join(problems))
 
 
-def _undo(failure: StepsFailed, before: NodeState, scope: Scope, pyroute2_path: str) -> list[str]:
-    """Undo what was done, and what may have been; return what could not be undone.
+def _revert(failure: StepsFailed, checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> list[str]:
+    """Revert the steps that were carried out, or may have been; return what could not be reverted.
 
-    The node is read anew only where it is not known what was done, or where something of it cannot be undone as it was
-    done: it may be gone by itself, and what kept the program from writing may keep it from reading too.
+    The node is read again only if it is unknown which steps took effect, or if reverting one of them fails: the object may
+    already be gone, and what prevented writing may prevent reading too.
     """
-    back = [step.inverse() for step in reversed(failure.done)]
-    problems = _write_what_can_be(back, scope.ownership, pyroute2_path)
+    inverse = [step.inverse() for step in reversed(failure.done)]
+    problems = _write_possible(inverse, scope.ownership, pyroute2_path)
     if not problems and not failure.unsure:
         return []
     try:
-        left = _steps_back(before, scope, pyroute2_path)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the user has to know how far the undoing came
-        return [*problems, f"what is left of it cannot be found out: {describe(error)}"]
-    return _write_what_can_be(left, scope.ownership, pyroute2_path)
+        remaining = _steps_to(checkpoint, scope, pyroute2_path)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the user has to know what the rollback achieved
+        return [*problems, f"the node cannot be read: {describe(error)}"]
+    return _write_possible(remaining, scope.ownership, pyroute2_path)
 
 
-def _steps_back(before: NodeState, scope: Scope, pyroute2_path: str) -> Sequence[Step]:
-    return make_plan(before, read_node(scope, pyroute2_path)).steps
+def _steps_to(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> Sequence[Step]:
+    return make_plan(checkpoint, read_node(scope, pyroute2_path)).steps
 
 
-def _write_what_can_be(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> list[str]:
-    """Carry out every step that can be; return which could not, and why."""
+def _write_possible(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> list[str]:
+    """Carry out every step that can be carried out; return the others, each with its reason."""
     problems = []
-    rest = list(steps)
-    while rest:
+    remaining = list(steps)
+    while remaining:
         try:
-            write_steps(rest, ownership, pyroute2_path)
+            write_steps(remaining, ownership, pyroute2_path)
         except StepsFailed as failure:
             problems.append(f'"{failure.failed}": {failure.reason}')
-            over = {*failure.done, failure.failed, *failure.unsure}
-            rest = [step for step in rest if step not in over]
-        except Exception as error:  # noqa: BLE001 - as above; nothing of the rest was done
-            return [*problems, f'"{rest[0]}": {describe(error)}']
+            tried = {*failure.done, failure.failed, *failure.unsure}
+            remaining = [step for step in remaining if step not in tried]
+        except Exception as error:  # noqa: BLE001 - as above; none of the remaining steps was carried out
+            return [*problems, f'"{remaining[0]}": {describe(error)}']
         else:
             break
     return problems
 
 
 @contextmanager
-def undisturbed() -> Iterator[None]:
-    """Hold back signals that would stop the process between two steps; they arrive afterwards."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
+def signals_blocked() -> Iterator[None]:
+    """Block signals that would end the process between two steps; they are delivered afterwards."""
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)

@@ -187,7 +187,7 @@ options:
         it. The task opens this connection itself and fails if it cannot. V(0) disables confirmation.
       - While the change is unconfirmed, the node has a file C(unconfirmed.*) in C(/run/homeward.metallb_routing). To confirm a change
         manually, remove it. The next successful run confirms the change, too. The task renames the file to C(confirmed.*). The node
-        renames it to C(taking-back.*) until the rollback is complete, and retries a failed rollback for up to one hour.
+        renames it to C(rolling-back.*) until the rollback is complete, and retries a failed rollback for up to one hour.
       - If the connection does not use the network (V(local), containers), the confirmation only shows that the node is still running.
     type: int
     default: 0

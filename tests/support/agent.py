@@ -27,10 +27,10 @@ from typing import Any, Self, TypeVar
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import systemd
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import (
+    AGENT_DIRECTORY,
     COMMAND,
     REPORT_FILE,
     STATE_FILE,
-    VOLATILE,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.persistence import deploy
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Unit
@@ -319,7 +319,7 @@ def until_same(host: Host, before: Mapping[str, str], guard: Guard) -> None:
 
 def metrics(host: Host) -> str:
     """Return the text of the metrics file."""
-    (path,) = host.path(VOLATILE).glob("*.prom")
+    (path,) = host.path(AGENT_DIRECTORY).glob("*.prom")
     return path.read_text()
 
 

@@ -24,7 +24,9 @@ def main(words: Sequence[str] | None = None) -> int:
     told.add_argument("--json", action="store_true", help="for programs")
     commands.add_parser("restore", help="make the node as declared, once")
     commands.add_parser("remove", help="take everything of ours off the node, as the playbook remove does")
-    served = commands.add_parser("guard", help="keep the node as declared (the systemd service runs this)")
+    served = commands.add_parser(
+        "agent", aliases=["guard"], help="keep the node as declared (the systemd service runs this)"
+    )
     served.add_argument("--version", default="", help="told back to whoever asks what is running")
     served.add_argument(
         "--sweep", type=float, default=service.SWEEP, help="seconds between two looks at everything (%(default)s)"

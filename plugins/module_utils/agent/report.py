@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..paths import METRICS_FILE, REPORT_FILE, VOLATILE
+from ..paths import AGENT_DIRECTORY, METRICS_FILE, REPORT_FILE
 from ..state.kinds import SAVED
 
 KEPT = 100  # healed losses that are remembered one by one
@@ -57,10 +57,10 @@ class Report:
         """Write the report and the metrics, each at once as a whole; a full disk must not stop the guard."""
         text = json.dumps(self.__dict__, indent=1) + "\n"
         with suppress(OSError):  # systemd makes it; whatever is wrong with it is told below
-            Path(VOLATILE).mkdir(mode=0o755, parents=True, exist_ok=True)
+            Path(AGENT_DIRECTORY).mkdir(mode=0o755, parents=True, exist_ok=True)
         _write(Path(REPORT_FILE), text)
         # The collector's directory is not ours to make.
-        _write(Path(metrics_directory or VOLATILE) / METRICS_FILE, self.metrics())
+        _write(Path(metrics_directory or AGENT_DIRECTORY) / METRICS_FILE, self.metrics())
 
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format, version 0.0.4."""

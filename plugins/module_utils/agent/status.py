@@ -47,9 +47,10 @@ def _guard() -> dict[str, Any]:
 def _is_guard(pid: Any) -> bool:
     """Whether the process is the guard: a number is given anew when its process has ended."""
     try:
-        return b"\0guard\0" in Path(f"/proc/{int(pid)}/cmdline").read_bytes()
+        words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, TypeError):
         return False
+    return b"agent" in words or b"guard" in words
 
 
 def in_words(facts: dict[str, Any]) -> str:

@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What stays on a node when nobody runs Ansible: the compiled state, the guard that keeps it true, and what it tells."""
+"""What a run installs on a node: the state file, the agent's unit and files, and files for the network managers."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The files and the unit that keep a state true on a node."""
+"""The files and the unit that make a state persistent on a node."""
 
 from __future__ import annotations
 
@@ -19,36 +19,37 @@ from ..state import File, Node, NodeState, Unit
 from . import network_managers
 from .statefile import MODE, Saved, dumps, load
 
-NEEDS_LINKS_FIRST = (
+#: Units that start pods.
+BEFORE = (
     "kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service containerd.service crio.service"
     " docker.service k0scontroller.service k0sworker.service snap.microk8s.daemon-kubelite.service"
 )
-MAKES_LINKS = (
+#: Units that set up links and sysctls.
+AFTER = (
     "network-pre.target systemd-sysctl.service systemd-modules-load.service systemd-networkd.service NetworkManager.service"
     " networking.service wicked.service"
 )
 
 
 def unit_text(version: str) -> str:
-    """Return the service: after whatever makes links, before whatever starts pods.
+    """Return the agent's unit, ordered after all that creates links and before all that starts pods.
 
-    MetalLB's speaker gives up on an interface that is missing when it looks, so our links must be there before the
-    kubelet. The service says that it is ready when its patience at the start is over, whatever happens, so no boot hangs on
-    it. However often it is killed it comes back, unless it says itself (2) that only a new state file can help; a stop lets
-    the program end that is writing rules just then. Homes stay readable: the Python that Ansible was told to use may be in
-    one.
+    MetalLB's speaker gives up on an interface that is missing when it looks, so managed links must exist before the kubelet
+    starts. The service reports that it is ready once it has waited long enough for links, whatever it achieved, so it never
+    blocks a boot. It restarts however often it is killed, unless it exits with 2: then only a new state file helps. A stop
+    lets iptables-restore finish. Home directories stay readable: the Python that Ansible uses may be in one.
     """
     return f"""\
 {FILE_HEADER}[Unit]
-Description=Keeps the routing of MetalLB pools as declared
-After={MAKES_LINKS}
-Before={NEEDS_LINKS_FIRST}
+Description=Agent that reconciles the routing of MetalLB pools
+After={AFTER}
+Before={BEFORE}
 ConditionPathExists={STATE_FILE}
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart={sys.executable} {COMMAND} guard --version {version}
+ExecStart={sys.executable} {COMMAND} agent --version {version}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=1
@@ -70,21 +71,24 @@ MANAGED_FILES = (STATE_FILE, RUNTIME, COMMAND, SHORT_COMMAND, UNIT_FILE, *networ
 
 
 @dataclass(frozen=True)
-class Kept:
-    """What keeps a state on a node, and what the user should know of it."""
+class Persisted:
+    """The files and units that make a state persistent, and warnings for the user."""
 
     state: NodeState = field(default_factory=NodeState)
     warnings: tuple[str, ...] = ()
 
 
-def keep(saved: Saved, node: Node, program: Sequence[File]) -> Kept:
-    """Return the files and the unit that keep the state over a reboot and every other loss.
+def persist(saved: Saved, node: Node, program: Sequence[File]) -> Persisted:
+    """Return the files and the unit with which the state survives a reboot and every other loss.
 
     :param program: the files of the agent.
     """
     if not systemd_runs():
-        words = "persist: systemd does not run here, so nothing is kept over a reboot or put back by itself. Run apply at boot."
-        return Kept(warnings=(words,))
+        warning = (
+            "persist: this node does not run systemd, so the routing does not survive a reboot and drift is not reconciled."
+            " Run apply at boot."
+        )
+        return Persisted(warnings=(warning,))
     content = "".join(file.content for file in program)
     version = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     files = [
@@ -95,30 +99,31 @@ def keep(saved: Saved, node: Node, program: Sequence[File]) -> Kept:
     ]
     if may_write(str(Path(SHORT_COMMAND).parent)):
         files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT.format(python=sys.executable), 0o755))
-    state_kept = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
-    return Kept(state_kept, (*network_managers.warnings_for(node.services), *_metrics_lost(saved.metrics_directory)))
+    state = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
+    warnings = (*network_managers.warnings_for(node.services), *_missing_directory(saved.metrics_directory))
+    return Persisted(state, warnings)
 
 
-def _metrics_lost(directory: str) -> tuple[str, ...]:
-    if not directory or Path(directory).is_dir():
+def _missing_directory(metrics_directory: str) -> tuple[str, ...]:
+    if not metrics_directory or Path(metrics_directory).is_dir():
         return ()
-    return (f"metrics_directory: there is no {directory} on this node (yet); the metrics are told once there is one.",)
+    return (f"metrics_directory: {metrics_directory} does not exist on this node; metrics are written once it does.",)
 
 
-def outdated_metrics(directory: str) -> tuple[str, ...]:
-    """Return the file that a service made by an earlier run left in another directory: its figures would be told for ever.
+def stale_metrics_files(metrics_directory: str) -> tuple[str, ...]:
+    """Return the metrics file of an earlier run in another directory: node_exporter would report its values for ever.
 
-    :param directory: the one that is wanted now, ``""`` for none.
+    :param metrics_directory: the desired one, ``""`` for none.
     """
     try:
         earlier = load().metrics_directory
     except NodeError:
         return ()
-    return (str(Path(earlier, METRICS_FILE)),) if earlier not in ("", directory) else ()
+    return (str(Path(earlier, METRICS_FILE)),) if earlier not in ("", metrics_directory) else ()
 
 
-def kept_pools() -> tuple[str, ...]:
-    """Return the names of the pools for which the state that the node keeps was made."""
+def persisted_pools() -> tuple[str, ...]:
+    """Return the names of the pools in the state file, none if there is no usable one."""
     try:
         return tuple(str(case["pool"]) for case in load().cases)
     except NodeError:

@@ -143,15 +143,15 @@ def test_status_tells_what_is_missing_without_a_guard(node: EngineNode) -> None:
 def test_status_tells_of_a_change_that_nobody_confirmed(node: EngineNode) -> None:
     host = node.host
     keep(host, priority_base=5000, confirm_timeout=600)
-    (sign,) = host.path("/run/homeward.metallb_routing").glob("unconfirmed.*")
+    (marker,) = host.path("/run/homeward.metallb_routing").glob("unconfirmed.*")
     code, facts = tell_status(host)
     assert (code, facts["right"]) == (0, True)
-    assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change has not been confirmed (yet)"]
-    sign.rename(sign.with_name(sign.name.replace("unconfirmed", "taking-back")))
-    assert "A change is being taken back, and not all of it is yet" in host.output(command("status"))
+    assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change is not confirmed"]
+    marker.rename(marker.with_name(marker.name.replace("unconfirmed", "rolling-back")))
+    assert "A change is being rolled back, which is not complete" in host.output(command("status"))
     host.run(f"mv {STATE_FILE} {STATE_FILE}.away")
     assert tell_status(host)[1]["undecided"], "the state file goes early"
-    assert "is being taken back" in host.run(command("status"), check=False).stderr
+    assert "is being rolled back" in host.run(command("status"), check=False).stderr
     host.run(f"mv {STATE_FILE}.away {STATE_FILE}")
     keep(host)
     assert tell_status(host)[1]["undecided"] == []
@@ -197,7 +197,7 @@ def test_a_pool_that_is_left_out_is_named(node: EngineNode) -> None:
     assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
     assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
     (text,) = told_of_pools(apply(node.host, declared(EXTERNAL)))
-    assert text.startswith("pools: storage served by this node until now")
+    assert text.startswith("pools: storage no longer declared and therefore removed from this node.")
     assert not told_of_pools(apply(node.host, declared(EXTERNAL)))
 
 

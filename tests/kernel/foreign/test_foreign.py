@@ -86,7 +86,7 @@ def test_what_is_there_already_stays_theirs(node: EngineNode) -> None:
     before = node.picture()
     parameters = declared(STORAGE, SECOND)
     answer = node.change(POOLS, parameters)
-    assert any("1.2.5.201/32" in text and "stays theirs" in text for text in warnings_of(answer))
+    assert any("1.2.5.201/32" in text and "left unchanged" in text for text in warnings_of(answer))
     assert answer["cases"][0]["case"] == "same_subnet", "the route that storage needs is there"
     assert not node.change(POOLS, parameters)["changed"]
     assert_same(without_ours(before), without_ours(node.picture()))

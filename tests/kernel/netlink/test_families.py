@@ -53,7 +53,7 @@ def test_chains_of_ipv6_are_refused(node: EngineNode) -> None:
     """ip6tables-nft would write them, and the next run would not find them."""
     chains = [{"name": "SITE-A", "table": "raw", "family": "ipv6", "rules": ["-j DROP"]}]
     answer = node.refuse("iptables_chains", {"prefix": "SITE-", "chains": chains})
-    assert answer["msg"].startswith("chains[0].family: this node has no ipv6 in iptables")
+    assert answer["msg"].startswith("chains[0].family: this node has no iptables for ipv6")
 
 
 @pytest.mark.usefixtures("without_ipv6")

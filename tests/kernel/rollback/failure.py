@@ -15,13 +15,14 @@ from tests.support.node import Answer, EngineNode, Picture, assert_same, unorder
 from tests.support.pools import Parameters
 
 REASON = "somebody pulled the plug"
+ROLLED_BACK = "The change was rolled back; the node is as before."
 
 
 def names_step(answer: Answer, *words: str) -> None:
     """Assert that a run failed, tells the step by number and words, and that the node is as before."""
     assert answer.get("failed"), answer
     assert re.search(r'^step \d+ of \d+, "(add|change|delete) [a-z]+ ', answer["msg"]), answer["msg"]
-    assert answer["msg"].endswith("The node is as before."), answer["msg"]
+    assert answer["msg"].endswith(ROLLED_BACK), answer["msg"]
     for word in words:
         assert word in answer["msg"], answer["msg"]
 

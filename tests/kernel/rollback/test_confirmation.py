@@ -25,6 +25,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lo
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
+from tests.kernel.rollback.failure import ROLLED_BACK
 from tests.lab.namespaces import processes_in
 from tests.support.agent import apply, command, keep, read_state, until
 from tests.support.node import EngineNode, assert_same, difference, unordered
@@ -40,58 +41,58 @@ PLUGINS = Path(__file__).parent / "connection_plugins"
 
 
 def waiting(node: EngineNode) -> list[int]:
-    """Return the processes that will take a change back."""
+    """Return the processes that will roll a change back."""
     return [pid for pid in processes_in([node.name]) if pid != node.host.holder]
 
 
-def until_nobody_waits(node: EngineNode) -> None:
+def until_none_waits(node: EngineNode) -> None:
     until(lambda: not waiting(node), lambda: f"processes {waiting(node)} still wait for a confirmation")
 
 
-def until_taken_back(node: EngineNode) -> None:
+def until_rolled_back(node: EngineNode) -> None:
     assert waiting(node), "nobody waits for a confirmation"
-    until_nobody_waits(node)
+    until_none_waits(node)
 
 
-def signs(node: EngineNode, word: str = "unconfirmed") -> list[Path]:
-    """Return the files that stand for changes to confirm, or for what was decided about them."""
-    return list(node.host.path("/run/homeward.metallb_routing").glob(f"{word}.*"))
+def markers(node: EngineNode, state: str = "unconfirmed") -> list[Path]:
+    """Return the marker files of changes in this state."""
+    return list(node.host.path("/run/homeward.metallb_routing").glob(f"{state}.*"))
 
 
 @pytest.mark.parametrize("parameters", [FIRST, CHANGED, ABSENT], ids=["first", "changed", "absent"])
-def test_what_nobody_confirms_is_taken_back(node: EngineNode, parameters: Parameters) -> None:
+def test_what_nobody_confirms_is_rolled_back(node: EngineNode, parameters: Parameters) -> None:
     if parameters is not FIRST:
         node.change(POOLS, FIRST)
     before = node.picture()
     assert node.change(POOLS, {**parameters, **SOON})["changed"]
     assert difference(before, node.picture())
-    until_taken_back(node)
+    until_rolled_back(node)
     assert_same(unordered(before), unordered(node.picture()))
 
 
-def test_what_keeps_the_state_is_taken_back_with_it(node: EngineNode) -> None:
+def test_what_keeps_the_state_is_rolled_back_with_it(node: EngineNode) -> None:
     """Or the service would put back at once, and at every boot, what nobody confirmed."""
     before = node.picture()
     apply(node.host, {**FIRST, **SOON})
     assert difference(before, node.picture(), "files")
-    until_taken_back(node)
+    until_rolled_back(node)
     assert_same(unordered(before), unordered(node.picture()))
     apply(node.host, FIRST)
     kept = read_state(node.host)
     apply(node.host, {**CHANGED, **SOON})
     assert read_state(node.host) != kept
-    until_taken_back(node)
+    until_rolled_back(node)
     assert read_state(node.host) == kept
 
 
 def test_what_is_confirmed_stays(node: EngineNode) -> None:
     pending = node.change(POOLS, {**FIRST, **LATER})["unconfirmed"]
-    (sign,) = signs(node)
+    (marker,) = markers(node)
     assert waiting(node)
-    assert (pending["path"], pending["seconds"]) == (f"/run/homeward.metallb_routing/{sign.name}", 60)
-    sign.unlink()
+    assert (pending["path"], pending["seconds"]) == (f"/run/homeward.metallb_routing/{marker.name}", 60)
+    marker.unlink()
     made = node.picture()
-    until_nobody_waits(node)
+    until_none_waits(node)
     assert_same(made, node.picture())
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
@@ -101,13 +102,13 @@ def test_another_run_confirms(node: EngineNode) -> None:
     node.change(POOLS, {**FIRST, **LATER})
     assert waiting(node)
     node.change(POOLS, FIRST, check=True)
-    assert signs(node)
+    assert markers(node)
     assert not node.change(POOLS, {**FIRST, **LATER})["changed"]
-    assert not signs(node)
-    assert signs(node, "confirmed"), "the first run's controller may still be asking"
+    assert not markers(node)
+    assert markers(node, "confirmed"), "the first run's controller may still be asking"
     assert not node.change(POOLS, {**FIRST, **LATER})["changed"]
-    assert not signs(node, "confirmed")
-    until_nobody_waits(node)
+    assert not markers(node, "confirmed")
+    until_none_waits(node)
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
@@ -115,8 +116,8 @@ def test_another_run_that_is_refused_confirms_nothing(node: EngineNode) -> None:
     before = node.picture()
     node.change(POOLS, {**FIRST, "confirm_timeout": 3})
     assert node.module(POOLS, declared({**EXTERNAL, "interface": "nosuch0"})).get("failed")
-    assert signs(node)
-    until_taken_back(node)
+    assert markers(node)
+    until_rolled_back(node)
     assert_same(before, node.picture())
 
 
@@ -135,11 +136,11 @@ def test_another_run_that_comes_while_the_first_is_writing_confirms_nothing(node
         try:
             answer = node.module(POOLS, FIRST, before=be_impatient)
             assert "Another run on this node has held the lock" in answer["msg"]
-            assert signs(node)
+            assert markers(node)
         finally:
             go_on.touch()
         first.result()
-    until_nobody_waits(node)
+    until_none_waits(node)
     writing.unlink()
     go_on.unlink()
     assert_same(before, node.picture())
@@ -185,8 +186,8 @@ def test_removing_on_the_node_confirms_too(node: EngineNode) -> None:
     keep(node.host, **LATER)
     assert waiting(node)
     node.host.run(command("remove"))
-    assert not signs(node)
-    until_nobody_waits(node)
+    assert not markers(node)
+    until_none_waits(node)
     assert_same(unordered(before), unordered(node.picture()))
 
 
@@ -197,10 +198,10 @@ def fork_no_more() -> None:
     os.fork = refuse_to
 
 
-def test_a_node_that_could_not_take_it_back_is_not_changed(node: EngineNode) -> None:
+def test_a_node_that_could_not_roll_it_back_is_not_changed(node: EngineNode) -> None:
     before = node.picture()
     answer = node.module(POOLS, {**FIRST, **SOON}, before=fork_no_more)
-    assert "Nothing could be left behind" in answer["msg"], answer
+    assert "The node cannot prepare to roll back an unconfirmed change" in answer["msg"], answer
     assert "Resource temporarily unavailable" in answer["msg"]
     assert_same(before, node.picture())
 
@@ -210,8 +211,8 @@ def test_a_run_without_change_and_one_that_fails_leave_nothing_to_confirm(node: 
     assert not node.change(POOLS, {**ABSENT, **SOON})["changed"]
     assert not waiting(node)
     answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(refuse))
-    assert answer["msg"].endswith("The node is as before."), answer
-    assert not signs(node)
+    assert answer["msg"].endswith(ROLLED_BACK), answer
+    assert not markers(node)
     assert_same(before, node.picture())
 
 
@@ -220,8 +221,8 @@ def test_a_mistake_of_ours_is_undone_too(node: EngineNode) -> None:
     answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(make_a_mistake))
     assert '"add rule ' in answer["msg"], answer
     assert "failed: ZeroDivisionError" in answer["msg"], answer
-    assert answer["msg"].endswith("The node is as before."), answer
-    assert not signs(node)
+    assert answer["msg"].endswith(ROLLED_BACK), answer
+    assert not markers(node)
     assert_same(before, node.picture())
 
 
@@ -231,7 +232,7 @@ def test_a_run_that_is_killed_leaves_no_half_of_it(node: EngineNode) -> None:
     with pytest.raises(AssertionError, match="died"):
         node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(die))
     assert difference(before, node.picture()), "killed before it had done anything"
-    until_taken_back(node)
+    until_rolled_back(node)
     assert_same(before, node.picture())
 
 
@@ -241,12 +242,12 @@ def test_with_a_change_all_goes_that_was_done_after_it(node: EngineNode) -> None
     node.change(POOLS, {**FIRST, "confirm_timeout": 4})
     with pytest.raises(AssertionError, match="died"):
         node.change(POOLS, {**CHANGED, **LATER}, before=lambda: trap(die))
-    assert len(signs(node)) == 2
-    until_taken_back(node)
+    assert len(markers(node)) == 2
+    until_rolled_back(node)
     assert_same(before, node.picture())
 
 
-# --- taking back does not succeed at once
+# --- the rollback does not succeed at once
 
 
 def test_the_lock_is_held_when_the_time_is_over(node: EngineNode) -> None:
@@ -255,9 +256,9 @@ def test_the_lock_is_held_when_the_time_is_over(node: EngineNode) -> None:
     made = node.picture()
     with held_lock(node):
         time.sleep(4)
-        assert signs(node), "nobody tries again"
+        assert markers(node), "nobody tries again"
         assert_same(made, node.picture())
-    until_taken_back(node)
+    until_rolled_back(node)
     assert_same(before, node.picture())
 
 
@@ -272,8 +273,8 @@ def hindered() -> None:
     write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
 
     def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
-        taken_back = steps[0].after is None or (kind == "chains" and not getattr(steps[0].after, "chains", True))
-        if taken_back and Path(f"/run/.lab/hinder-{kind}").exists():
+        reverts = steps[0].after is None or (kind == "chains" and not getattr(steps[0].after, "chains", True))
+        if reverts and Path(f"/run/.lab/hinder-{kind}").exists():
             raise StepsFailed((), steps[0], "somebody is in the way")
         write(kind, steps, *others)
 
@@ -281,43 +282,43 @@ def hindered() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rule", "chains", "route"])
-def test_what_cannot_be_taken_back_yet_is_tried_again(node: EngineNode, kind: str) -> None:
+def test_what_cannot_be_rolled_back_yet_is_tried_again(node: EngineNode, kind: str) -> None:
     before = node.picture()
     node.change(POOLS, {**FIRST, **SOON}, before=hindered)
     obstacle = hinder(node, kind)
-    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
-    until(lambda: not difference(before, node.picture(), "sysctls"), lambda: "the rest is not taken back")
+    until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
+    until(lambda: not difference(before, node.picture(), "sysctls"), lambda: "the rest is not rolled back")
     assert difference(before, node.picture())
-    assert not signs(node)
+    assert not markers(node)
     obstacle.unlink()
-    until_taken_back(node)
+    until_rolled_back(node)
     assert_same(unordered(before), unordered(node.picture()))
 
 
-def test_removing_the_sign_ends_the_tries(node: EngineNode) -> None:
+def test_removing_the_marker_ends_the_tries(node: EngineNode) -> None:
     node.change(POOLS, {**FIRST, **SOON}, before=hindered)
     hinder(node, "rule")
-    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
-    (sign,) = signs(node, "taking-back")
-    sign.unlink()
-    until_nobody_waits(node)
+    until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
+    (marker,) = markers(node, "rolling-back")
+    marker.unlink()
+    until_none_waits(node)
 
 
 def test_another_run_ends_the_tries(node: EngineNode) -> None:
-    """It makes the node as declared, whatever had been taken back of that."""
+    """It makes the node as declared, whatever had been rolled back of that."""
     node.change(POOLS, {**FIRST, **SOON}, before=hindered)
     obstacle = hinder(node, "rule")
-    until(lambda: signs(node, "taking-back"), lambda: "nobody takes it back")
+    until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
     node.change("ip_rules", {"rules": []})
-    assert signs(node, "taking-back"), "that module says nothing about pools"
+    assert markers(node, "rolling-back"), "that module says nothing about pools"
     node.change(POOLS, FIRST)
     obstacle.unlink()
-    assert not signs(node, "taking-back")
-    until_nobody_waits(node)
+    assert not markers(node, "rolling-back")
+    until_none_waits(node)
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
-def test_what_could_not_be_undone_is_taken_back(node: EngineNode) -> None:
+def test_what_could_not_be_reverted_is_rolled_back(node: EngineNode) -> None:
     before = node.picture()
     obstacle = hinder(node, "chains")
 
@@ -326,11 +327,11 @@ def test_what_could_not_be_undone_is_taken_back(node: EngineNode) -> None:
         trap(refuse)
 
     answer = node.module(POOLS, {**FIRST, **SOON}, before=arm)
-    assert "The node is between two states" in answer["msg"], answer
-    assert "the node tries again by itself 2 s from now" in answer["msg"], answer
-    assert signs(node)
+    assert "The rollback failed too" in answer["msg"], answer
+    assert "the node retries the rollback in 2 s" in answer["msg"], answer
+    assert markers(node)
     obstacle.unlink()
-    until_taken_back(node)
+    until_rolled_back(node)
     assert_same(unordered(before), unordered(node.picture()))
 
 
@@ -357,12 +358,12 @@ def test_the_role_confirms_by_a_new_connection(node: EngineNode, tmp_path: Path)
     before = node.picture()
     played = play_node(node, tmp_path, "netns", 60)
     assert (played.code, played.changed()) == (0, 1), played.text
-    assert not signs(node)
-    until_nobody_waits(node)
+    assert not markers(node)
+    until_none_waits(node)
     assert play_node(node, tmp_path, "netns", 60).changed() == 0
     assert not waiting(node)
     assert play_node(node, tmp_path, "netns", 60, "absent").changed() == 1
-    until_nobody_waits(node)
+    until_none_waits(node)
     assert_same(before, node.picture())
 
 
@@ -373,17 +374,17 @@ def test_a_node_that_is_cut_off_comes_back(node: EngineNode, tmp_path: Path) -> 
     before = node.picture()
     played = play_node(node, tmp_path, "netns_cut_off_by_rules", 3)
     assert played.code != 0
-    assert "no new connection could confirm it within 3 s" in played.text, played.text
-    until_nobody_waits(node)
+    assert "could not be confirmed over a new connection within 3 s" in played.text, played.text
+    until_none_waits(node)
     assert_same(before, node.picture())
 
 
 def test_an_answer_that_gets_lost_confirms_all_the_same(node: EngineNode, tmp_path: Path) -> None:
-    """The task asks once more, and must not tell that the change is taken back."""
+    """The task asks once more, and must not tell that the change is rolled back."""
     assert play_node(node, tmp_path, "netns", 0).code == 0
     made = node.picture()
     node.change(POOLS, ABSENT)
     played = play_node(node, tmp_path, "netns_loses_an_answer", 60)
     assert (played.code, played.changed()) == (0, 1), played.text
-    until_nobody_waits(node)
+    until_none_waits(node)
     assert_same(unordered(made), unordered(node.picture()))

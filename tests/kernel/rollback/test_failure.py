@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
-from tests.kernel.rollback.failure import REASON, assert_restored, fails, trap
+from tests.kernel.rollback.failure import REASON, ROLLED_BACK, assert_restored, fails, trap
 from tests.support.agent import stand_in_for_systemd
 from tests.support.node import EngineNode, assert_same, difference
 from tests.support.pools import (
@@ -80,7 +80,7 @@ def test_every_step_in_turn(node: EngineNode, start: Parameters, end: Parameters
         answer = node.module(POOLS, end, before=partial(set_trap, tried))
         if not answer.get("failed"):
             break
-        found = re.match(rf'step (\d+) of (\d+), "[^"]+", failed: {REASON}\. The node is as before\.', answer["msg"])
+        found = re.match(rf'step (\d+) of (\d+), "[^"]+", failed: {REASON}\. {ROLLED_BACK}', answer["msg"])
         assert found, answer["msg"]
         assert int(found[1]) == tried + 1
         tried += 1

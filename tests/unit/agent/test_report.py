@@ -56,8 +56,8 @@ def test_only_the_last_losses_are_remembered_one_by_one_and_all_are_counted() ->
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The files of the report in a folder that is not there yet."""
     folder = tmp_path / "run"
-    monkeypatch.setattr(report, "REPORT_FILE", str(folder / "guard.json"))
-    monkeypatch.setattr(report, "VOLATILE", str(folder))
+    monkeypatch.setattr(report, "REPORT_FILE", str(folder / "agent.json"))
+    monkeypatch.setattr(report, "AGENT_DIRECTORY", str(folder))
     return folder
 
 
@@ -69,7 +69,7 @@ def test_the_files_are_readable_by_everybody_and_nothing_else_is_left(places: Pa
         known.write(metrics)
         text = (folder / "homeward_metallb_routing.prom").read_text()
         assert parse(text)["homeward_metallb_routing_drift"].values == {(): 3.0}
-    assert sorted(path.name for path in places.iterdir()) == ["guard.json", "homeward_metallb_routing.prom"]
+    assert sorted(path.name for path in places.iterdir()) == ["agent.json", "homeward_metallb_routing.prom"]
     assert {path.stat().st_mode & 0o777 for path in places.iterdir()} == {0o644}
     assert report.read_report()["drift"] == 3
 
@@ -88,13 +88,13 @@ def test_what_could_not_be_put_in_place_is_not_left_beside_it(places: Path) -> N
     metrics = places / "homeward_metallb_routing.prom"
     metrics.mkdir(parents=True)
     Report().write("")
-    assert sorted(path.name for path in places.iterdir()) == ["guard.json", metrics.name]
+    assert sorted(path.name for path in places.iterdir()) == ["agent.json", metrics.name]
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "7", "\udcff"])
 def test_a_damaged_report_is_no_report(places: Path, text: str) -> None:
     places.mkdir()
-    (places / "guard.json").write_text(text, errors="surrogateescape")
+    (places / "agent.json").write_text(text, errors="surrogateescape")
     assert report.read_report() == {}
 
 

@@ -63,7 +63,7 @@ def test_every_file_says_whose_it_is_and_is_known_for_removal() -> None:
     found = files(NETWORKD, NETWORK_MANAGER)
     assert set(found) == set(network_managers.FILES)
     for file in found.values():
-        assert file.content.startswith("# Made by homeward.metallb_routing;")
+        assert file.content.startswith("# Managed by homeward.metallb_routing:")
         assert file.mode == 0o644
 
 
@@ -73,7 +73,7 @@ def test_every_file_says_whose_it_is_and_is_known_for_removal() -> None:
 def test_who_flushes_is_named_with_what_becomes_of_it(service: str, words: str) -> None:
     (warning,) = network_managers.warnings_for({f"{service}.service", "ssh.service"})
     assert words in warning
-    assert warning.endswith("the guard puts them back.")
+    assert warning.endswith("the agent then adds the managed ones again.")
 
 
 def test_nobody_is_warned_of_others() -> None:

@@ -28,7 +28,7 @@ LOOKUP = "lookup 7701"
 LAN_ADDRESS = "192.168.1.11"
 GUARD = "homeward-metallb-routing.service"
 DROP_IN = "/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
-REPORT = "/run/homeward-metallb-routing/guard.json"
+REPORT = "/run/homeward-metallb-routing/agent.json"
 #: Services of the fixture with an endpoint on node1: a pod by Local policy, the host network, and both families.
 ADDRESSES = {"1.2.3.7": "pod1", "1.2.3.10": "host1", "fd00:1:2:3::21": "pod1"}
 #: What of the node is ours or decides about our packets.
