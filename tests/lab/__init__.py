@@ -1,4 +1,4 @@
-"""A world of network namespaces in which the collection is tested with real packets. See README.md."""
+"""Two Kubernetes nodes, their routers and clients in network namespaces, for tests with real packets. See README.md."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every kind of lab has: namespaces of one prefix, a state folder, nodes with holders; up, and down to nothing."""
+"""Common base of the labs: namespaces of one prefix, a state folder, holder processes for nodes; setup and removal."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ _LINK_SECONDS = 10.0
 
 
 class Site:
-    """Base of the labs. Use as a context manager, or call up() and down()."""
+    """Base class of the labs. Use it as a context manager, or call up() and down()."""
 
     def __init__(self, prefix: str, node_addresses: dict[str, str]) -> None:
         self.prefix = prefix
-        #: name of each node -> its IPv4 address on eth0
+        #: node name -> IPv4 address on eth0
         self.node_addresses = node_addresses
         self._children: list[subprocess.Popen[str]] = []
 
     @property
     def state(self) -> Path:
-        """Folder of the running lab's own notes: options, process ids, announcements."""
+        """Folder with the running lab's options, process ids and announcements."""
         return STATE_FOLDER / self.prefix
 
     def namespace(self, name: str) -> str:
-        """The namespace of a host."""
+        """Name of a host's network namespace."""
         return f"{self.prefix}-{name}"
 
     def holder_file(self, node: str) -> Path:
-        """The file with the process id of a node's holder."""
+        """File with the process id of a node's holder."""
         return self.state / f"{node}.pid"
 
     def host(self, name: str) -> Host:
-        """A host by its name."""
+        """Return a host by name."""
         holder = int(self.holder_file(name).read_text()) if name in self.node_addresses else None
         return Host(name, self.namespace(name), holder)
 
     @property
     def nodes(self) -> list[Host]:
-        """The nodes as hosts, in order."""
+        """All nodes, in order."""
         return [self.host(name) for name in self.node_addresses]
 
     def up(self) -> Self:
-        """Build it. What an earlier lab of this prefix left is removed first; a failure leaves nothing."""
+        """Set up the lab. Removes an earlier lab of the same prefix first. A failure leaves nothing behind."""
         require_root_and_tools(self.tools())
         self.down()
         try:
@@ -65,7 +65,7 @@ class Site:
         return self
 
     def down(self) -> None:
-        """Remove everything: processes, namespaces, the state folder. Does nothing where there is nothing."""
+        """Remove processes, namespaces and the state folder, if they exist."""
         namespaces.delete(namespaces.existing(self.prefix))
         for child in self._children:
             child.wait()
@@ -76,11 +76,11 @@ class Site:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def processes(self) -> list[int]:
-        """The processes that run in the lab's namespaces, its own among them."""
+        """Ids of all processes in the lab's namespaces, including the lab's own."""
         return sorted(namespaces.processes_in(namespaces.existing(self.prefix)))
 
     def tools(self) -> list[str]:
-        """The programs that it needs."""
+        """Names of the required programs."""
         return ["ip", "nsenter", "nft", "iptables-nft-save", "iptables-legacy-save"]
 
     def _build(self) -> None:
@@ -96,7 +96,7 @@ class Site:
             self.holder_file(name).write_text(str(wait_for_holder(name, holder)))
 
     def _await_links(self, hosts: Iterable[str]) -> None:
-        """Wait until the kernel calls every link running: it does so a while after both ends are up."""
+        """Wait until every link is running, which takes the kernel a moment after both ends are up."""
         deadline = time.monotonic() + _LINK_SECONDS
         for name in hosts:
             while waiting := namespaces.in_namespace(self.namespace(name), namespaces.links_not_running):
@@ -114,16 +114,16 @@ class Site:
 
 
 def require_root_and_tools(tools: Iterable[str]) -> None:
-    """Raises LabError with the remedy if the machine cannot carry a lab."""
+    """Raise LabError with the remedy if the user is not root or programs are missing."""
     if os.geteuid() != 0:
-        raise LabError("a lab needs root: it makes network namespaces")
+        raise LabError("the lab needs root to create network namespaces")
     missing = [tool for tool in tools if shutil.which(tool) is None]
     if missing:
         packages = "iproute2 iptables nftables conntrack iputils-ping util-linux ipvsadm"
-        raise LabError(f"missing: {', '.join(missing)}; install {packages}")
+        raise LabError(f"missing programs: {', '.join(missing)}; install {packages}")
 
 
 def no_bridge_netfilter(namespace: str) -> dict[str, str | int]:
-    """The sysctls that keep a switch's frames away from bridge netfilter, where the kernel has that."""
+    """Sysctls that turn bridge netfilter off for a switch, as far as the kernel has them."""
     keys = [f"net/bridge/bridge-nf-call-{kind}" for kind in ("iptables", "ip6tables", "arptables")]
     return namespaces.in_namespace(namespace, lambda: {key: 0 for key in keys if Path("/proc/sys", key).exists()})

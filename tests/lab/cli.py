@@ -17,11 +17,11 @@ from .options import KUBE_PROXY_MODES, VARIANTS, VLAN_KINDS, LabOptions
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="lab", description=__doc__)
-    # also after the command: `probe --prefix P` is what one types
-    for_all = argparse.ArgumentParser(add_help=False)
-    for_all.add_argument("--prefix", default=LabOptions.prefix, help="which lab (default %(default)s)")
+    # Accepted after the command: `probe --prefix P`
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--prefix", default=LabOptions.prefix, help="prefix of the lab (default %(default)s)")
     commands = parser.add_subparsers(dest="command", required=True)
-    up = commands.add_parser("up", parents=[for_all], help="bring a lab up")
+    up = commands.add_parser("up", parents=[common], help="set up a lab")
     up.add_argument("--kube-proxy", choices=KUBE_PROXY_MODES, default=LabOptions.kube_proxy)
     up.add_argument("--variant", choices=VARIANTS, default=LabOptions.variant)
     up.add_argument("--rp-filter", type=int, choices=(0, 1, 2), default=LabOptions.rp_filter)
@@ -29,40 +29,42 @@ def _parser() -> argparse.ArgumentParser:
     for flag in ("vlan-address", "same-subnet", "shared-link", "strict-pool-router", "second-pool", "address-socket"):
         up.add_argument(f"--{flag}", action="store_true")
     up.add_argument("--no-pool-link", dest="pool_link", action="store_false")
-    commands.add_parser("down", parents=[for_all], help="take the lab down")
+    commands.add_parser("down", parents=[common], help="remove the lab")
     add_probe_arguments(
-        commands.add_parser("probe", parents=[for_all], help="who reaches what, and by which way replies leave")
+        commands.add_parser(
+            "probe", parents=[common], help="show which client reaches which service, and the path of the replies"
+        )
     )
-    run = commands.add_parser("run", parents=[for_all], help="run a command in a host")
+    run = commands.add_parser("run", parents=[common], help="run a command on a host")
     run.add_argument("host")
     run.add_argument("words", nargs=argparse.REMAINDER)
-    commands.add_parser("snapshot", parents=[for_all], help="a host's network state").add_argument("host")
-    inventory_parser = commands.add_parser("inventory", parents=[for_all], help="print an Ansible inventory of the lab")
-    inventory_parser.add_argument("--python", default=inventory.DEFAULT_PYTHON, help="interpreter of the nodes")
-    control = commands.add_parser("control", parents=[for_all], help="run a recipe's literal commands on both nodes")
+    commands.add_parser("snapshot", parents=[common], help="print the network state of a host").add_argument("host")
+    inventory_parser = commands.add_parser("inventory", parents=[common], help="print an Ansible inventory")
+    inventory_parser.add_argument("--python", default=inventory.DEFAULT_PYTHON, help="Python interpreter of the nodes")
+    control = commands.add_parser("control", parents=[common], help="run the commands of a recipe on both nodes")
     control.add_argument("name", choices=sorted(controls.CONTROLS))
-    control.add_argument("--show", action="store_true", help="print the commands instead")
+    control.add_argument("--show", action="store_true", help="only print the commands")
     return parser
 
 
 def add_probe_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--client", action="append", help="only this client (may be repeated)")
-    parser.add_argument("--service", action="append", help="only this service (may be repeated)")
+    parser.add_argument("--client", action="append", help="only this client (repeatable)")
+    parser.add_argument("--service", action="append", help="only this service (repeatable)")
     parser.add_argument("--protocol", action="append", choices=PROTOCOLS)
     parser.add_argument("--family", action="append", type=int, choices=FAMILIES)
     parser.add_argument("--timeout", type=float, default=2.0, help="seconds without progress (default %(default)s)")
-    parser.add_argument("--json", action="store_true", help="one JSON array of deliveries")
+    parser.add_argument("--json", action="store_true", help="print a JSON array of deliveries")
 
 
 def probe(lab: Lab, arguments: argparse.Namespace) -> int:
-    """Print the delivery table; 0 if every cell was reached, else 3."""
+    """Print the delivery table. Return 0 if every cell was reached, else 3."""
     for kind, given, known in (
         ("client", arguments.client, lab.clients),
         ("service", arguments.service, lab.services),
     ):
         for name in given or ():
             if name not in known:
-                raise LabError(f"{kind} {name!r} does not exist; there are {', '.join(known)}")
+                raise LabError(f"unknown {kind} {name!r}; known: {', '.join(known)}")
     cells = all_cells(lab, arguments.client, arguments.service, arguments.protocol, arguments.family)
     deliveries = lab.deliver(cells, arguments.timeout)
     print(json.dumps([asdict(delivery) for delivery in deliveries], indent=1) if arguments.json else table(deliveries))

@@ -1,7 +1,7 @@
-"""Recipes as the commands a person would type: the article's cases, and the ones this project rests on.
+"""Recipes as plain commands: the article's cases, and the mark recipe that this collection implements.
 
-They are controls: what they reach and what they do not is known from measurements, so a lab in which they behave
-otherwise is a lab that does not show the truth.
+They are controls of the lab: what each recipe reaches is known from measurements on real nodes. If the lab shows
+something else, the lab is wrong.
 """
 
 from __future__ import annotations
@@ -19,18 +19,18 @@ if TYPE_CHECKING:
 
 GATEWAYS = {4: "1.2.3.1", 6: "fd00:1:2:3::1"}
 MARK, MASK, TABLE = "0x100", "0x1f00", "7701"
-# of the same mask: one bit that says request, and the bits that are left for the gateway
+# Parts of the same mask: a bit for requests, and the remaining bits for the gateway
 REQUEST_MARK, GATEWAY_MASK = "0x1100", "0xf00"
 _ICMPV6_NEIGHBOUR_TYPES = range(133, 138)
 
 
 def nothing(_options: LabOptions) -> list[str]:
-    """No recipe at all."""
+    """The empty recipe."""
     return []
 
 
 def make_link(options: LabOptions) -> list[str]:
-    """The VLAN link, where the lab has not put a veth in its place."""
+    """Create the VLAN link, unless the lab has a veth instead."""
     if options.vlan == "real":
         return ["ip link add link eth0 name eth0.100 type vlan id 100", "ip link set eth0.100 up"]
     return []
@@ -42,7 +42,7 @@ def case2(options: LabOptions) -> list[str]:
 
 
 def case3(options: LabOptions) -> list[str]:
-    """The article's case 3: a table of its own for packets from the pool."""
+    """The article's case 3: a separate routing table for packets from the pool."""
     return [
         *make_link(options),
         f"ip route add {POOL[4]} dev {options.pool_interface} table 100",
@@ -57,7 +57,7 @@ def case4a(options: LabOptions) -> list[str]:
 
 
 def case4b(options: LabOptions) -> list[str]:
-    """The article's case 4 with connection marks, as written."""
+    """The article's case 4 with connection marks, exactly as published."""
     tables = f"iptables-{options.variant}"
     return [
         *case3(options)[:-1],
@@ -74,7 +74,7 @@ def case4b(options: LabOptions) -> list[str]:
 
 
 def issue610(options: LabOptions) -> list[str]:
-    """The workaround of MetalLB's issue 610: mark replies by the address their connection was opened to."""
+    """The workaround of MetalLB's issue 610: mark replies by the original destination of their connection."""
     match = f"-m conntrack --ctorigdst {POOL[4]} --ctdir REPLY -j MARK --set-mark 0x100"
     return [
         *case3(options)[:-1],
@@ -93,7 +93,7 @@ def _routes(family: int, options: LabOptions) -> list[str]:
 
 
 def _guard(family: int, options: LabOptions) -> list[str]:
-    """The raw chain that lets in on the pool's link only what is for the pool, and nothing from a pod's address."""
+    """The guard chain: on the pool's link, accept only packets to the pool, and none with a pod's source address."""
     tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t raw"
     lines = [f"{tables} -N HOMEWARD-RAW", f"{tables} -I PREROUTING -i {options.pool_interface} -j HOMEWARD-RAW"]
     if family == 6:
@@ -115,7 +115,7 @@ def _mangle_chains(family: int, options: LabOptions, chains: tuple[str, ...]) ->
     return lines
 
 
-def _give_back(family: int, options: LabOptions) -> list[str]:
+def _clear_marks(family: int, options: LabOptions) -> list[str]:
     tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
     return [
         f"{tables} -A HOMEWARD-{chain} -m mark ! --mark 0/{MASK} -j MARK --set-xmark 0/{MASK}"
@@ -131,7 +131,7 @@ def _strict_filter(options: LabOptions) -> list[str]:
 
 
 def recipe(options: LabOptions) -> list[str]:
-    """The mark recipe with one set of rules per mark, all of them asked for every packet."""
+    """The mark recipe with one set of rules per mark, evaluated for every packet."""
     lines = [*make_link(options), *_strict_filter(options)]
     set_connection = f"-m conntrack --ctdir ORIGINAL -j CONNMARK --set-xmark {MARK}/{MASK}"
     set_packet = f"-m connmark --mark {MARK}/{MASK} -j MARK --set-xmark {MARK}/{MASK}"
@@ -143,7 +143,7 @@ def recipe(options: LabOptions) -> list[str]:
             f"{tables} -A HOMEWARD-PREROUTING -i {options.pool_interface} -d {POOL[family]} {set_connection}",
             f"{tables} -A HOMEWARD-PREROUTING {set_packet}",
             f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY {set_packet}",
-            *_give_back(family, options),
+            *_clear_marks(family, options),
             *_guard(family, options),
             f"{ip} rule add priority 2100 iif {options.pool_interface} to {POOL[family]} blackhole",
             f"{ip} rule add priority 2500 iif {options.pool_interface} lookup main",
@@ -153,7 +153,7 @@ def recipe(options: LabOptions) -> list[str]:
 
 
 def refined_recipe(options: LabOptions) -> list[str]:
-    """The mark recipe in which what carries no mark passes everything by one goto."""
+    """The mark recipe in which a goto lets unmarked packets skip all other rules."""
     link, marked = options.pool_interface, f"fwmark {MARK}/{MASK}"
     lines = [*make_link(options), *_strict_filter(options)]
     for family in (4, 6):
@@ -172,13 +172,13 @@ def refined_recipe(options: LabOptions) -> list[str]:
 
 
 def shared_recipe(options: LabOptions) -> list[str]:
-    """The refined recipe for a link on which the replies of other nodes' endpoints arrive too.
+    """The refined recipe for a shared link, on which replies from other nodes' endpoints also arrive.
 
-    There `iif` does not tell a request from a reply, so requests carry one bit more. The rule for pods is for strict
-    filtering with all.src_valid_mark=1, which looks a reply's source up as if it came from the link it will leave by.
-    For the same reason no blackhole rule stops requests to a port without a service: it would meet the source of every
-    on-link client whose endpoint is on another node. Such requests are dropped where they would be forwarded.
-    No guard: with native routing the other nodes' pods come in on this link by right.
+    There `iif` does not distinguish requests from replies, so requests carry an additional bit. The rule for pods is
+    needed for strict source validation with all.src_valid_mark=1, which looks up a reply's source as if the reply had
+    arrived on its outgoing link. For the same reason requests to ports without a service are not stopped by a blackhole
+    rule, which would match the source of every on-link client whose endpoint is on another node; they are dropped in
+    FORWARD. There is no guard: with native routing, packets from other nodes' pods arrive on this link.
     """
     link, request, reply = options.pool_interface, f"fwmark {REQUEST_MARK}/{MASK}", f"fwmark {MARK}/{MASK}"
     lines = [f"sysctl -q -w net/ipv4/conf/{link}/src_valid_mark=1"]
@@ -199,7 +199,7 @@ def shared_recipe(options: LabOptions) -> list[str]:
 
 
 def _refined_mangle(family: int, options: LabOptions, request_mark: str) -> list[str]:
-    """Mark connections that come in for the pool and the packets of both directions; give the bits back at the end."""
+    """Mark connections to the pool and their packets in both directions; clear the packet mark at the end."""
     tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
     restore = f"-j CONNMARK --restore-mark --nfmask {MASK} --ctmask {MASK}"
     return [
@@ -210,7 +210,7 @@ def _refined_mangle(family: int, options: LabOptions, request_mark: str) -> list
         f"{tables} -A HOMEWARD-PREROUTING -i {options.pool_interface} -d {POOL[family]} -g HOMEWARD-GATEWAY-1",
         f"{tables} -A HOMEWARD-PREROUTING -m connmark ! --mark 0/{MASK} {restore}",
         f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY -m connmark ! --mark 0/{MASK} {restore}",
-        *_give_back(family, options),
+        *_clear_marks(family, options),
     ]
 
 
@@ -228,16 +228,16 @@ CONTROLS: dict[str, Callable[[LabOptions], list[str]]] = {
 
 
 def commands(name: str, options: LabOptions) -> list[str]:
-    """The commands of a control, as typed on each node."""
+    """Return the commands of a recipe for each node."""
     return CONTROLS[name](options)
 
 
 def apply(lab: Lab, name: str) -> None:
-    """Type the commands on both nodes; a command that fails is named in the LabError."""
+    """Run the commands of a recipe on both nodes. Raises LabError with the command that failed."""
 
-    def type_on(node: Host) -> None:
+    def run_on(node: Host) -> None:
         for line in commands(name, lab.options):
             node.run(line)
 
     with ThreadPoolExecutor() as pool:
-        list(pool.map(type_on, lab.nodes))
+        list(pool.map(run_on, lab.nodes))

@@ -1,7 +1,7 @@
-"""The process of a running lab: its servers and, on each node, the stand-in for MetalLB's speaker.
+"""The daemon of a running lab: its servers and, on each node, a substitute for MetalLB's speaker.
 
-Sockets belong to the namespace they were made in, so one process serves them all. It runs in the switch's namespace and
-ends when that is removed.
+A socket stays in the namespace in which it was created, so one process serves all hosts. The daemon runs in the switch's
+namespace and is killed when that namespace is removed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ANNOUNCEMENT_POLL_SECONDS = 0.05
 
 
 def announced_by(lab: Lab, node: str, announcers: dict[str, str]) -> list[str]:
-    """The addresses that a node answers for."""
+    """Addresses that a node announces."""
     return [
         address
         for name, announcer in announcers.items()
@@ -35,13 +35,13 @@ def announced_by(lab: Lab, node: str, announcers: dict[str, str]) -> list[str]:
 
 
 async def follow_announcements(lab: Lab, responders: dict[tuple[str, str], Responder]) -> None:
-    """Let every responder (by node and link) answer for what the file says, whenever it changes."""
+    """Update all responders, by node and link, whenever the announcements file changes."""
     last = None
     while True:
         text = (lab.state / ANNOUNCEMENTS).read_text()
         if text != last:
             announcers = json.loads(text)
-            # first those who lose an address, so that no two ever answer for it
+            # Withdraw before announcing, so that two nodes never answer for one address
             for (node, _link), responder in responders.items():
                 responder.addresses &= frozenset(_packed(announced_by(lab, node, announcers)))
             for (node, _link), responder in responders.items():
@@ -60,11 +60,11 @@ def _packed(addresses: list[str]) -> list[bytes]:
 async def main(prefix: str) -> None:
     lab = Lab.attach(prefix)
     loop = asyncio.get_running_loop()
-    kept: list[asyncio.Server | socket.socket] = []
+    sockets: list[asyncio.Server | socket.socket] = []
     for listener in listeners(lab.options):
         stream, datagram = in_namespace(lab.namespace(listener.host), partial(open_sockets, listener))
-        kept.append(await serve(listener, stream, datagram))
-        kept.append(datagram)
+        sockets.append(await serve(listener, stream, datagram))
+        sockets.append(datagram)
     responders = {}
     for node, link in product(NODES, lab.options.pool_interfaces):
         responder = in_namespace(lab.namespace(node), partial(Responder, link))

@@ -1,4 +1,4 @@
-"""The delivery matrix: which client reaches which service, and by which way the replies left."""
+"""The delivery matrix: which client reaches which service, and which path the replies take."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .flows import FlowError, open_socket, run_flow
-from .services import SERVICE_PORT
+from .options import LabOptions
+from .services import SECOND, SERVICE_PORT
 from .witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -19,13 +20,15 @@ if TYPE_CHECKING:
 
 PROTOCOLS = ("tcp", "udp")
 FAMILIES = (4, 6)
+#: Clients whose replies have to leave through the gateway of the pool.
+BEHIND_ROUTERS = ("outside", "lan")
 _FIRST_PORT, _LAST_PORT = 10240, 65000
 _FLOWS_AT_ONCE = 400
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One try: a client (outside, onlink, lan, node1, node2, pod1, pod2) to a service by its name."""
+    """One flow: from a client (outside, onlink, lan, node1, node2, pod1, pod2) to a service, both by name."""
 
     client: str
     service: str
@@ -35,11 +38,11 @@ class Cell:
 
 @dataclass(frozen=True)
 class Delivery:
-    """What came of a cell.
+    """The result of a cell.
 
-    reached: the whole flow went through, checked by content. endpoint: the name of the one that answered (pod1, host2).
-    reply_router: "default" if any reply went by the default router, else "pool", else "direct"; None if no reply was
-    seen. ways: all the ways replies took. error: why it was not reached.
+    reached: the flow was complete and its content correct. endpoint: name of the endpoint that answered (pod1, host2).
+    reply_router: "default" if any reply left through the default router, else "pool", else "direct"; None if no reply was
+    seen. ways: all paths that replies took (see witnesses.py). error: why the service was not reached.
     """
 
     cell: Cell
@@ -57,7 +60,7 @@ def all_cells(
     protocols: list[str] | None = None,
     families: list[int] | None = None,
 ) -> list[Cell]:
-    """The cells of a lab, or those of these clients, services ... IPv6 only where a service has it."""
+    """Return the cells of a lab, optionally of some clients, services ... only; IPv6 only for dual-stack services."""
     return [
         Cell(client, service.name, protocol, family)
         for client in (clients or lab.clients)
@@ -70,7 +73,7 @@ def all_cells(
 
 
 def deliver(lab: Lab, cells: list[Cell], timeout: float) -> list[Delivery]:
-    """Try all cells at once and give back the results in the same order."""
+    """Run the flows of all cells at once and return the results in the same order. timeout: seconds without progress."""
     ports = _take_ports(lab, len(cells))
     sockets = _open_sockets(lab, list(zip(cells, ports, strict=True)))
     witnesses = Witnesses(lab)
@@ -94,7 +97,7 @@ def _delivery(cell: Cell, outcome: str | FlowError, ways: tuple[str, ...]) -> De
 
 
 def _open_sockets(lab: Lab, cells: list[tuple[Cell, int]]) -> list[socket.socket]:
-    """One socket per cell, made in its client's namespace, in the order of the cells."""
+    """Create one socket per cell in the namespace of its client, in the order of the cells."""
     by_client: dict[str, list[int]] = defaultdict(list)
     for index, (cell, _) in enumerate(cells):
         by_client[cell.client].append(index)
@@ -132,8 +135,8 @@ async def _run_all(
 
 
 def _take_ports(lab: Lab, count: int) -> list[int]:
-    """Client ports no earlier flow of this lab had: connection tracking remembers a flow longer than it lasts, and with
-    it the way the flow's replies went."""
+    """Return client ports that no earlier flow of this lab used: conntrack entries, with the marks that route replies,
+    outlive their flows."""
     with (lab.state / "ports").open("a+") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         handle.seek(0)
@@ -147,14 +150,14 @@ def _take_ports(lab: Lab, count: int) -> list[int]:
 
 
 def table(deliveries: Sequence[Delivery]) -> str:
-    """The matrix as text, and below it how many were reached."""
+    """Format the matrix with a closing line that counts the cells reached."""
     reached = sum(delivery.reached for delivery in deliveries)
     return f"{matrix(deliveries)}\n\n{reached} of {len(deliveries)} reached"
 
 
 def matrix(deliveries: Sequence[Delivery]) -> str:
-    """The matrix as text, one block per protocol and family: services down, clients across, the replies' way in each
-    cell, or `no` with the way that a lost reply was seen on."""
+    """Format the matrix, one block per protocol and family: a row per service, a column per client. A cell has the path
+    of the replies, or `no` and the path on which a lost reply was seen."""
     blocks = []
     groups: dict[tuple[str, int], list[Delivery]] = defaultdict(list)
     for delivery in deliveries:
@@ -175,3 +178,19 @@ def _cell_text(delivery: Delivery | None) -> str:
         return ""
     ways = "+".join(delivery.ways)
     return ways if delivery.reached else f"no ({ways})" if ways else "no"
+
+
+def expected_ways(options: LabOptions, cell: Cell) -> tuple[str, ...]:
+    """Return the only paths that replies of this cell may take."""
+    if options.same_subnet:
+        return ("default",) if cell.client == "outside" else ("direct",)
+    if cell.service.startswith(SECOND):
+        return ("second",) if cell.client in (*BEHIND_ROUTERS, "onlink") else ("direct",)
+    return ("pool",) if cell.client in BEHIND_ROUTERS else ("direct",)
+
+
+def assert_delivered(lab: Lab, deliveries: Sequence[Delivery]) -> None:
+    """Assert that every cell was reached and all its replies took the expected path."""
+    assert deliveries, "no cell was tried"
+    wrong = [one for one in deliveries if (one.reached, one.ways) != (True, expected_ways(lab.options, one.cell))]
+    assert not wrong, f"{len(wrong)} of {len(deliveries)} cells, the first {wrong[0]}\n\n{matrix(wrong)}"

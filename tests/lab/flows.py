@@ -1,4 +1,4 @@
-"""One client's side of one flow: TCP with 64 KiB each way checked by content, or a few UDP echoes of growing size."""
+"""The client side of a flow: TCP with 64 KiB of verified content each way, or UDP echoes of increasing size."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ UDP_SIZES = (32, 512, 1200)
 
 
 class FlowError(Exception):
-    """The flow did not do what it should; the text says at which step."""
+    """A flow failed; the text says at which step."""
 
 
 def open_socket(protocol: str, family: int, port: int) -> socket.socket:
-    """A client's socket with its own port; call within the client's namespace."""
+    """Return a client socket bound to a port. Call it in the client's namespace."""
     handle = socket.socket(
         socket.AF_INET if family == 4 else socket.AF_INET6,
         socket.SOCK_STREAM if protocol == "tcp" else socket.SOCK_DGRAM,
@@ -31,7 +31,7 @@ def open_socket(protocol: str, family: int, port: int) -> socket.socket:
 
 
 async def run_flow(handle: socket.socket, protocol: str, target: tuple[str, int], timeout: float) -> str:
-    """Do the flow and give back the endpoint's name. timeout: seconds without any progress. Raises FlowError."""
+    """Run the flow and return the endpoint's name. timeout: seconds without progress. Raises FlowError."""
     try:
         return await (_tcp if protocol == "tcp" else _udp)(handle, target, timeout)
     except OSError as error:
@@ -59,19 +59,19 @@ async def _tcp(handle: socket.socket, target: tuple[str, int], timeout: float) -
         await _step(partial(loop.sock_sendall, handle, part), timeout, "send")
         view = view[16384:]
     answer = bytearray()
-    wanted = 33
-    while len(answer) < wanted:
+    expected = 33
+    while len(answer) < expected:
         data = await _step(lambda: loop.sock_recv(handle, 65536), timeout, f"receive after {len(answer)} bytes")
         if not data:
-            raise FlowError(f"closed after {len(answer)} of {wanted} bytes")
+            raise FlowError(f"closed after {len(answer)} of {expected} bytes")
         answer += data  # type: ignore[arg-type]
         if len(answer) >= 33:
-            wanted = 33 + answer[32] + PAYLOAD
+            expected = 33 + answer[32] + PAYLOAD
     name = answer[33 : 33 + answer[32]].decode()
     if answer[:32] != hashlib.sha256(request).digest():
-        raise FlowError(f"{name} received other bytes than were sent")
+        raise FlowError(f"{name} received different bytes than were sent")
     if answer[33 + len(name) :] != payload(seed[::-1]):
-        raise FlowError(f"{name} sent other bytes than it should")
+        raise FlowError(f"{name} sent wrong bytes")
     return name
 
 

@@ -1,8 +1,7 @@
-"""The processes that hold the nodes' mount namespaces open.
+"""Holder processes: each keeps the mount namespace of one node.
 
-A node writes /etc, /var/lib and /run (route protocol names, the xtables lock, what keeps the routing over a reboot);
-none of that may reach the machine, nor one node's files the other's. Each starts with the machine's content of /etc
-and /var/lib and an empty /run.
+Nodes write to /etc, /var/lib and /run (names of route protocols, the xtables lock, persistent state). Every node has
+private copies: /etc and /var/lib start with the machine's content, /run is empty.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import subprocess
 
 from .namespaces import LabError
 
-# Without an overlay file system /etc is copied, and /var/lib, which is large, starts empty.
+# Without overlayfs, /etc is copied; /var/lib, which is large, starts empty.
 _SCRIPT = """
 mount -t tmpfs tmpfs /run
 mkdir -p /run/lock /run/.lab
@@ -30,7 +29,7 @@ exec sleep infinity
 
 
 def start_holder(namespace: str) -> subprocess.Popen[str]:
-    """Start a node's holder. `ip netns exec` gives it a mount namespace in which /sys is the network namespace's."""
+    """Start a node's holder. `ip netns exec` creates a mount namespace with the /sys of the network namespace."""
     return subprocess.Popen(
         ["ip", "netns", "exec", namespace, "sh", "-ec", _SCRIPT],
         stdin=subprocess.DEVNULL,
@@ -42,9 +41,9 @@ def start_holder(namespace: str) -> subprocess.Popen[str]:
 
 
 def wait_for_holder(node: str, holder: subprocess.Popen[str]) -> int:
-    """Wait until the holder has made its mounts; its process id (`ip netns exec` becomes the command itself)."""
+    """Wait until the holder has mounted everything; return its process id (`ip netns exec` replaces itself)."""
     if holder.stdout is None or holder.stderr is None or holder.stdout.readline() != "ready\n":
-        raise LabError(f"{node}: no private mounts: {holder.stderr.read() if holder.stderr else ''}")
+        raise LabError(f"{node}: private mounts failed: {holder.stderr.read() if holder.stderr else ''}")
     holder.stdout.close()
     holder.stderr.close()
     return holder.pid

@@ -1,4 +1,4 @@
-"""A host of the lab: run commands in it, read files in it, take a picture of its state."""
+"""A host of the lab: run commands, read files, take snapshots."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Host:
-    """name: as in the lab (node1, outside ...). holder: process that keeps a node's mount namespace, None elsewhere."""
+    """name: as in the lab (node1, outside ...). holder: process in the node's namespaces; None for other hosts."""
 
     name: str
     namespace: str
     holder: int | None = None
 
     def command(self, command: Sequence[str] | str) -> list[str]:
-        """The command line that runs this in the host, from outside. A string is given to sh -ec."""
+        """Return the command line that runs a command on the host; a string is given to sh -ec."""
         argv = ["sh", "-ec", command] if isinstance(command, str) else [str(word) for word in command]
         if self.holder is None:
             return ["nsenter", f"--net={namespaces.NAMESPACE_FOLDER / self.namespace}", *argv]
-        return ["nsenter", "--target", str(self.holder), "--net", "--mount", "--", *argv]
+        return [*namespaces.enter(self.holder), *argv]
 
     def run(
         self,
@@ -37,7 +37,7 @@ class Host:
         stdin: str | None = None,
         timeout: float | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run a command in the host and capture its output. Raises LabError naming host, command and its errors."""
+        """Run a command on the host and capture its output. Raises LabError with host, command and error output."""
         done = subprocess.run(
             self.command(command), input=stdin, capture_output=True, text=True, timeout=timeout, check=False
         )
@@ -47,30 +47,30 @@ class Host:
         return done
 
     def output(self, command: Sequence[str] | str) -> str:
-        """What the command prints, without the last newline."""
+        """Return the command's standard output, without the final newline."""
         return self.run(command).stdout.rstrip("\n")
 
     def start(self, command: Sequence[str] | str) -> subprocess.Popen[str]:
-        """Start a command in the host and do not wait; its output and errors are one pipe."""
+        """Start a command on the host, with standard output and error in one pipe."""
         return subprocess.Popen(
             self.command(command), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
 
     def call(self, function: Callable[[], Result]) -> Result:
-        """Call a Python function within the host's network namespace (its mount namespace is not entered)."""
+        """Call a function in the host's network namespace, but not in its mount namespace."""
         return namespaces.in_namespace(self.namespace, function)
 
     def path(self, inside: str) -> Path:
-        """Where a file of the host is found from outside."""
+        """Return the path of a host's file as seen from this process."""
         return Path(f"/proc/{self.holder or 'self'}/root{inside}")
 
     def sysctl(self, key: str) -> str:
-        """The value of a sysctl; the key has slashes: net/ipv4/conf/eth0.100/rp_filter."""
+        """Return the value of a sysctl; the key has slashes: net/ipv4/conf/eth0.100/rp_filter."""
         return self.call(lambda: Path("/proc/sys", key).read_text().strip())
 
     def set_sysctl(self, key: str, value: str | int) -> None:
         namespaces.write_sysctls(self.namespace, {key: value})
 
     def snapshot(self) -> snapshot.Snapshot:
-        """The host's network state as text, comparable byte for byte."""
+        """Return the host's network state as comparable text."""
         return snapshot.take(self)

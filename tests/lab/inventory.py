@@ -1,4 +1,4 @@
-"""An Ansible inventory of a running lab's nodes, for the `netns` connection plugin next to it."""
+"""Ansible inventory of a running lab's nodes, for the `netns` connection plugin."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ PLUGIN_FOLDER = Path(__file__).resolve().parent / "connection_plugins"
 
 
 def text(site: Site, python: str = DEFAULT_PYTHON) -> str:
-    """The inventory as YAML (JSON, which is YAML): nodes in group `nodes`, entered through their holder's process id.
+    """Return the inventory as JSON, which is valid YAML: the nodes, in group `nodes`.
 
-    Run ansible with ANSIBLE_CONNECTION_PLUGINS=PLUGIN_FOLDER.
+    Ansible needs ANSIBLE_CONNECTION_PLUGINS=PLUGIN_FOLDER.
     """
     hosts = {
         node: {
@@ -30,6 +30,6 @@ def text(site: Site, python: str = DEFAULT_PYTHON) -> str:
 
 
 def write(site: Site, path: Path, python: str = DEFAULT_PYTHON) -> Path:
-    """Write the inventory; the path, which should end in .yml."""
+    """Write the inventory to a path, which should end in .yml, and return the path."""
     path.write_text(text(site, python))
     return path

@@ -1,12 +1,11 @@
-"""kube-proxy's IPVS mode, rebuilt from the list of services.
+"""kube-proxy's IPVS mode, generated from the list of services.
 
-Virtual servers, the dummy link with their addresses, and the rules that decide what is masqueraded. Needs ip_vs, dummy
-and ipvsadm: a stock Debian kernel, not every test machine.
+Creates virtual servers, the dummy link with their addresses, and the masquerading rules. Needs ip_vs, dummy links and
+ipvsadm, which stock Debian kernels have.
 
-As kube-proxy does it: a Local service has only the node's own endpoints at its external address (none on a node
-without one), all of them at its cluster address; traffic to the external address of a Cluster service is masqueraded;
-traffic to a cluster address is, if it does not come from a pod. kube-proxy keeps the addresses in ipsets; one rule per
-address does the same.
+As with kube-proxy, the external address of a Local service leads only to the node's own endpoints, its cluster address to
+all of them. Traffic to the external address of a Cluster service is masqueraded, and traffic to a cluster address if it
+does not come from a pod. kube-proxy matches addresses with ipsets; one rule per address is equivalent.
 """
 
 from __future__ import annotations
@@ -27,9 +26,9 @@ SYSCTLS = {
 
 
 def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> None:
-    """Make the node's IPVS what kube-proxy would make it."""
+    """Configure IPVS on the node as kube-proxy does."""
     served = [service for service in services.values() if service.name != ADDRESS_SOCKET.name]
-    node.run(["ipvsadm", "-C"])  # also loads ip_vs, without which the sysctls do not exist
+    node.run(["ipvsadm", "-C"])  # loads ip_vs, which creates the sysctls
     for key, value in SYSCTLS.items():
         node.set_sysctl(key, value)
     node.run(["ip", "-batch", "-"], stdin="\n".join(dummy_commands(served)) + "\n")
@@ -39,7 +38,7 @@ def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> No
 
 
 def _addresses(service: Service) -> Iterator[tuple[int, str, bool]]:
-    """Family, address and whether it is the external one."""
+    """Yield family, address, and whether it is the external address."""
     for family in (4, 6):
         for address, external in ((service.cluster_ip_of(family), False), (service.address_of(family), True)):
             if address is not None:
@@ -47,7 +46,7 @@ def _addresses(service: Service) -> Iterator[tuple[int, str, bool]]:
 
 
 def dummy_commands(services: list[Service]) -> list[str]:
-    """`ip` lines for the link that makes the addresses local, down and without ARP as kube-proxy leaves it."""
+    """Return `ip` lines for the link that makes the addresses local; as with kube-proxy it is down and has no ARP."""
     lines = [f"link add {DUMMY_LINK} type dummy", f"link set {DUMMY_LINK} arp off"]
     for service in services:
         for family, address, _ in _addresses(service):
@@ -59,7 +58,7 @@ def dummy_commands(services: list[Service]) -> list[str]:
 
 
 def virtual_servers(services: list[Service], node: str) -> list[str]:
-    """Lines for ipvsadm --restore."""
+    """Return lines for ipvsadm --restore."""
     lines = []
     for service in services:
         for family, address, external in _addresses(service):
@@ -77,7 +76,7 @@ def _with_port(address: str, port: int) -> str:
 
 
 def rules(services: list[Service], family: int) -> str:
-    """What kube-proxy's iptables part does in IPVS mode, for iptables-restore."""
+    """Return the rules that kube-proxy has in IPVS mode, for iptables-restore."""
     nat = [
         "*nat",
         ":KUBE-SERVICES - [0:0]",
@@ -107,7 +106,7 @@ def rules(services: list[Service], family: int) -> str:
         "-A KUBE-POSTROUTING -j MASQUERADE --random-fully",
         "COMMIT",
     ]
-    # The built-in chains are named, as in what a real one saved: they stay once anybody has used them
+    # With built-in chains, as in the saved rules of a real kube-proxy: they persist once used
     built_in = [f":{chain} ACCEPT [0:0]" for chain in ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")]
     mangle = ["*mangle", *built_in, ":KUBE-IPTABLES-HINT - [0:0]", ":KUBE-PROXY-CANARY - [0:0]", "COMMIT"]
     forward = [

@@ -1,9 +1,9 @@
-"""kube-proxy's rules in a node: what a real one saved, and the same services over UDP, loaded by its own tool."""
+"""kube-proxy's rules: the saved rules of a real kube-proxy, with the same services over UDP added."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from . import kube_proxy_ipvs
@@ -17,12 +17,12 @@ _CHAIN_HASH = re.compile(r"\b(KUBE-(?:SVC|SVL|EXT|SEP|FW)-)([A-Z0-9]{16})\b")
 
 
 def fixture(node: str, kind: str) -> str:
-    """A saved file of one node; kind: iptables-save, ip6tables-save or nft."""
+    """Return the saved rules of a node; kind: iptables-save, ip6tables-save or nft."""
     return (FIXTURE_FOLDER / f"kube-proxy-1.36-{node}.{kind}").read_text()
 
 
 def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> None:
-    """Give the node the rules of the lab's mode."""
+    """Load the rules of the lab's kube-proxy mode on the node."""
     if options.kube_proxy == "ipvs":
         kube_proxy_ipvs.load(node, options, services)
     elif options.kube_proxy == "iptables":
@@ -37,20 +37,20 @@ def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> No
 
 
 def with_udp(saved: str) -> str:
-    """Add to every TCP rule its UDP twin, in chains of its own as kube-proxy would have for a second port.
+    """Add a UDP copy of every TCP rule, in separate chains, as kube-proxy has for a second port.
 
-    Health check ports are TCP only. A twin chain is the original's with UDP in the place of the hash's first letters.
+    Health check ports are TCP only. The copy's chain name has UDP in place of the first letters of the hash.
     """
     lines: list[str] = []
     originals = {name for _, name in _CHAIN_HASH.findall(saved)}
     if len({_udp_hash(name) for name in originals} | originals) != 2 * len(originals):
-        raise LabError("kube-proxy fixture: two chains would get the same UDP name")
+        raise LabError("kube-proxy fixture: two chains would have the same UDP name")
     for line in saved.splitlines():
         lines.append(line)
         if "health check node port" in line or not (_CHAIN_HASH.search(line) or " -p tcp " in line):
             continue
-        twin = _CHAIN_HASH.sub(lambda match: match.group(1) + _udp_hash(match.group(2)), line)
-        lines.append(twin.replace("-p tcp", "-p udp").replace("-m tcp", "-m udp").replace(":http", ":http-udp"))
+        copy = _CHAIN_HASH.sub(lambda match: match.group(1) + _udp_hash(match.group(2)), line)
+        lines.append(copy.replace("-p tcp", "-p udp").replace("-m tcp", "-m udp").replace(":http", ":http-udp"))
     return "\n".join(lines) + "\n"
 
 
@@ -59,28 +59,38 @@ def _udp_hash(name: str) -> str:
 
 
 def nft_with_udp(ruleset: str) -> str:
-    """Add to every TCP element, and to every service's chain, its UDP twin."""
+    """Add a UDP copy of every TCP element and of every service's chain."""
 
-    def with_twin(match: re.Match[str]) -> str:
+    def add_udp_chain(match: re.Match[str]) -> str:
         chain = match.group()
         return chain + "\n" + chain.replace("/tcp/", "/udp/").replace("l4proto tcp", "l4proto udp")
 
-    ruleset = re.sub(r"(?ms)^\tchain \S+/tcp/http \{\n.*?^\t\}\n", with_twin, ruleset)
+    ruleset = re.sub(r"(?ms)^\tchain \S+/tcp/http \{\n.*?^\t\}\n", add_udp_chain, ruleset)
 
-    def twice(match: re.Match[str]) -> str:
+    def udp_copy(element: str) -> str | None:
+        return (
+            re.sub(r"\btcp \.", "udp .", element).replace("/tcp/", "/udp/") if re.search(r"\btcp \.", element) else None
+        )
+
+    return _add_elements(ruleset, udp_copy)
+
+
+def _add_elements(ruleset: str, copy: Callable[[str], str | None]) -> str:
+    """Add copies to the elements of nft sets and maps, except of elements for which `copy` returns None."""
+
+    def extend(match: re.Match[str]) -> str:
         elements = [element.strip() for element in match.group(1).split(",\n")]
-        of_tcp = [element for element in elements if re.search(r"\btcp \.", element)]
-        twins = [re.sub(r"\btcp \.", "udp .", element).replace("/tcp/", "/udp/") for element in of_tcp]
-        return "elements = { " + ",\n\t\t\t     ".join(elements + twins) + " }"
+        copies = [copied for element in elements if (copied := copy(element)) is not None]
+        return "elements = { " + ",\n\t\t\t     ".join(elements + copies) + " }"
 
-    return re.sub(r"elements = \{ ([^}]*?) \}", twice, ruleset, flags=re.S)
+    return re.sub(r"elements = \{ ([^}]*?) \}", extend, ruleset, flags=re.S)
 
 
 _POOL_ADDRESS = re.compile(r"(?<![\d.])1\.2\.3\.\d+|fd00:1:2:3::[0-9a-f]+")
 
 
 def _with_second(saved: str, options: LabOptions) -> str:
-    """Repeat every rule for a pool address with that of the second pool, as for a service with two addresses."""
+    """Repeat every rule for a pool address with the second pool's address, as for a service with two addresses."""
     if not options.second_pool:
         return saved
     lines = []
@@ -90,28 +100,22 @@ def _with_second(saved: str, options: LabOptions) -> str:
 
 
 def _nft_with_second(ruleset: str, options: LabOptions) -> str:
-    """Repeat every element for a pool address, too."""
+    """Repeat every element for a pool address with the second pool's address."""
     if not options.second_pool:
         return ruleset
 
-    def twice(match: re.Match[str]) -> str:
-        elements = [element.strip() for element in match.group(1).split(",\n")]
-        twins = [to_second(element) for element in elements if _POOL_ADDRESS.search(element)]
-        return "elements = { " + ",\n\t\t\t     ".join(elements + twins) + " }"
-
-    return re.sub(r"elements = \{ ([^}]*?) \}", twice, ruleset, flags=re.S)
+    return _add_elements(ruleset, lambda element: to_second(element) if _POOL_ADDRESS.search(element) else None)
 
 
 def _moved(text: str, options: LabOptions) -> str:
-    """The same rules for the pool addresses of a same-subnet lab."""
+    """Replace the pool addresses by those of a same-subnet lab."""
     if not options.same_subnet:
         return text
-    text = re.sub(r"\b1\.2\.3\.\d+\b", lambda match: to_same_subnet(match.group()), text)
-    return re.sub(r"\bfd00:1:2:3::[0-9a-f]+\b", lambda match: to_same_subnet(match.group()), text)
+    return _POOL_ADDRESS.sub(lambda match: to_same_subnet(match.group()), text)
 
 
 def pool_networks(options: LabOptions) -> list[str]:
-    """The pools' networks in a lab with these options."""
+    """Return the networks of all pools of a lab."""
     if options.same_subnet:
         return list(SAME_SUBNET_POOL.values())
     return [*POOL.values(), *(SECOND_POOL.values() if options.second_pool else ())]

@@ -1,4 +1,4 @@
-"""The lab: build the world of topology.py, give its nodes kube-proxy's rules, start servers and speakers."""
+"""The lab: creates the hosts of topology.py, loads kube-proxy's rules on the nodes, starts servers and speakers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _ANNOUNCE_SECONDS = 10.0
 
 
 class Lab(Site):
-    """A lab by its options."""
+    """A lab with two nodes, their routers, pods and clients."""
 
     def __init__(self, options: LabOptions | None = None) -> None:
         self.options = options or LabOptions()
@@ -39,30 +39,30 @@ class Lab(Site):
 
     @classmethod
     def attach(cls, prefix: str = LabOptions.prefix) -> Lab:
-        """The running lab of this prefix. Raises LabError if there is none."""
+        """Return the running lab with this prefix. Raises LabError if there is none."""
         try:
             return cls(LabOptions.from_json((STATE_FOLDER / prefix / "options.json").read_text()))
         except FileNotFoundError:
-            raise LabError(f"no lab {prefix!r} is running; bring one up with `up`") from None
+            raise LabError(f"no lab {prefix!r} is running; start one with `up`") from None
 
     def host(self, name: str) -> Host:
-        """A host by its name: node1, node2, pod1, pod2 (clients), server1, server2, router, poolrouter, outside ..."""
+        """Return a host by name: node1, node2, pod1, pod2 (clients), server1, server2, router, poolrouter, outside ..."""
         known = [topology.SWITCH, *(plan.name for plan in self.plans)]
         if name not in known:
-            raise LabError(f"no host {name!r}; there are {', '.join(known)}")
+            raise LabError(f"unknown host {name!r}; known: {', '.join(known)}")
         return super().host(name)
 
     def deliver(self, cells: Iterable[Cell] | None = None, timeout: float = 2.0) -> list[Delivery]:
-        """Try these cells (all of them by default) with real traffic, all at once; the results in the same order.
+        """Run real flows for these cells (default: all), all at once. Return the results in the same order.
 
-        timeout: seconds without any progress after which a flow counts as lost.
+        timeout: seconds without progress after which a flow counts as lost.
         """
         return deliver(self, list(cells) if cells is not None else all_cells(self), timeout)
 
     def announce(self, announcers: dict[str, str]) -> None:
-        """Say which node announces which services' addresses (service name -> node name); the rest stays as it was.
+        """Change which nodes announce these services (service name -> node name) and wait until it is done.
 
-        A node that takes an address over tells the segment at once, as MetalLB does. Done when the call returns.
+        A node that takes over an address announces it immediately, as MetalLB does.
         """
         path = self.state / ANNOUNCEMENTS
         text = json.dumps(json.loads(path.read_text()) | announcers)
@@ -70,7 +70,7 @@ class Lab(Site):
         deadline = time.monotonic() + _ANNOUNCE_SECONDS
         while (self.state / ANNOUNCED).read_text() != text:
             if time.monotonic() > deadline:
-                raise LabError(f"the lab's speakers do not react; see {self.state / 'daemon.log'}")
+                raise LabError(f"the lab's speakers do not respond; see {self.state / 'daemon.log'}")
             time.sleep(0.01)
 
     def _write_announcements(self, text: str) -> None:
@@ -79,7 +79,7 @@ class Lab(Site):
         temporary.replace(self.state / ANNOUNCEMENTS)
 
     def tools(self) -> list[str]:
-        """The programs that it needs."""
+        """Names of the required programs."""
         own = ["ipvsadm"] if self.options.kube_proxy == "ipvs" else []
         return [*super().tools(), f"iptables-{self.options.variant}-restore", *own]
 
@@ -113,7 +113,7 @@ class Lab(Site):
             Host(plan.name, namespace).run(["nft", "-f", "-"], stdin=rules)
 
     def _start_daemon(self) -> None:
-        """The servers and the speakers' stand-ins live in one process, which ends with the lab."""
+        """Start the process with the servers and the speakers; it ends with the lab."""
         switch = namespaces.NAMESPACE_FOLDER / self.namespace(topology.SWITCH)
         log = self.state / "daemon.log"
         with log.open("w") as errors:
@@ -128,4 +128,4 @@ class Lab(Site):
             )
         self._children.append(process)
         if process.stdout is None or process.stdout.readline() != "ready\n":
-            raise LabError(f"the lab's servers do not start: {log.read_text()}")
+            raise LabError(f"the lab's servers failed to start: {log.read_text()}")

@@ -1,4 +1,4 @@
-"""A light lab of many nodes for measurements: each has eth0, eth0.100 and its own files; nothing is served."""
+"""A light lab with many nodes for measurements: eth0, eth0.100 and private files on each node, no services."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ MOST_NODES = 200
 
 
 class ManyNodes(Site):
-    """node1 ... nodeN with 192.168.1.11 ... on eth0, and eth0.100 without an address, up."""
+    """node1 ... nodeN, with 192.168.1.11 ... on eth0, and eth0.100 up without an address."""
 
     def __init__(self, count: int, prefix: str = "homeward-many") -> None:
         if not 1 <= count <= MOST_NODES:
-            raise ValueError(f"count: {count} is not between 1 and {MOST_NODES}")
+            raise ValueError(f"count: {count} is not in the range 1 to {MOST_NODES}")
         self.options = LabOptions(prefix=prefix, kube_proxy="none")
         self.plans = [_plan(number) for number in range(1, count + 1)]
         super().__init__(prefix, {f"node{number}": f"192.168.1.{10 + number}" for number in range(1, count + 1)})

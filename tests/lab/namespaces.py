@@ -1,4 +1,4 @@
-"""Network namespaces: enter them, name them, find and end what lives in them."""
+"""Network namespaces: enter and list them, find and end the processes in them."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ Result = TypeVar("Result")
 
 
 class LabError(Exception):
-    """Something the lab was asked to do failed; the text says what and where."""
+    """An operation of the lab failed; the text says what and where."""
 
 
 def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
-    """Call the function in a thread that has entered the namespace, and give back its result.
+    """Call a function in a thread that has entered the namespace, and return its result.
 
-    The namespace belongs to the thread alone, which ends with the call: the caller never moves. Sockets made by the
-    function stay in the namespace and can be used from anywhere.
+    Only that thread enters; the caller stays in its own namespace. Sockets that the function creates belong to the
+    namespace and can be used from anywhere.
     """
     results: list[Result] = []
     errors: list[BaseException] = []
@@ -55,8 +55,20 @@ def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
     return results[0]
 
 
+def enter(process: int) -> list[str]:
+    """Return the command line prefix that enters the namespaces of a process: network and mount, and PID, UTS and IPC
+    if they differ from this process's.
+    """
+    own = [kind for kind in ("pid", "uts", "ipc") if _inode(process, kind) != _inode("self", kind)]
+    return ["nsenter", f"--target={process}", "--net", "--mount", *(f"--{kind}" for kind in own), "--"]
+
+
+def _inode(process: int | str, kind: str) -> int:
+    return Path(f"/proc/{process}/ns/{kind}").stat().st_ino
+
+
 def existing(prefix: str) -> list[str]:
-    """Names of the lab's namespaces that exist. A host's name has no dash, so `x-2-node1` is not one of lab `x`."""
+    """Return the existing namespaces of a lab. Names of hosts have no dash, so `x-2-node1` does not belong to lab `x`."""
     if not NAMESPACE_FOLDER.is_dir():
         return []
     pattern = re.compile(re.escape(prefix) + r"-[a-z]+\d*")
@@ -64,16 +76,16 @@ def existing(prefix: str) -> list[str]:
 
 
 def processes_in(namespaces: Iterable[str]) -> list[int]:
-    """The processes whose network namespace is one of these."""
-    wanted: set[tuple[int, int]] = set()
+    """Return the ids of the processes in these network namespaces."""
+    identifiers: set[tuple[int, int]] = set()
     for name in namespaces:
         status = (NAMESPACE_FOLDER / name).stat()
-        wanted.add((status.st_dev, status.st_ino))
+        identifiers.add((status.st_dev, status.st_ino))
     own = Path("/proc/self/ns/net").stat()
-    wanted.discard((own.st_dev, own.st_ino))
+    identifiers.discard((own.st_dev, own.st_ino))
     found = []
     for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and _namespace_of(entry) in wanted:
+        if entry.name.isdigit() and _namespace_of(entry) in identifiers:
             found.append(int(entry.name))
     return found
 
@@ -81,25 +93,26 @@ def processes_in(namespaces: Iterable[str]) -> list[int]:
 def _namespace_of(process: Path) -> tuple[int, int] | None:
     try:
         status = (process / "ns/net").stat()
-    except OSError:  # it has ended meanwhile
+    except OSError:  # the process has ended
         return None
     return status.st_dev, status.st_ino
 
 
-def end_processes(namespaces: Iterable[str], patience: float = 5.0) -> None:
-    """Kill every process in these namespaces and wait until all are gone."""
+def end_processes(namespaces: Iterable[str], timeout: float = 5.0) -> None:
+    """Kill all processes in these namespaces and wait for their end. timeout: in seconds."""
     names = list(namespaces)
-    deadline = time.monotonic() + patience
-    while pids := [pid for pid in processes_in(names) if not _is_zombie(pid)]:
+    deadline = time.monotonic() + timeout
+    while pids := [pid for pid in processes_in(names) if not has_ended(pid)]:
         if time.monotonic() > deadline:
-            raise LabError(f"processes {pids} in the namespaces of the lab do not end; look at them with ps")
+            raise LabError(f"processes {pids} in the lab's namespaces do not end; inspect them with ps")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(0.005)
 
 
-def _is_zombie(pid: int) -> bool:
+def has_ended(pid: int) -> bool:
+    """Whether a process is gone or a zombie."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except OSError:
@@ -107,7 +120,7 @@ def _is_zombie(pid: int) -> bool:
 
 
 def delete(namespaces: Iterable[str]) -> None:
-    """End what runs in these namespaces and remove them."""
+    """Kill the processes in these namespaces and delete the namespaces."""
     names = [name for name in namespaces if (NAMESPACE_FOLDER / name).exists()]
     mounted = [name for name in names if os.path.ismount(NAMESPACE_FOLDER / name)]
     end_processes(mounted)
@@ -118,18 +131,18 @@ def delete(namespaces: Iterable[str]) -> None:
 
 
 def ip_batch(lines: Iterable[str], namespace: str | None = None) -> None:
-    """Run `ip` commands in one process; the first that fails stops the batch and is named in the error."""
+    """Run `ip` commands as one batch. Raises LabError with the first command that fails."""
     text = "\n".join(lines) + "\n"
     where = ["-n", namespace] if namespace else []
     done = subprocess.run(["ip", *where, "-batch", "-"], input=text, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         match = re.search(r"Command failed -:(\d+)", done.stderr)
         line = text.splitlines()[int(match.group(1)) - 1] if match else "?"
-        raise LabError(f"in {namespace or 'the host'}: ip {line}: {done.stderr.strip()}")
+        raise LabError(f"{namespace or 'host namespace'}: ip {line}: {done.stderr.strip()}")
 
 
 def links_not_running() -> list[str]:
-    """The links of the namespace the calling thread is in that the kernel does not call running."""
+    """Return the links in the calling thread's namespace that are not in state running."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         found = []
         for _, name in socket.if_nameindex():
@@ -140,13 +153,13 @@ def links_not_running() -> list[str]:
 
 
 def write_sysctls(namespace: str, values: dict[str, str | int]) -> None:
-    """Set sysctls (keys with slashes) in a namespace and read each back: some are silently read-only there."""
+    """Set sysctls (keys with slashes) in a namespace and verify each, as some silently stay read-only there."""
 
     def write() -> None:
         for key, value in values.items():
             path = Path("/proc/sys") / key
             path.write_text(f"{value}\n")
             if path.read_text().split() != str(value).split():
-                raise LabError(f"{namespace}: sysctl {key} stays {path.read_text().strip()!r}, wanted {value!r}")
+                raise LabError(f"{namespace}: sysctl {key} is {path.read_text().strip()!r} after {value!r} was written")
 
     in_namespace(namespace, write)

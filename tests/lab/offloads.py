@@ -1,4 +1,4 @@
-"""Switch off a link's offloads, so that what a sniffer sees is what a cable would carry: real checksums, no giants."""
+"""Switch off offloads of links, so that sniffers see packets as on a cable: valid checksums, no oversized segments."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import socket
 import struct
 
 _SIOCETHTOOL = 0x8946
-# ETHTOOL_STSO, SGSO, SGRO, STXCSUM of linux/ethtool.h; segmentation goes before the checksums it depends on
+# ETHTOOL_STSO, SGSO, SGRO, STXCSUM (linux/ethtool.h); segmentation before the checksums that it depends on
 _COMMANDS = (0x1F, 0x24, 0x2C, 0x17)
 
 
 def switch_off(links: list[str]) -> None:
-    """Do it for these links of the namespace the calling thread is in. A link that cannot is left as it is."""
+    """Switch off the offloads of links in the calling thread's namespace, as far as the links support that."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as handle:
         for link in links:
             for command in _COMMANDS:

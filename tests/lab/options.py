@@ -1,4 +1,4 @@
-"""What a lab may look like: every choice a test can make, with its default."""
+"""Options of a lab, with defaults."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ SECOND_INTERFACE = "eth0.200"
 
 @dataclass(frozen=True)
 class LabOptions:
-    """The choices of one lab.
+    """Options of one lab.
 
-    prefix: first part of every namespace's name; labs with different prefixes run side by side.
-    kube_proxy: which mode's rules the nodes have.
-    variant: which iptables the rules are loaded with (kube-proxy's own and the controls').
-    rp_filter: the nodes' starting value, on `all`, `default` and every link.
-    vlan_address: give every node an address of the pool on its pool link (/32 and /128, no prefix route).
-    vlan: "veth": a veth named eth0.100 stands in for the VLAN; "real": eth0 is a trunk, eth0.100 is not made.
-    pool_link: False leaves the node without eth0.100 in "veth" mode too.
-    same_subnet: the pool is part of the nodes' own subnet; there is no pool segment.
-    shared_link: the pool's router and on-link client are on the nodes' own LAN; the pool comes in on eth0.
-    strict_pool_router: the pool router filters by reverse path, also the senders of ARP requests.
-    second_pool: a second pool, 1.2.4.0/24, comes in on eth0.200 from a router of its own; every service has an address of
-        it too, as the service `second-NAME`.
-    address_socket: node1 has 1.2.3.40 on lo and a socket of its own on it (service `socket1`).
+    prefix: prefix of all namespace names; labs with different prefixes can run at the same time.
+    kube_proxy: kube-proxy mode whose rules are loaded.
+    variant: iptables variant that loads the rules of kube-proxy and of the controls.
+    rp_filter: the nodes' initial value, on `all`, `default` and every link.
+    vlan_address: give every node an address of the pool on the pool's link (/32 and /128, no prefix route).
+    vlan: "veth": eth0.100 is a veth that replaces the VLAN link; "real": eth0 is a trunk, eth0.100 is not created.
+    pool_link: False: do not create eth0.100 in "veth" mode either.
+    same_subnet: the pool is part of the nodes' subnet; there is no pool segment.
+    shared_link: the pool's router and on-link client are on the nodes' LAN; requests for the pool arrive on eth0.
+    strict_pool_router: the pool's router validates sources strictly, including senders of ARP requests.
+    second_pool: a second pool, 1.2.4.0/24, on eth0.200 with its own router; every service also has an address in it, as
+        the service `second-NAME`.
+    address_socket: node1 has 1.2.3.40 on lo and a server bound to it (service `socket1`).
     """
 
     prefix: str = "homeward-lab"
@@ -46,7 +46,9 @@ class LabOptions:
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"homeward-[a-z0-9-]*[a-z0-9]", self.prefix):
-            raise ValueError(f"prefix: {self.prefix!r} must be lower case letters, digits, dashes after 'homeward-'")
+            raise ValueError(
+                f"prefix: {self.prefix!r} is not 'homeward-' followed by lower-case letters, digits and dashes"
+            )
         for field, allowed in (
             ("kube_proxy", KUBE_PROXY_MODES),
             ("variant", VARIANTS),
@@ -57,18 +59,18 @@ class LabOptions:
                 raise ValueError(f"{field}: {getattr(self, field)!r} is none of {allowed}")
 
         if self.same_subnet and self.shared_link:
-            raise ValueError("same_subnet and shared_link: the pool is either part of the LAN's network or beside it")
+            raise ValueError("same_subnet and shared_link exclude each other")
         if self.second_pool and (self.pool_interface == "eth0" or self.vlan == "real" or self.kube_proxy == "ipvs"):
-            raise ValueError("second_pool: there is one only beside a veth eth0.100, and not with ipvs")
+            raise ValueError("second_pool needs eth0.100 as a veth, and excludes ipvs")
 
     @property
     def pool_interface(self) -> str:
-        """The node's link on which the pool's addresses are announced."""
+        """Link of the nodes on which the pool's addresses are announced."""
         return "eth0" if self.same_subnet or self.shared_link else "eth0.100"
 
     @property
     def pool_interfaces(self) -> tuple[str, ...]:
-        """The node's links on which addresses are announced."""
+        """All links of the nodes on which addresses are announced."""
         return (self.pool_interface, SECOND_INTERFACE) if self.second_pool else (self.pool_interface,)
 
     def to_json(self) -> str:

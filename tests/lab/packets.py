@@ -1,4 +1,4 @@
-"""Raw packets: build one, put it on a link with any source, see what arrives at a host; MTU and ping."""
+"""Raw packets: build and inject them with any source, capture what arrives at a host; MTU and ping."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def mac_text(raw: bytes) -> str:
 
 
 def checksum(data: bytes) -> int:
-    """The Internet checksum (RFC 1071)."""
+    """Return the Internet checksum (RFC 1071)."""
     if len(data) % 2:
         data += b"\0"
     total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
@@ -37,7 +37,7 @@ def checksum(data: bytes) -> int:
 
 
 def checksum6(source: bytes, destination: bytes, protocol: int, data: bytes) -> int:
-    """The checksum of an IPv6 payload with its pseudo header."""
+    """Return the checksum of an IPv6 payload with its pseudo-header (RFC 8200, section 8.1)."""
     return checksum(source + destination + struct.pack("!II", len(data), protocol) + data)
 
 
@@ -46,10 +46,10 @@ def ethernet(destination: bytes, source: bytes, kind: int, payload: bytes) -> by
 
 
 def ip_packet(source: str, destination: str, protocol: int, payload: bytes, hop_limit: int = 64) -> bytes:
-    """An IPv4 or IPv6 packet; the payload's checksum (TCP, UDP, ICMP) is filled in where its field is zero."""
+    """Return an IPv4 or IPv6 packet. A zero checksum field of a TCP, UDP or ICMP payload is filled in."""
     first, second = ipaddress.ip_address(source), ipaddress.ip_address(destination)
     if first.version != second.version:
-        raise ValueError(f"source {source} and destination {destination} are of two families")
+        raise ValueError(f"source {source} and destination {destination} have different families")
     if first.version == 4:
         pseudo = (
             b"" if protocol == ICMP else first.packed + second.packed + struct.pack("!BBH", 0, protocol, len(payload))
@@ -67,7 +67,7 @@ def ip_packet(source: str, destination: str, protocol: int, payload: bytes, hop_
 
 
 def tcp(source: str, destination: str, source_port: int, destination_port: int, flags: int = SYN) -> bytes:
-    """A TCP packet without data, by default a SYN."""
+    """Return a TCP packet without data, by default a SYN."""
     segment = struct.pack("!HHIIBBHHH", source_port, destination_port, 1000, 0, 5 << 4, flags, 64000, 0, 0)
     return ip_packet(source, destination, TCP, segment)
 
@@ -78,14 +78,14 @@ def udp(source: str, destination: str, source_port: int, destination_port: int, 
 
 
 def icmp_echo(source: str, destination: str, identifier: int = 77, data: bytes = b"homeward") -> bytes:
-    """An echo request of the addresses' family; the identifier serves as Packet.source_port."""
+    """Return an ICMP or ICMPv6 echo request; its identifier appears as Packet.source_port."""
     six = ":" in source
     message = struct.pack("!BBHHH", 128 if six else 8, 0, 0, identifier, 1) + data
     return ip_packet(source, destination, ICMPV6 if six else ICMP, message)
 
 
 def inject(host: Host, link: str, destination_mac: str, packet: bytes, source_mac: str | None = None) -> None:
-    """Put an IP packet on a link of the host, to this MAC; the source MAC is the link's own by default."""
+    """Send an IP packet on a link of the host, by default from the link's own MAC."""
     kind = ETHERNET_IPV4 if packet[0] >> 4 == 4 else ETHERNET_IPV6
 
     def send() -> None:
@@ -98,7 +98,7 @@ def inject(host: Host, link: str, destination_mac: str, packet: bytes, source_ma
 
 
 def mac_of(host: Host, link: str) -> str:
-    """The MAC of a host's link."""
+    """Return the MAC of a host's link."""
 
     def read() -> str:
         with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as handle:
@@ -110,8 +110,8 @@ def mac_of(host: Host, link: str) -> str:
 
 @dataclass(frozen=True)
 class Packet:
-    """An IP packet as seen on a link. Ports are 0 where there are none; ICMP echo has its identifier in source_port,
-    other ICMP its type in flags. outgoing: the host itself sent it. length: of the IP packet, bytes."""
+    """A captured IP packet. Ports are 0 for protocols without ports; source_port is the identifier of an ICMP echo, flags
+    the ICMP type. outgoing: sent by the host itself. length: of the IP packet, in bytes."""
 
     link: str
     source_mac: str
@@ -126,7 +126,7 @@ class Packet:
 
 
 def parse(frame: bytes, link: str, kind: int) -> Packet | None:
-    """The packet in an Ethernet frame; None if it is not IP. Fragments other than the first have no ports."""
+    """Return the packet in an Ethernet frame, None if it is not IP. Only first fragments have ports."""
     ethernet_type = struct.unpack_from("!H", frame, 12)[0]
     if ethernet_type == ETHERNET_IPV4 and len(frame) >= 34:
         family, protocol, start = socket.AF_INET, frame[23], 14 + (frame[14] & 15) * 4
@@ -158,18 +158,18 @@ def parse(frame: bytes, link: str, kind: int) -> Packet | None:
 
 
 class Sniffer:
-    """Sees the IP packets of one link of a host (or of all), from its making until close().
+    """Captures the IP packets on one link of a host, or on all, until close().
 
-    Packets are taken in when they arrive, so read() after the sender is done needs no waiting for what came this way.
+    The socket queues packets when they arrive, so read() after the end of a flow returns all of its packets.
     """
 
-    def __init__(self, host: Host, link: str | None = None, wanted: Callable[[Packet], bool] | None = None) -> None:
-        self._link, self._wanted = link, wanted or (lambda _packet: True)
+    def __init__(self, host: Host, link: str | None = None, matches: Callable[[Packet], bool] | None = None) -> None:
+        self._link, self._matches = link, matches or (lambda _packet: True)
         self.socket = host.call(self._open)
         self.seen: list[Packet] = []
 
     def _open(self) -> socket.socket:
-        # A socket with a protocol hears every link at once; bound to one, it must not have heard others before.
+        # With a protocol, the socket would receive from every link before it is bound to one.
         every_link = socket.htons(ETHERNET_ALL) if self._link is None else 0
         handle = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, every_link)
         handle.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, 64 << 20)
@@ -179,24 +179,24 @@ class Sniffer:
         return handle
 
     def take(self) -> None:
-        """Move what has arrived from the socket to `seen`."""
+        """Move received packets from the socket to `seen`."""
         while True:
             try:
                 frame, (link, _, kind, *_rest) = self.socket.recvfrom(128)
             except BlockingIOError:
                 return
-            # an Ethernet bridge floods what it has not learnt yet; the host itself ignores that
+            # frames for other hosts, which a bridge floods until it has learnt the port
             packet = None if kind == socket.PACKET_OTHERHOST else parse(frame, link, kind)
-            if packet is not None and self._wanted(packet):
+            if packet is not None and self._matches(packet):
                 self.seen.append(packet)
 
     def read(self) -> list[Packet]:
-        """All packets seen so far."""
+        """Return all packets captured so far."""
         self.take()
         return self.seen
 
     def wait_for(self, count: int, seconds: float = 2.0) -> list[Packet]:
-        """The packets seen, as soon as there are so many, or when the time is over."""
+        """Return the captured packets once there are `count` of them, or after some seconds."""
         deadline = time.monotonic() + seconds
         while len(self.read()) < count and time.monotonic() < deadline:
             time.sleep(0.005)
@@ -215,19 +215,19 @@ class Sniffer:
 
 
 def set_mtu(host: Host, link: str, mtu: int) -> None:
-    """The MTU of a link. Set both ends of a cable: a veth drops silently what is longer than the receiver's MTU."""
+    """Set the MTU of a link. A veth silently drops what exceeds the receiver's MTU, so set both ends."""
     host.run(["ip", "link", "set", link, "mtu", str(mtu)])
 
 
 def limit_path(router: Host, destination: str, link: str, mtu: int) -> None:
-    """Let a router forward at most `mtu` bytes to one directly attached destination, and say so to who sends more.
+    """Limit the path MTU from a router to a directly connected destination; the router reports larger packets by ICMP.
 
-    The path has the narrow place in this direction only, and the endpoints' own links do not tell of it.
+    Only this direction is limited, and the MTUs of the endpoints' links stay the same.
     """
     router.run(["ip", "route", "replace", destination, "dev", link, "mtu", "lock", str(mtu)])
 
 
 def ping(host: Host, destination: str, size: int = 56, count: int = 1, fragment: bool = True) -> bool:
-    """Whether the destination answers within a second. size: bytes of data. fragment=False forbids fragmentation."""
+    """Whether the destination answers within a second. size: bytes of data. fragment=False sets the don't-fragment flag."""
     command = ["ping", "-n", "-q", "-c", str(count), "-i", "0.05", "-W", "1", "-s", str(size)]
     return host.run([*command, *(() if fragment else ("-M", "do")), destination], check=False).returncode == 0

@@ -1,7 +1,8 @@
-"""The endpoints of the lab: one TCP and one UDP server per pod and host network, which say who they are.
+"""The endpoints of the lab: a TCP and a UDP server for each pod and host network, which identify themselves.
 
-TCP: the client sends 8 bytes of seed and PAYLOAD bytes made from it; the server answers with the SHA-256 of what came,
-one byte of length and its name, and PAYLOAD bytes made from the seed turned round. UDP: an echo, the name in front.
+TCP: the client sends an 8-byte seed and PAYLOAD bytes generated from it. The server answers with the SHA-256 of the
+request, one byte with the length of its name, its name, and PAYLOAD bytes generated from the reversed seed.
+UDP: an echo, prefixed by the name and a zero byte.
 """
 
 from __future__ import annotations
@@ -22,13 +23,13 @@ CONNECTION_SECONDS = 30.0
 
 
 def payload(seed: bytes) -> bytes:
-    """PAYLOAD bytes that anyone who knows the seed can make."""
+    """Return PAYLOAD pseudo-random bytes."""
     return random.Random(seed).randbytes(PAYLOAD)
 
 
 @dataclass(frozen=True)
 class Listener:
-    """Where one server listens. host: name of the namespace's host; endpoint: what it calls itself."""
+    """One server. host: the host on which it listens; endpoint: the name with which it answers."""
 
     host: str
     endpoint: str
@@ -37,7 +38,7 @@ class Listener:
 
 
 def listeners(options: LabOptions) -> list[Listener]:
-    """Every server of a lab."""
+    """Return all servers of a lab."""
     found = []
     for endpoint, host in (("pod1", "server1"), ("pod2", "server2"), ("host1", "node1"), ("host2", "node2")):
         found += [Listener(host, endpoint, *endpoint_address(endpoint, family)) for family in (4, 6)]
@@ -47,7 +48,7 @@ def listeners(options: LabOptions) -> list[Listener]:
 
 
 def open_sockets(listener: Listener) -> tuple[socket.socket, socket.socket]:
-    """The TCP and UDP socket of a server; call within its namespace."""
+    """Return the TCP and UDP socket of a server. Call it in the server's namespace."""
     family = socket.AF_INET6 if ":" in listener.address else socket.AF_INET
     stream, datagram = socket.socket(family, socket.SOCK_STREAM), socket.socket(family, socket.SOCK_DGRAM)
     stream.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -59,7 +60,7 @@ def open_sockets(listener: Listener) -> tuple[socket.socket, socket.socket]:
 
 
 async def serve(listener: Listener, stream: socket.socket, datagram: socket.socket) -> asyncio.Server:
-    """Serve on these sockets in the running loop."""
+    """Start a server on these sockets in the running loop."""
     name = listener.endpoint.encode()
     asyncio.get_running_loop().add_reader(datagram, echo_datagrams, datagram, name)
     return await asyncio.start_server(answer_with(name), sock=stream, limit=1 << 20)
@@ -73,7 +74,7 @@ def echo_datagrams(handle: socket.socket, name: bytes) -> None:
         except BlockingIOError:
             return
         except OSError:
-            continue  # an ICMP error of an earlier datagram; the next one is read
+            continue  # an ICMP error for an earlier datagram
 
 
 def answer_with(name: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]:
@@ -86,7 +87,7 @@ def answer_with(name: bytes) -> Callable[[asyncio.StreamReader, asyncio.StreamWr
                 )
                 writer.write(reply)
                 await writer.drain()
-                await reader.read(1)  # until the client closes: it has everything then
+                await reader.read(1)  # wait until the client closes
         except (TimeoutError, OSError, asyncio.IncompleteReadError):
             pass
         finally:

@@ -1,8 +1,8 @@
-"""The services of the lab as data: the 13 that the saved kube-proxy rules serve, and one plain socket.
+"""The services of the lab: the 13 services of the saved kube-proxy rules, and a plain socket.
 
-Endpoints are names: podN is 10.112.N.10:8080 (fd00:112:N::10), hostN is 192.168.1.1N:8081 (fd00:192:168:1::1N).
-The announcer is the node that answers ARP and neighbour solicitations for the address, as MetalLB's speaker would:
-a Local service is announced by a node with an endpoint, a Cluster service by either.
+Endpoints: podN is 10.112.N.10:8080 (fd00:112:N::10), hostN is 192.168.1.1N:8081 (fd00:192:168:1::1N).
+The announcer is the node that answers ARP requests and neighbour solicitations for the address. As with MetalLB, a Local
+service is announced by a node with an endpoint, a Cluster service by any node.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Service:
 
 
 def endpoint_address(endpoint: str, family: int) -> tuple[str, int]:
-    """Address and port of an endpoint's name (pod1, host2)."""
+    """Return address and port of an endpoint (pod1, host2)."""
     number = endpoint[-1]
     if endpoint.startswith("pod"):
         return (f"10.112.{number}.10" if family == 4 else f"fd00:112:{number}::10"), POD_PORT
@@ -67,21 +67,21 @@ ADDRESS_SOCKET = Service("socket1", "1.2.3.40", None, (), False, "node1")
 
 
 def to_same_subnet(address: str) -> str:
-    """The address that stands for a pool address when the pool lies in the nodes' own subnet."""
+    """Return the address that replaces a pool address in a lab with same_subnet."""
     if ":" in address:
         return f"fd00:192:168:1::2{address.rpartition(':')[2]}"
     return f"192.168.1.{200 + int(address.rpartition('.')[2])}"
 
 
 def to_second(address: str) -> str:
-    """The address of the second pool that the service with this address has too."""
+    """Return the corresponding address of the second pool."""
     return address.replace("1.2.3.", "1.2.4.").replace("fd00:1:2:3:", "fd00:1:2:4:")
 
 
 def services_of(
     same_subnet: bool = False, address_socket: bool = False, second_pool: bool = False
 ) -> dict[str, Service]:
-    """The services of a lab, by name."""
+    """Return the services of a lab by name."""
     services: tuple[Service, ...] = (*KUBE_SERVICES, ADDRESS_SOCKET) if address_socket else KUBE_SERVICES
     if second_pool:
         services += tuple(

@@ -1,7 +1,7 @@
-"""The network state of a host as seen by other tools than ours, as text that can be compared byte for byte.
+"""The network state of a host as comparable text, read by independent tools.
 
-Left out is what changes by itself (counters, timestamps) and what is the same state written in two ways: an iptables
-table that exists but is empty differs in nothing from one that does not exist.
+Counters and timestamps are left out. So are iptables and nft tables that only hold empty, accepting base chains, because
+they are equivalent to missing tables.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SYSCTL_ROOTS = ("net/ipv4/conf", "net/ipv6/conf")
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One text per part: links, addresses, routes4, rules4, ..., iptables-nft-save, ..., nft, sysctls."""
+    """Named texts: links, addresses, routes4, rules4, ..., iptables-nft-save, ..., nft, sysctls."""
 
     parts: tuple[tuple[str, str], ...]
 
@@ -41,7 +41,7 @@ class Snapshot:
         return dict(self.parts)[part]
 
     def difference(self, after: Snapshot) -> str:
-        """A unified diff from this state to the other; empty if they are the same."""
+        """Return a unified diff to a later snapshot; empty if they are equal."""
         lines: list[str] = []
         later = dict(after.parts)
         for part, text in self.parts:
@@ -53,7 +53,7 @@ class Snapshot:
 
 
 def take(host: Host) -> Snapshot:
-    """Read everything, in one process for the commands and one pass over the sysctls."""
+    """Read all parts, with one process for all commands."""
     commands = [*_IP_COMMANDS.values(), *_SAVE_COMMANDS, _NFT_COMMAND]
     script = f"\necho '{_SEPARATOR}'\n".join(commands)
     texts = host.run(script).stdout.split(f"{_SEPARATOR}\n")
@@ -67,13 +67,13 @@ def take(host: Host) -> Snapshot:
 
 
 def canonical_json(text: str) -> str:
-    """One object a line, keys and lines sorted: the kernel's order of dumping is not state."""
+    """Return one object per line, with keys and lines sorted: the order of the kernel's dump is not state."""
     objects = [item for item in json.loads(text or "[]") if item]
     return "\n".join(sorted(json.dumps(item, sort_keys=True) for item in objects))
 
 
 def clean_save(text: str) -> str:
-    """iptables-save without comments, counters and tables in which there is nothing."""
+    """Return the output of iptables-save without comments, counters and empty tables."""
     tables: list[str] = []
     current: list[str] = []
     for line in text.splitlines():
@@ -81,19 +81,19 @@ def clean_save(text: str) -> str:
             continue
         current.append(re.sub(r" \[\d+:\d+\]$", "", line))
         if line == "COMMIT":
-            if not all(_says_nothing(entry) for entry in current):
+            if not all(_is_empty_line(entry) for entry in current):
                 tables.append("\n".join(current))
             current = []
     return "\n".join(sorted(tables))
 
 
-def _says_nothing(line: str) -> bool:
-    """Whether a line of iptables-save is a table's frame or a built-in chain that accepts."""
+def _is_empty_line(line: str) -> bool:
+    """Whether a line begins or ends a table, or is a built-in chain that accepts."""
     return line[0] in "*C" or (line[0] == ":" and line.endswith(" ACCEPT"))
 
 
 def clean_ruleset(text: str) -> str:
-    """nft's ruleset without counters and tables that hold only base chains which accept everything."""
+    """Return the nft ruleset without counters and without tables that only hold accepting, empty base chains."""
     text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
     tables = [table for table in re.split(r"(?m)^(?=table )", text) if table.startswith("table ")]
     return "".join(sorted(table for table in tables if not _is_empty_table(table)))

@@ -1,4 +1,4 @@
-"""What is known of each recipe by measurement holds in the lab; a lab in which it does not shows no truth."""
+"""Each recipe reaches in the lab exactly what was measured with it on real nodes."""
 
 from __future__ import annotations
 
@@ -8,20 +8,21 @@ from functools import partial
 import pytest
 
 from tests.lab import Cell, Delivery, Lab, LabOptions, controls, kernel_features, kube_proxy_rules, packets
-from tests.lab.delivery import all_cells
+from tests.lab.delivery import all_cells, assert_delivered
 
 PREFIX = "homeward-controls"
-#: Which endpoints a client reaches: a pod, the network of the host that translates, of another host, a socket on the address
+#: Kinds of endpoints: a pod, the host network of the node that translates the address, that of another node, a socket on
+#: the pool's address
 EVERYTHING = frozenset(
     (protocol, kind) for protocol in ("tcp", "udp") for kind in ("pod", "host", "far host", "socket")
 )
 UDP = frozenset(pair for pair in EVERYTHING if pair[0] == "udp")
 SOCKET = frozenset(pair for pair in EVERYTHING if pair[1] == "socket")
-#: Endpoints whose replies come in from a link; those of the host itself pass no PREROUTING
+#: Endpoints whose replies arrive on a link; replies of the node itself do not traverse PREROUTING
 ELSEWHERE = frozenset(pair for pair in EVERYTHING if pair[1] in ("pod", "far host"))
 NOTHING: frozenset[tuple[str, str]] = frozenset()
-#: recipe -> what is reached by outside, onlink, lan, pod1 (of pods: the socket only on the pod's own node)
-KNOWN = {
+#: recipe -> what outside, onlink, lan and pod1 reach
+MEASURED = {
     "none": (NOTHING, NOTHING, UDP, EVERYTHING),
     "case2": (NOTHING, EVERYTHING, UDP, EVERYTHING),
     "case3": (SOCKET, SOCKET, SOCKET | UDP, EVERYTHING - SOCKET),
@@ -34,19 +35,19 @@ KNOWN = {
 
 
 def kind_of(lab: Lab, cell: Cell) -> str:
-    """pod, host, far host or socket."""
+    """Return the kind of the cell's endpoint: pod, host, far host or socket."""
     service = lab.services[cell.service]
     if not service.endpoints:
         return "socket"
     endpoint = service.endpoints[0]
-    # Nodes and pods have the address translated where they are, all others where it is announced.
+    # The address is translated on the client's own node, or else on the node that announces it.
     translator = cell.client if cell.client.startswith(("node", "pod")) else service.announcer
     far = "far " if endpoint.startswith("host") and endpoint[-1] != translator[-1] else ""
     return far + endpoint.rstrip("12")
 
 
 def reached(lab: Lab, deliveries: list[Delivery], client: str) -> frozenset[tuple[str, str]]:
-    """The kinds of flows that a client got through; a kind of which some did and some did not is an error."""
+    """Return the kinds of flows with which a client reached endpoints; all flows of a kind must agree."""
     results: dict[tuple[str, str], set[bool]] = {}
     for delivery in deliveries:
         if delivery.cell.client == client:
@@ -56,26 +57,29 @@ def reached(lab: Lab, deliveries: list[Delivery], client: str) -> frozenset[tupl
     return frozenset(key for key, values in results.items() if values == {True})
 
 
-@pytest.mark.parametrize("recipe", KNOWN)
+@pytest.mark.parametrize("recipe", MEASURED)
 def test_recipes_reach_what_was_measured(recipe: str) -> None:
-    """Both modes at once, each in its lab: most of the time is waiting for flows that do not come."""
+    """With both modes at once, as most of the time is spent waiting for lost flows."""
     with ThreadPoolExecutor(2) as pool:
-        list(pool.map(partial(assert_known, recipe), ("iptables", "nftables")))
+        list(pool.map(partial(assert_measured, recipe), ("iptables", "nftables")))
 
 
-def assert_known(recipe: str, mode: str) -> None:
+def assert_measured(recipe: str, mode: str) -> None:
     with Lab(LabOptions(prefix=f"{PREFIX}-{mode}", kube_proxy=mode, address_socket=True)) as lab:
         controls.apply(lab, recipe)
         deliveries = lab.deliver([cell for cell in all_cells(lab, families=[4]) if cell.client != "pod2"], timeout=1.5)
         services_only = [delivery for delivery in deliveries if delivery.cell.service != "socket1"]
-        for client, known in zip(("outside", "onlink", "lan", "pod1"), KNOWN[recipe], strict=True):
-            assert reached(lab, deliveries, client) == known, (mode, client)
+        for client, measured in zip(("outside", "onlink", "lan", "pod1"), MEASURED[recipe], strict=True):
+            assert reached(lab, deliveries, client) == measured, (mode, client)
         for node in ("node1", "node2"):
             assert reached(lab, services_only, node) == EVERYTHING - SOCKET, (mode, node)
-        home = KNOWN[recipe][0]
+        routed_back = MEASURED[recipe][0]
         for delivery in deliveries:
-            # What reaches the LAN alone came by luck: straight from the node, past the pool's router.
-            by_pool = delivery.cell.client == "outside" or (delivery.cell.protocol, kind_of(lab, delivery.cell)) in home
+            # Other replies to the LAN go there directly, not through the pool's router
+            by_pool = (
+                delivery.cell.client == "outside"
+                or (delivery.cell.protocol, kind_of(lab, delivery.cell)) in routed_back
+            )
             if delivery.reached and delivery.cell.client in ("outside", "lan"):
                 assert delivery.ways == (("pool",) if by_pool else ("direct",)), (mode, delivery)
 
@@ -95,19 +99,12 @@ def test_refined_recipe_reaches_everything(mode: str, variant: str, rp_filter: i
     )
     with Lab(options) as lab:
         controls.apply(lab, "refined")
-        assert_all_the_right_way(lab)
-
-
-def assert_all_the_right_way(lab: Lab) -> None:
-    """Every cell is reached, and who is behind routers has replies through the pool's router only."""
-    for delivery in lab.deliver():
-        way = "pool" if delivery.cell.client in ("outside", "lan") else "direct"
-        assert (delivery.reached, delivery.ways) == (True, (way,)), delivery
+        assert_delivered(lab, lab.deliver())
 
 
 @pytest.mark.parametrize("rp_filter", [1, 2])
 def test_without_src_valid_mark_requests_are_dropped(rp_filter: int) -> None:
-    """Also loose filtering drops on a link without an address; a lab that lets this pass would prove nothing."""
+    """Loose source validation also drops them, because the link has no address."""
     with Lab(LabOptions(prefix=f"{PREFIX}-rp", rp_filter=rp_filter)) as lab:
         controls.apply(lab, "refined")
         for node in lab.nodes:
@@ -117,13 +114,13 @@ def test_without_src_valid_mark_requests_are_dropped(rp_filter: int) -> None:
 
 
 @pytest.mark.parametrize("vlan_address", [False, True])
-def test_strict_pool_router_ignores_a_foreign_sender(vlan_address: bool) -> None:
-    """From a link without an address a node asks for its gateway in the name of its LAN address."""
+def test_strict_pool_router_ignores_arp_from_another_network(vlan_address: bool) -> None:
+    """On a link without an address, a node sends ARP requests for its gateway from its LAN address."""
     options = LabOptions(prefix=f"{PREFIX}-strict", strict_pool_router=True, vlan_address=vlan_address)
     with Lab(options) as lab:
         controls.apply(lab, "refined")
         cell = Cell("outside", "lo-p1", "udp")
-        # The router's own question would teach the node where the router is: let it know the address beforehand
+        # An ARP request from the router would tell the node the router's MAC, so give the router a permanent entry
         node = lab.host("node1")
         mac = packets.mac_of(node, "eth0.100")
         lab.host("poolrouter").run(f"ip neighbour replace 1.2.3.7 lladdr {mac} dev pool nud permanent")
@@ -133,14 +130,12 @@ def test_strict_pool_router_ignores_a_foreign_sender(vlan_address: bool) -> None
 
 def test_same_subnet_needs_nothing() -> None:
     with Lab(LabOptions(prefix=f"{PREFIX}-same", same_subnet=True)) as lab:
-        for delivery in lab.deliver():
-            way = "default" if delivery.cell.client == "outside" else "direct"
-            assert (delivery.reached, delivery.ways) == (True, (way,)), delivery
+        assert_delivered(lab, lab.deliver())
 
 
 @pytest.mark.parametrize("rp_filter", [0, 1])
-def test_shared_link_needs_requests_told_from_replies(rp_filter: int) -> None:
-    """Where another node's endpoint answers over the pool's own link, `iif` takes its replies for requests."""
+def test_shared_link_needs_a_mark_for_requests(rp_filter: int) -> None:
+    """Replies from another node's endpoint arrive on the pool's link too, so `iif` cannot tell them from requests."""
     options = LabOptions(prefix=f"{PREFIX}-shared", shared_link=True, rp_filter=rp_filter)
     far, near = Cell("outside", "cl-p2"), Cell("outside", "cl-p1")
     with Lab(options) as lab:
@@ -151,7 +146,7 @@ def test_shared_link_needs_requests_told_from_replies(rp_filter: int) -> None:
         assert [(one.reached, one.ways) for one in deliveries] == [(False, ("default",)), (True, ("pool",))]
     with Lab(options) as lab:
         controls.apply(lab, "shared")
-        assert_all_the_right_way(lab)
+        assert_delivered(lab, lab.deliver())
 
 
 def test_real_vlan() -> None:
@@ -159,7 +154,7 @@ def test_real_vlan() -> None:
         pytest.skip("this kernel has no 802.1Q (ip link add type vlan)")
     with Lab(LabOptions(prefix=f"{PREFIX}-vlan", vlan="real", rp_filter=1)) as lab:
         controls.apply(lab, "refined")
-        assert_all_the_right_way(lab)
+        assert_delivered(lab, lab.deliver())
 
 
 def test_ipvs() -> None:
@@ -177,16 +172,16 @@ def test_ipvs() -> None:
 
 @pytest.mark.parametrize("node", ["node1", "node2"])
 @pytest.mark.parametrize("kind", ["iptables-save", "ip6tables-save"])
-def test_every_tcp_rule_has_a_twin_for_udp(node: str, kind: str) -> None:
+def test_every_tcp_rule_has_a_udp_copy(node: str, kind: str) -> None:
     saved = kube_proxy_rules.with_udp(kube_proxy_rules.fixture(node, kind)).splitlines()
     tcp = [line for line in saved if " -p tcp " in line and "health check" not in line]
     assert len(tcp) == len([line for line in saved if " -p udp " in line]) > 0
     services = [line for line in saved if line.startswith("-A KUBE-SERVICES")]
-    assert "KUBE-NODEPORTS" in services[-1], "kube-proxy's rule for node ports must stay the last"
+    assert "KUBE-NODEPORTS" in services[-1], "kube-proxy's rule for node ports must stay last"
 
 
 @pytest.mark.parametrize("node", ["node1", "node2"])
-def test_every_tcp_element_has_a_twin_for_udp(node: str) -> None:
+def test_every_tcp_element_has_a_udp_copy(node: str) -> None:
     ruleset = kube_proxy_rules.nft_with_udp(kube_proxy_rules.fixture(node, "nft"))
     assert ruleset.count("tcp . ") == ruleset.count("udp . ") > 0
     assert ruleset.count("/tcp/http {") == ruleset.count("/udp/http {") > 0

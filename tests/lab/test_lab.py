@@ -1,4 +1,4 @@
-"""The lab itself: it comes and goes without a trace, its probe can say no, its witnesses see what is there."""
+"""The lab itself: setup and removal leave nothing behind, the probe detects failures, the witnesses see changes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PREFIX = "homeward-labtest"
 
 @pytest.fixture(scope="module")
 def lab() -> Iterator[Lab]:
-    """A lab with the refined recipe, for tests that leave it as it was."""
+    """A lab with the refined recipe, for tests that do not change it."""
     with Lab(LabOptions(prefix=PREFIX)) as running:
         controls.apply(running, "refined")
         yield running
@@ -31,8 +31,8 @@ def lost(deliveries: list[Delivery]) -> list[Delivery]:
     return [delivery for delivery in deliveries if not delivery.reached]
 
 
-def own_namespace() -> list[str]:
-    """What of this machine's own network a lab could leave something in."""
+def machine_state() -> list[str]:
+    """Return the state of this machine that a lab could change."""
     commands = ("ip link", "ip rule", "ip -6 rule", "ip route show table all", "nft list ruleset")
     outputs = [
         subprocess.run(command.split(), capture_output=True, text=True, check=True).stdout for command in commands
@@ -40,70 +40,70 @@ def own_namespace() -> list[str]:
     return [*outputs, *sorted(path.name for path in namespaces.NAMESPACE_FOLDER.glob(f"{PREFIX}*"))]
 
 
-# --- coming and going
+# --- setup and removal
 
 
-def test_comes_and_goes_without_a_trace() -> None:
-    before = own_namespace()
+def test_removal_leaves_nothing_behind() -> None:
+    before = machine_state()
     first, second = Lab(LabOptions(prefix=f"{PREFIX}-a")), Lab(LabOptions(prefix=f"{PREFIX}-a-b"))
     with first:
         with second:
             pids = [*first.processes(), *second.processes()]
-            assert len(pids) == 6, "two holders and one daemon each"
-        # ending the second, whose prefix begins like the first's, must not have touched the first
+            assert len(pids) == 6, "two holders and a daemon for each lab"
+        # The prefix of the removed lab begins with the prefix of this one
         assert not lost(first.deliver([Cell("pod1", "cl-p2")]))
-    assert own_namespace() == before
+    assert machine_state() == before
     assert not any(Path(f"/proc/{pid}").exists() for pid in pids)
     assert not first.state.exists()
 
 
-def test_comes_up_over_the_rest_of_a_crashed_one() -> None:
+def test_setup_removes_the_remains_of_a_crashed_lab() -> None:
     options = LabOptions(prefix=f"{PREFIX}-crash")
     crashed = Lab(options).up()
     os.kill(crashed.processes()[0], signal.SIGKILL)
     with Lab(options) as fresh:
         assert not lost(fresh.deliver([Cell("pod1", "cl-p2")]))
-    crashed.down()  # takes in the ended processes; nothing else is left to do
+    crashed.down()  # reaps the ended processes
 
 
-def test_the_command_line_brings_it_up_and_down() -> None:
-    """`up` takes every option of LabOptions from a flag, so one that has none is noticed here."""
-    before = own_namespace()
+def test_command_line_sets_up_and_removes_a_lab() -> None:
+    """`up` takes every field of LabOptions from an option, so a field without one fails here."""
+    before = machine_state()
     prefix = f"{PREFIX}-prompt"
 
-    def typed(*words: str) -> None:
+    def run(*words: str) -> None:
         command = [sys.executable, "-m", "tests.lab", *words, "--prefix", prefix]
         done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
 
     try:
-        typed("up", "--second-pool")
+        run("up", "--second-pool")
         running = Lab.attach(prefix)
         assert running.options == LabOptions(prefix=prefix, second_pool=True)
         assert "eth0.200" in running.host("node1").output("ip -o link")
     finally:
-        typed("down")
-    assert own_namespace() == before
+        run("down")
+    assert machine_state() == before
     assert not running.state.exists()
 
 
-def test_a_failure_while_coming_up_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = own_namespace()
+def test_failed_setup_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = machine_state()
     monkeypatch.setattr("tests.lab.kube_proxy_rules.fixture", lambda *_: "*nonsense\n")
     with pytest.raises(LabError, match="iptables"):
         Lab(LabOptions(prefix=f"{PREFIX}-broken")).up()
-    assert own_namespace() == before
+    assert machine_state() == before
 
 
-def test_many_nodes_come_and_go() -> None:
-    before = own_namespace()
+def test_many_nodes() -> None:
+    before = machine_state()
     with ManyNodes(5, prefix=f"{PREFIX}-many") as site:
         assert [host.output("cat /sys/class/net/eth0.100/operstate") for host in site.nodes] == ["up"] * 5
         assert packets.ping(site.host("node1"), site.node_addresses["node5"])
-    assert own_namespace() == before
+    assert machine_state() == before
 
 
-def test_nodes_have_files_of_their_own(lab: Lab) -> None:
+def test_nodes_have_private_files(lab: Lab) -> None:
     first, second = lab.nodes
     first.run("mkdir -p /etc/iproute2/rt_protos.d && echo '77 homeward' > /etc/iproute2/rt_protos.d/homeward-test.conf")
     assert "77 homeward" in first.path("/etc/iproute2/rt_protos.d/homeward-test.conf").read_text()
@@ -114,14 +114,14 @@ def test_nodes_have_files_of_their_own(lab: Lab) -> None:
 def test_errors_name_host_and_command(lab: Lab) -> None:
     with pytest.raises(LabError, match=r"node1: ip link show nonsense: exit 1"):
         lab.host("node1").run(["ip", "link", "show", "nonsense"])
-    with pytest.raises(LabError, match=r"no host 'node9'; there are"):
+    with pytest.raises(LabError, match=r"unknown host 'node9'; known: "):
         lab.host("node9")
 
 
-# --- the probe can say no
+# --- the probe detects failures
 
 
-def test_probe_notices_a_broken_path(lab: Lab) -> None:
+def test_probe_detects_a_broken_path(lab: Lab) -> None:
     cells = [Cell(client, "cl-p1", protocol) for client in ("outside", "onlink") for protocol in ("tcp", "udp")]
     assert not lost(lab.deliver(cells))
     router = lab.host("poolrouter")
@@ -133,7 +133,7 @@ def test_probe_notices_a_broken_path(lab: Lab) -> None:
         router.run("nft delete table inet broken")
     assert [delivery.reached for delivery in deliveries] == [False, False, True, True]
     assert deliveries[0].error is not None
-    assert "receive after" in deliveries[0].error, "the connection came about, its data did not"
+    assert "receive after" in deliveries[0].error, "the connection was established, but its data was lost"
 
 
 def test_probe_names_the_wrong_router() -> None:
@@ -142,8 +142,8 @@ def test_probe_names_the_wrong_router() -> None:
         assert (delivery.reached, delivery.reply_router) == (False, "default")
 
 
-def test_endpoints_and_policies_are_the_services_own(lab: Lab) -> None:
-    """A Local service answers outside clients from its announcer's endpoint, a Cluster service from any."""
+def test_services_have_their_endpoints_and_policies(lab: Lab) -> None:
+    """A Local service reaches endpoints on its announcer only, a Cluster service any."""
     clients = {"outside", "onlink", "lan"}
     for delivery in lab.deliver(cell for cell in all_cells(lab) if cell.client in clients):
         service = lab.services[delivery.cell.service]
@@ -163,11 +163,11 @@ def test_announcement_moves_to_another_node(lab: Lab) -> None:
 # --- witnesses and packets
 
 
-def test_snapshot_shows_state_and_only_state(lab: Lab) -> None:
+def test_snapshot_contains_state_and_nothing_else(lab: Lab) -> None:
     node = lab.host("node1")
     before = node.snapshot()
     lab.deliver([Cell("outside", "lo-p1"), Cell("lan", "lo-p1")])
-    assert before.difference(node.snapshot()) == "", "traffic is not state"
+    assert before.difference(node.snapshot()) == "", "traffic does not change the state"
     changes = {
         "ip route add 10.9.8.0/24 dev eth0 table 55": "ip route del 10.9.8.0/24 dev eth0 table 55",
         "ip -6 rule add priority 77 from fd00::/8 lookup 55": "ip -6 rule del priority 77",
@@ -175,7 +175,7 @@ def test_snapshot_shows_state_and_only_state(lab: Lab) -> None:
         "iptables-legacy -w -t raw -A OUTPUT -j ACCEPT": "iptables-legacy -w -t raw -D OUTPUT -j ACCEPT",
         "nft add table inet extra; nft add chain inet extra c": "nft delete table inet extra",
         "sysctl -q net/ipv4/conf/eth0.100/arp_ignore=1": "sysctl -q net/ipv4/conf/eth0.100/arp_ignore=0",
-        "ip link set eth0.100 alias ours": "ip link set eth0.100 alias ''",
+        "ip link set eth0.100 alias changed": "ip link set eth0.100 alias ''",
     }
     for do, undo in changes.items():
         node.run(do)
@@ -203,7 +203,7 @@ def test_injected_packets_arrive(lab: Lab, packet: bytes, expected: tuple[str, i
 
 
 def test_an_injected_packet_from_a_pod_address_does_not_arrive(lab: Lab) -> None:
-    """The guard drops it, and a packet sent after it that arrives shows that it would have been seen."""
+    """The guard drops it; the arrival of a later packet shows that it would have been seen."""
     node, server, router = lab.host("node1"), lab.host("server1"), lab.host("poolrouter")
     mac = packets.mac_of(node, "eth0.100")
     with packets.Sniffer(server, "eth0", lambda seen: seen.source_port == 5560) as sniffer:
@@ -212,7 +212,7 @@ def test_an_injected_packet_from_a_pod_address_does_not_arrive(lab: Lab) -> None
         assert [one.source for one in sniffer.wait_for(1)] == ["203.0.113.99"]
 
 
-def test_a_narrow_path_is_discovered(lab: Lab) -> None:
+def test_path_mtu_is_discovered(lab: Lab) -> None:
     router = lab.host("poolrouter")
     clients = {4: "203.0.113.50", 6: "fd00:203:0:113::50"}
     for address in clients.values():
@@ -241,10 +241,10 @@ def test_ping(lab: Lab) -> None:
     assert not packets.ping(client, "192.168.1.99")
 
 
-# --- Ansible's way in
+# --- the connection plugin
 
 
-def test_ansible_enters_the_nodes(lab: Lab, tmp_path: Path) -> None:
+def test_ansible_connects_to_the_nodes(lab: Lab, tmp_path: Path) -> None:
     hosts = inventory.write(lab, tmp_path / "inventory.yml")
     environment = os.environ | {
         "ANSIBLE_CONNECTION_PLUGINS": str(inventory.PLUGIN_FOLDER),

@@ -1,10 +1,10 @@
-"""The world of the lab as data: hosts, segments, links, addresses, routes. Nothing here touches the machine.
+"""The topology of the lab as data: hosts, segments, links, addresses, routes.
 
 internet  203.0.113.0/24   router .1   poolrouter .2   outside .50
 lan       192.168.1.0/24   router .1   node1 .11   node2 .12   lan .50
 pool      1.2.3.0/24       poolrouter .1   onlink .50   node1, node2: eth0.100 without an address
 second    1.2.4.0/24       router2 .1 (internet .3)   node1, node2: eth0.200; only with second_pool
-pods      10.112.N.10 (server) and .20 (client) behind node N, each in its own namespace behind a veth
+pods      10.112.N.10 (server) and .20 (client), each in its own namespace, connected to node N by a veth
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ SWITCH = "switch"
 SWITCH_SYSCTLS: dict[str, str | int] = {f"net/ipv6/conf/{scope}/disable_ipv6": 1 for scope in ("all", "default")}
 POD_GATEWAY = "169.254.1.1"
 POD_GATEWAY_MAC = "02:ee:ee:ee:ee:ee"
-POD_GATEWAY6 = "fe80::ee:eeff:feee:eeee"  # the link-local address that comes with that MAC
+POD_GATEWAY6 = "fe80::ee:eeff:feee:eeee"  # the link-local address of that MAC
 
 
 @dataclass(frozen=True)
 class Link:
-    """A host's end of a cable into a segment's bridge. Addresses carry their prefix length."""
+    """A host's end of a veth to the bridge of a segment. Addresses have a prefix length."""
 
     name: str
     segment: str
@@ -35,7 +35,7 @@ class Link:
 
 @dataclass(frozen=True)
 class HostPlan:
-    """name: part of the namespace's name; commands: `ip` lines run in it once its links are there."""
+    """name: suffix of the namespace's name; commands: `ip` lines to run in it after its links are configured."""
 
     name: str
     links: tuple[Link, ...]
@@ -83,7 +83,7 @@ def _node(number: int, options: LabOptions) -> HostPlan:
 
 
 def _pod(name: str, number: int, last: int) -> HostPlan:
-    """A pod has a /32 and a gateway that is only a neighbour entry, as Calico does it."""
+    """Return a pod: a /32 and a gateway that is only a neighbour entry, as with Calico."""
     return HostPlan(
         name,
         (),
@@ -101,7 +101,7 @@ def _pod(name: str, number: int, last: int) -> HostPlan:
 
 
 def hosts(options: LabOptions) -> list[HostPlan]:
-    """Every host of a lab with these options, without the switch."""
+    """Return all hosts of a lab, without the switch."""
     plans = [_node(1, options), _node(2, options)]
     for number in (1, 2):
         plans += [_pod(f"server{number}", number, 10), _pod(f"pod{number}", number, 20)]
@@ -137,14 +137,14 @@ def clients_of(options: LabOptions) -> tuple[str, ...]:
 
 
 def node_macs() -> frozenset[str]:
-    """The MACs with which nodes send on the outer segments."""
+    """Return the MACs of the nodes' links to the segments."""
     return frozenset(mac(segment, 10 + number) for segment in (1, 2, 4) for number in (1, 2))
 
 
 def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
-    """Starting values, all explicit: a new namespace inherits the host's.
+    """Return a host's initial sysctls. All are explicit, because a new namespace inherits some from the initial one.
 
-    Set before any link exists, so that `default` reaches every link made later.
+    Set them before links exist, so that `default` applies to every link.
     """
     node = plan.name in NODES
     reverse_path = options.rp_filter if node else int(options.strict_pool_router and plan.name == "poolrouter")
@@ -177,7 +177,7 @@ def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
 
 
 def firewall(plan: HostPlan, options: LabOptions) -> str | None:
-    """The host's own nft rules: the stateful default router, and the masquerading that a CNI does on a node."""
+    """Return a host's nft rules: the stateful filter of the default router, or the masquerading of a node's CNI."""
     if plan.name == "router":
         pools = () if options.same_subnet else (POOL, SECOND_POOL)
         spoofed = "".join(
@@ -196,7 +196,7 @@ def firewall(plan: HostPlan, options: LabOptions) -> str | None:
 
 
 def _masquerade(family: str, own_pods: str, pods: str) -> str:
-    """The nft table that masquerades what a node's pods send out of the cluster, behind kube-proxy's own rules."""
+    """Return the nft table that masquerades traffic from a node's pods to outside the cluster, after kube-proxy's rules."""
     return (
         f"table {family} lab-cni {{\n chain postrouting {{\n"
         " type nat hook postrouting priority 110; policy accept;\n"
@@ -205,7 +205,7 @@ def _masquerade(family: str, own_pods: str, pods: str) -> str:
 
 
 def pod_veths(prefix: str) -> list[str]:
-    """`ip` lines, run in the host's namespace, that make the pods' veths directly between two namespaces."""
+    """Return `ip` lines, for the host's namespace, that create the veths between nodes and pods."""
     lines = []
     for number in (1, 2):
         for kind, pod in (("server", f"server{number}"), ("client", f"pod{number}")):
@@ -217,7 +217,7 @@ def pod_veths(prefix: str) -> list[str]:
 
 
 def cables(plans: list[HostPlan], prefix: str) -> list[str]:
-    """`ip` lines, run in the host's namespace, that plug every link of the hosts into the switch."""
+    """Return `ip` lines, for the host's namespace, that create the veths between hosts and switch."""
     return [
         f"link add {link.name} netns {prefix}-{plan.name} address {link.mac} type veth "
         f"peer name {port_of(plan, link)} netns {prefix}-{SWITCH}"
@@ -227,14 +227,14 @@ def cables(plans: list[HostPlan], prefix: str) -> list[str]:
 
 
 def port_of(plan: HostPlan, link: Link) -> str:
-    """The name of the switch's end of a cable."""
+    """Return the name of the switch's end of a link."""
     return f"{plan.name}.{link.segment[:4]}"
 
 
 def bridges() -> list[str]:
-    """`ip` lines, run in the switch before any cable is plugged, that make the segments.
+    """Return `ip` lines, for the switch, that create the bridges of the segments.
 
-    Before, because the kernel is slow (up to a second) to call a veth running whose two ends have the same index.
+    Run them before the veths are created: a veth whose two ends have the same index takes up to a second to be running.
     """
     lines = ["link set lo up"]
     for segment in ("lan", "pool", "internet", "second"):
@@ -243,7 +243,7 @@ def bridges() -> list[str]:
 
 
 def ports(plans: list[HostPlan], options: LabOptions) -> list[str]:
-    """`ip` lines, run in the switch, that join the cables of a segment."""
+    """Return `ip` lines, for the switch, that attach links to the bridges of their segments."""
     lines = []
     for plan in plans:
         for link in plan.links:
@@ -257,7 +257,7 @@ def ports(plans: list[HostPlan], options: LabOptions) -> list[str]:
 
 
 def host_commands(plan: HostPlan) -> list[str]:
-    """`ip` lines, run in the host, that give its links their addresses, then the plan's own."""
+    """Return `ip` lines that configure the links of a host, followed by the host's own commands."""
     lines = ["link set lo up"]
     for link in plan.links:
         lines.append(f"link set {link.name} up")

@@ -1,10 +1,11 @@
-"""By which way the replies of a flow left: sniffers on the routers and on the clients next door, told apart by the
-client's port, which no other flow of the lab has.
+"""Observers of the paths of replies: sniffers on the routers and on directly connected clients.
 
-    default   a packet from a pool address came into the default router from the nodes' LAN
-    pool      it came into the pool router from the pool's segment
-    second    it came into the second pool's router from that pool's segment
-    direct    the client's own link had it from a node's MAC; also every reply that crossed none of these (nodes, pods)
+The client's port, which is unique in the lab, identifies a flow. The paths ("ways"):
+
+    default   a packet from a pool address arrived at the default router, from the nodes' LAN
+    pool      it arrived at the pool's router, from the pool's segment
+    second    it arrived at the second pool's router, from that pool's segment
+    direct    it arrived at the client from a node's MAC, or crossed no sniffer (clients on nodes and in pods)
 """
 
 from __future__ import annotations
@@ -25,17 +26,17 @@ WAYS = ("default", "pool", "second", "direct")
 
 
 class Witnesses:
-    """Watches from its making on; ways(port) tells by which ways replies to this client port went."""
+    """Records the paths of all replies from its creation until close()."""
 
     def __init__(self, lab: Lab) -> None:
         self._networks = tuple(ipaddress.ip_network(network) for network in pool_networks(lab.options))
         self._macs = node_macs()
         self._is_pool: dict[str, bool] = {}
-        places = {"default": ("router", "lan"), "pool": ("poolrouter", "pool"), "second": ("router2", "second")}
+        routers = {"default": ("router", "lan"), "pool": ("poolrouter", "pool"), "second": ("router2", "second")}
         names = {plan.name for plan in lab.plans}
         self._sniffers = [
             (way, Sniffer(lab.host(host), link, self._is_reply))
-            for way, (host, link) in places.items()
+            for way, (host, link) in routers.items()
             if host in names
         ]
         self._sniffers += [
@@ -59,7 +60,7 @@ class Witnesses:
         return self._is_pool[address]
 
     def attach(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the loop empty the sniffers while flows run, so that no buffer overflows."""
+        """Have the loop empty the sniffers while flows run, so that no buffer overflows."""
         for _, sniffer in self._sniffers:
             loop.add_reader(sniffer.socket, sniffer.take)
 
@@ -68,7 +69,7 @@ class Witnesses:
             loop.remove_reader(sniffer.socket)
 
     def ways(self) -> dict[int, tuple[str, ...]]:
-        """Client port -> the ways replies to it went, in the order of WAYS."""
+        """Return the paths of the replies by client port, in the order of WAYS."""
         seen: dict[int, set[str]] = defaultdict(set)
         for way, sniffer in self._sniffers:
             for packet in sniffer.read():

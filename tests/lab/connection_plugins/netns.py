@@ -1,4 +1,4 @@
-"""Ansible connection into a node of the lab: its network and mount namespaces, through the process that holds them."""
+"""Ansible connection to a node of the lab, through the namespaces of the node's process."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from ansible.plugins.connection.local import Connection as LocalConnection
 
 DOCUMENTATION = """
 name: netns
-short_description: enter a network and mount namespace on this machine
+short_description: run in the namespaces of a local process
 description:
-  - Runs commands in the namespaces of a process, as the C(local) connection runs them in its own.
-  - Files are read and written as that process sees them.
-author: The homeward maintainers
+  - Runs commands in the network and mount namespace of a process, and in its PID, UTS and IPC namespaces if it has own ones.
+  - Files are copied to and from the root file system of that process.
+author: The homeward.metallb_routing authors
 options:
   holder:
-    description: File with the process id of the node's holder.
+    description: File with the id of the process.
     type: path
     required: true
     vars:
@@ -33,7 +33,7 @@ options:
 
 
 class Connection(LocalConnection):
-    """`local`, with every command prefixed by nsenter and every remote path taken in the holder's root."""
+    """The `local` connection, with nsenter in front of every command and remote paths below the process's root."""
 
     transport = "netns"
 
@@ -43,19 +43,28 @@ class Connection(LocalConnection):
     def exec_command(
         self, cmd: str | list[str], in_data: bytes | None = None, sudoable: bool = True
     ) -> tuple[int, bytes, bytes]:
-        """Run a command in the node, a string through sh as `local` does."""
+        """Run a command on the node; a string is given to sh, as by `local`."""
         words = ["/bin/sh", "-c", cmd] if isinstance(cmd, str) else cmd
-        enter = ["nsenter", "--target", self._holder(), "--net", "--mount", "--", *words]
-        return super().exec_command(shlex.join(enter), in_data, sudoable)
+        return super().exec_command(shlex.join([*self._enter(), *words]), in_data, sudoable)
 
-    # `local` resolves links in paths, and so would walk out of the holder's root again: both copy by themselves
+    def _enter(self) -> list[str]:
+        """Return the command line prefix; like tests.lab.namespaces.enter, which Ansible cannot import."""
+        process = Path("/proc", self._holder(), "ns")
+        own = [
+            kind
+            for kind in ("pid", "uts", "ipc")
+            if (process / kind).readlink() != Path("/proc/self/ns", kind).readlink()
+        ]
+        return ["nsenter", "--target", self._holder(), "--net", "--mount", *(f"--{kind}" for kind in own), "--"]
+
+    # Overridden because `local` resolves symbolic links, which would lead out of the process's root
 
     def put_file(self, in_path: str, out_path: str) -> None:
-        """Copy a file of this machine to the node."""
+        """Copy a file from this machine to the node."""
         shutil.copyfile(in_path, self._in_node(out_path))
 
     def fetch_file(self, in_path: str, out_path: str) -> None:
-        """Copy a file of the node to this machine."""
+        """Copy a file from the node to this machine."""
         try:
             shutil.copyfile(self._in_node(in_path), out_path)
         except FileNotFoundError as error:
