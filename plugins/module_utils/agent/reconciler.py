@@ -206,7 +206,7 @@ def find() -> tuple[Saved, Repair]:
 
 def _find(saved: Saved, kinds: frozenset[str]) -> Repair:
     names = tuple(item.name for item in saved.state.sysctls)
-    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, places=saved.state.routes)
+    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, foreign_routes_to=saved.state.routes)
     node = read_node(scope, saved.pyroute2_path)
     return plan_repair(saved.state.only(kinds), node)
 
