@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast the agent puts things back, and what it costs: ``python -m bench.agent_bench --quick | [LOSSES] [IDLE_SECONDS]``.
+"""How fast the agent reconciles losses, and what it costs: ``python -m bench.agent_bench --quick | [LOSSES] [IDLE_SECONDS]``.
 
-Times are from the kernel's first event of a loss to its last of what was put back, heard on sockets of our own. Processor
-time is that of the guard and of every program it ran. All of it is printed and nothing asserted: the machine may be busy.
+Times are from the kernel's first event of a loss to the last of the reconciliation, heard on sockets of our own. Processor
+time is that of the agent and of every program that it ran. All of it is printed and nothing asserted: the machine may be busy.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pathlib import Path
 from tests.kernel.agent.lab import Recorder
 from tests.kernel.agent.losses import ACCEPT
 from tests.lab import Host
-from tests.support.agent import Guard, call, keep, until
+from tests.support.agent import Agent, call, keep, until
 from tests.support.node import EngineNode
 
 QUICK = [20, 20]  # losses, idle seconds
@@ -61,19 +61,19 @@ class Cost:
         return 100 * self.processor / self.seconds
 
 
-def measure_healing(host: Host, guard: Guard, count: int) -> Iterator[tuple[str, list[float]]]:
-    """Yield each kind of loss with the milliseconds that healing took, each so many times."""
+def measure_reconciling(host: Host, agent: Agent, count: int) -> Iterator[tuple[str, list[float]]]:
+    """Yield each kind of loss with the milliseconds until it was reconciled, each so many times."""
     with Recorder(host) as recorder:
         for name, happen, again in LOSSES:
             times = []
             for number in range(count):
                 if number % 10 == 0:
-                    guard.forgive()
+                    agent.reset_backoff()
                 recorder.settle(0.3)
                 recorder.clear()
-                before = _healed(guard)
+                before = _reconciled(agent)
                 host.run(happen)
-                until(lambda before=before: _healed(guard) > before, guard.said)
+                until(lambda before=before: _reconciled(agent) > before, agent.said)
                 recorder.settle(10)
                 span = recorder.span()
                 times += [span.milliseconds] if span else []
@@ -83,22 +83,22 @@ def measure_healing(host: Host, guard: Guard, count: int) -> Iterator[tuple[str,
             yield name, times
 
 
-def _healed(guard: Guard) -> int:
-    return sum(guard.report()["healed"].values())
+def _reconciled(agent: Agent) -> int:
+    return sum(agent.report()["healed"].values())
 
 
-def measure_cost(guard: Guard, seconds: float) -> Cost:
+def measure_cost(agent: Agent, seconds: float) -> Cost:
     """Return what it costs to do nothing, one sweep in it at most."""
-    start, used = time.monotonic(), guard.processor()
+    start, used = time.monotonic(), agent.processor()
     time.sleep(seconds)
-    return Cost(time.monotonic() - start, guard.processor() - used)
+    return Cost(time.monotonic() - start, agent.processor() - used)
 
 
-def measure_storm(host: Host, guard: Guard) -> Cost:
+def measure_storm(host: Host, agent: Agent) -> Cost:
     """Return what it costs while pods come and go: links with addresses, and routes to them, none of them ours."""
-    start, used = time.monotonic(), guard.processor()
+    start, used = time.monotonic(), agent.processor()
     events = call(host, _storm)
-    return Cost(time.monotonic() - start, guard.processor() - used, events)
+    return Cost(time.monotonic() - start, agent.processor() - used, events)
 
 
 def _storm() -> int:
@@ -139,20 +139,20 @@ def main() -> int:
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
     with EngineNode() as node, tempfile.TemporaryDirectory() as folder:
         keep(node.host)
-        with Guard(node.host, Path(folder), sweep=30.0) as guard:
-            print(f"memory after the start: {guard.memory() / 1024:.1f} MiB")
-            cost = measure_cost(guard, idle)
+        with Agent(node.host, Path(folder), sweep=30.0) as agent:
+            print(f"memory after the start: {agent.memory() / 1024:.1f} MiB")
+            cost = measure_cost(agent, idle)
             print(f"idle for {cost.seconds:.0f} s: {cost.share:.2f} % of a core ({cost.processor:.2f} s)")
-            cost = measure_storm(node.host, guard)
+            cost = measure_storm(node.host, agent)
             rate = cost.events / cost.seconds
             print(f"{rate:.0f} foreign events a second for {cost.seconds:.0f} s: {cost.share:.1f} % of a core")
-            print(f"{'milliseconds from event to healed':36} losses  median   95 %")
-            for name, times in measure_healing(node.host, guard, count):
+            print(f"{'milliseconds from event to reconciled':36} losses  median   95 %")
+            for name, times in measure_reconciling(node.host, agent, count):
                 if times:
                     late = statistics.quantiles(times, n=20)[-1] if len(times) > 1 else times[0]
                     print(f"{name:36} {len(times):6}  {statistics.median(times):6.1f} {late:6.1f}")
             print(
-                f"memory at the end: {guard.memory() / 1024:.1f} MiB (goal {MEMORY_GOAL:.0f}); goal of the medians {GOAL:.0f} ms"
+                f"memory at the end: {agent.memory() / 1024:.1f} MiB (goal {MEMORY_GOAL:.0f}); goal of the medians {GOAL:.0f} ms"
             )
     return 0
 

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command metallb-routing on a node of the lab or of ``node.py``: put there, run, guarded, and looked at.
+"""The command metallb-routing on a node of the lab or of ``node.py``: install and run it, as an agent too.
 
-There is no systemd in these nodes. The collection is told that there is one, so that it puts its files there, and whatever
-it would ask of systemd is done by the test: a guard is a child of the test's process.
+These nodes have no systemd. The collection is made to believe that they have, so that it installs its files; the tests do
+what systemd would: an agent is a child of the test's process.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from tests.support.pools import EXTERNAL, declared
 
 Result = TypeVar("Result")
 READY_SECONDS = 30.0
-HEAL_SECONDS = 20.0  # until a test gives up; machines may be slow
+RECONCILE_SECONDS = 20.0  # until a test gives up; machines may be slow
 _FROM_HARDWARE = re.compile(r"fe80::[0-9a-f:]*ff:fe[0-9a-f:]+")
 _CLONE_NEWNS = 0x00020000
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -116,25 +116,25 @@ def command(*words: str) -> list[str]:
     return [sys.executable, "-B", COMMAND, *words]
 
 
-def tell_status(host: Host) -> tuple[int, dict[str, Any]]:
+def status_json(host: Host) -> tuple[int, dict[str, Any]]:
     """Return the exit code of ``status --json`` and what it says."""
     done = host.run(command("status", "--json"), check=False)
     return done.returncode, json.loads(done.stdout)
 
 
-class Guard:
-    """A guard that runs on a node, started by the ``with`` block if it was not before; ends with the block.
+class Agent:
+    """An agent on a node, started by the ``with`` block if it was not before; ends with the block.
 
-    What it says is in a file, so it never waits for a reader.
+    Its output goes to a file, so it never waits for a reader.
 
-    :param folder: for its output and the socket on which it says that it is ready.
-    :param sweep: seconds between two looks at everything; long enough by default that events alone must do.
+    :param folder: for its output and the socket on which it reports that it is ready.
+    :param sweep: seconds between two checks of everything; by default so long that only events matter.
     """
 
     def __init__(self, host: Host, folder: Path, sweep: float = 3600.0) -> None:
         self.host = host
         self._sweep = sweep
-        self._output = folder / f"guard-{time.monotonic_ns()}.txt"
+        self._output = folder / f"agent-{time.monotonic_ns()}.txt"
         self._socket = folder / f"notify-{time.monotonic_ns()}"
         self.process: subprocess.Popen[str] | None = None
 
@@ -145,7 +145,7 @@ class Guard:
         self._manager.bind(str(self._socket))
         with self._output.open("a") as output:
             self.process = subprocess.Popen(
-                self.host.command(command("guard", "--sweep", str(self._sweep))),
+                self.host.command(command("agent", "--sweep", str(self._sweep))),
                 env={**os.environ, "NOTIFY_SOCKET": str(self._socket)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
@@ -155,17 +155,17 @@ class Guard:
         return self
 
     def await_ready(self, seconds: float = READY_SECONDS) -> Self:
-        """Wait until it says to whom systemd would be that it is ready."""
+        """Wait until it reports to the socket, which stands in for systemd, that it is ready."""
         self._manager.settimeout(seconds)
         try:
             assert self._manager.recv(100) == b"READY=1"
         except TimeoutError:
             self.stop()
-            raise AssertionError(f"the guard is not ready after {seconds} s: {self.said()}") from None
+            raise AssertionError(f"the agent is not ready after {seconds} s: {self.said()}") from None
         return self
 
     def is_ready(self) -> bool:
-        """Whether it has said that it is ready."""
+        """Whether it has reported that it is ready."""
         try:
             return bool(self._manager.recv(100, socket.MSG_PEEK | socket.MSG_DONTWAIT))
         except BlockingIOError:
@@ -192,7 +192,7 @@ class Guard:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; it must be alive."""
         assert self.process is not None
-        assert self.process.poll() is None, f"the guard has ended: {self.said()}"
+        assert self.process.poll() is None, f"the agent has ended: {self.said()}"
         self.process.send_signal(number)
 
     def freeze(self) -> None:
@@ -204,8 +204,8 @@ class Guard:
         """Let it go on."""
         self.signal(signal.SIGCONT)
 
-    def forgive(self) -> None:
-        """Have it look at everything and forget what was undone how often, and wait until it has looked."""
+    def reset_backoff(self) -> None:
+        """Have it check everything and reset its backoff; wait until it has checked."""
         until(lambda: self.host.path(REPORT_FILE).exists(), self.said)
         before = self.report()["checked"]
         self.signal(signal.SIGHUP)
@@ -220,14 +220,14 @@ class Guard:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         try:
-            return self.process.wait(HEAL_SECONDS)
+            return self.process.wait(RECONCILE_SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"the guard does not end: {self.said()}") from None
+            raise AssertionError(f"the agent does not end: {self.said()}") from None
 
     def said(self) -> str:
-        """Return everything that it has said so far."""
+        """Return everything that it has printed so far."""
         return self._output.read_text()
 
     def report(self) -> dict[str, Any]:
@@ -245,7 +245,7 @@ class Guard:
         return sum(int(word) for word in words[11:15]) / os.sysconf("SC_CLK_TCK")
 
 
-def until(what: Callable[[], object], why: Callable[[], object], seconds: float = HEAL_SECONDS) -> None:
+def until(what: Callable[[], object], why: Callable[[], object], seconds: float = RECONCILE_SECONDS) -> None:
     """Wait until something is so.
 
     :param why: tells what to look at if it does not come.
@@ -306,7 +306,7 @@ def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str
     return found
 
 
-def until_same(host: Host, before: Mapping[str, str], guard: Guard) -> None:
+def until_same(host: Host, before: Mapping[str, str], agent: Agent) -> None:
     """Wait until the node is as in the picture."""
     found: list[str] = []
 
@@ -314,7 +314,7 @@ def until_same(host: Host, before: Mapping[str, str], guard: Guard) -> None:
         found[:] = differences(before, picture(host))
         return not found
 
-    until(same, lambda: "\n".join(["not healed:", *found, "the guard said:", *guard.said().splitlines()[-20:]]))
+    until(same, lambda: "\n".join(["not reconciled:", *found, "the agent printed:", *agent.said().splitlines()[-20:]]))
 
 
 def metrics(host: Host) -> str:

@@ -13,7 +13,7 @@ from tests.lab import Host
 
 def test_status(node: Host) -> None:
     told = node.run([COMMAND, "status"])
-    assert "The node is as declared." in told.stdout
+    assert "The node is in the desired state." in told.stdout
     assert status(node)["right"] is True
 
 

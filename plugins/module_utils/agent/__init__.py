@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The agent: the program that stays on a node, reconciles it with its state file, and reports."""
+"""The agent: the program on the node that reconciles it with its state file, and reports."""

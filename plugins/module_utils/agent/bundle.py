@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""This very code as one archive, from which the agent runs: there is no second engine."""
+"""The program of the agent: this code as one archive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ..paths import COMMAND, FILE_HEADER, RUNTIME
 from ..state import File
 
 if TYPE_CHECKING:
-    # Ansible sends a module what it imports, found in its text; this has the agent sent along without loading it here.
+    # Ansible ships with a module what its source text imports; this makes it ship the agent, without loading it here.
     from . import cli  # noqa: F401
 
 ROOMS = (state, planning, kernel, persistence, agent)
@@ -42,16 +42,16 @@ sys.exit(main())
 
 
 def program() -> tuple[File, ...]:
-    """Return the files of the agent: the archive that Python imports from, and the command that runs it."""
+    """Return the files of the agent: the archive, and the command that runs from it."""
     return (archive(), File(COMMAND, COMMAND_TEXT, 0o755))
 
 
 @lru_cache(maxsize=1)
 def archive() -> File:
-    """Return this collection's own modules that the agent needs, as one archive that Python imports from.
+    """Return the modules that the agent needs as a zip archive, from which Python imports.
 
-    One file is replaced at once, so no agent ever starts with half of it; stored and without dates, it is the same for the
-    same modules on every node.
+    A single file is replaced atomically, so no agent starts with half of its code. Uncompressed and without dates, it is
+    the same on every node for the same modules.
     """
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:
@@ -64,7 +64,7 @@ def archive() -> File:
 
 
 def _packages(modules: Iterable[str]) -> set[str]:
-    """Return the packages above the modules; an archive has no namespace packages, so each needs a file of its own."""
+    """Return the packages that contain the modules; each needs a file, as an archive cannot hold namespace packages."""
     parts = (name.split(".") for name in modules)
     return {".".join(words[:length]) for words in parts for length in range(1, len(words))}
 
@@ -84,7 +84,7 @@ def _modules(package: ModuleType) -> Iterator[str]:
 
 
 def _source(name: str) -> str:
-    """Return a module's text, from a folder or from the archive that Ansible sent."""
+    """Return the source of a module, from a directory or from the archive that Ansible sent."""
     module: ModuleType | None = sys.modules.get(name)
     found = module.__spec__ if module is not None else importlib.util.find_spec(name)
     source = getattr(found and found.loader, "get_source", lambda _name: None)(name)

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command metallb-routing on a node: status, restore, remove, guard."""
+"""The command metallb-routing on a node: status, restore, remove, agent."""
 
-# pylint: disable=ansible-bad-function  # a command speaks to its user
+# pylint: disable=ansible-bad-function  # a command prints to its user
 
 from __future__ import annotations
 
@@ -13,25 +13,12 @@ import sys
 from collections.abc import Sequence
 
 from ..errors import HomewardError
-from . import reconciler, service, status
+from . import reconciler, removal, service, status
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; 0 is well, 1 is not as declared, 2 is an error."""
-    parser = argparse.ArgumentParser(prog="metallb-routing", description="Routing of MetalLB pools on this node.")
-    commands = parser.add_subparsers(dest="command", required=True)
-    told = commands.add_parser("status", help="tell what is declared, what is there, and what was healed")
-    told.add_argument("--json", action="store_true", help="for programs")
-    commands.add_parser("restore", help="make the node as declared, once")
-    commands.add_parser("remove", help="take everything of ours off the node, as the playbook remove does")
-    served = commands.add_parser(
-        "agent", aliases=["guard"], help="keep the node as declared (the systemd service runs this)"
-    )
-    served.add_argument("--version", default="", help="told back to whoever asks what is running")
-    served.add_argument(
-        "--sweep", type=float, default=service.SWEEP, help="seconds between two looks at everything (%(default)s)"
-    )
-    arguments = parser.parse_args(words)
+    """Run one command; return its exit status: 0 for success, 1 for drift, 2 for an error."""
+    arguments = _parser().parse_args(words)
     try:
         if arguments.command == "status":
             return _status(as_json=arguments.json)
@@ -39,24 +26,44 @@ def main(words: Sequence[str] | None = None) -> int:
             return _restore()
         if arguments.command == "remove":
             return _remove()
-        service.Guard(arguments.version, arguments.sweep).run()
+        service.Agent(arguments.version, arguments.sweep).run()
     except HomewardError as error:
         print(error, file=sys.stderr)
         return 2
     return 0
 
 
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="metallb-routing", description="Routing of MetalLB pools on this node.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    shown = commands.add_parser("status", help="show the desired state, drift, and what the agent has reconciled")
+    shown.add_argument("--json", action="store_true", help="for programs")
+    commands.add_parser("restore", help="reconcile the node once")
+    commands.add_parser("remove", help="remove everything managed from the node, as the playbook remove does")
+    run = commands.add_parser(
+        "agent", aliases=["guard"], help="keep the node reconciled (the systemd service runs this)"
+    )
+    run.add_argument("--version", default="", help="for the file that says which version runs")
+    run.add_argument(
+        "--sweep",
+        type=float,
+        default=service.CHECK_INTERVAL,
+        help="seconds between two checks of everything (%(default)s)",
+    )
+    return parser
+
+
 def _status(*, as_json: bool) -> int:
     try:
         facts = status.gather()
     except HomewardError as error:
-        facts = status.trouble(error)
+        facts = status.gather_without_state(error)
         if as_json:
             print(json.dumps(facts, indent=1))
         else:
             print("\n".join([facts["error"], *facts["undecided"]]), file=sys.stderr)
         return 2
-    print(json.dumps(facts, indent=1) if as_json else status.in_words(facts))
+    print(json.dumps(facts, indent=1) if as_json else status.as_text(facts))
     return 0 if facts["right"] else 1
 
 
@@ -66,15 +73,14 @@ def _restore() -> int:
         print(step)
     for sentence in waiting:
         print(sentence)
-    print("The node is as declared as far as it can be at present." if waiting else "The node is as declared.")
+    print(
+        "The node is in the desired state, except for what waits." if waiting else "The node is in the desired state."
+    )
     return 0
 
 
 def _remove() -> int:
-    # Here, because the guard lives long and needs nothing of what removing needs.
-    from . import removal  # noqa: PLC0415
-
     for step in removal.remove():
         print(step)
-    print("Nothing of ours is left on the node.")
+    print("Everything managed has been removed from this node.")
     return 0

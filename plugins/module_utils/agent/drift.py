@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What to do so that a node has again what is declared; whatever stands in the way of one thing keeps no other back. Pure."""
+"""The difference between the desired state and a node, as steps; one obstacle does not block anything else. Pure."""
 
 from __future__ import annotations
 
@@ -10,93 +10,96 @@ from dataclasses import dataclass, replace
 
 from ..planning.plan import make_plan
 from ..state import Address, Node, NodeState, Route
-from ..state.chain import native_words
+from ..state.chain import ChainSetKey, native_words
 from ..state.route import MAIN_TABLE
 from ..state.step import Step
-from .reach import within_reach
+from .feasible import feasible_part
 
 _DEFAULT_TABLE = 253
 _SHARED_TABLES = frozenset({MAIN_TABLE, _DEFAULT_TABLE})
+_FOREIGN = "already exists and is managed by someone else"
 
 
 @dataclass(frozen=True)
-class Repair:
-    """What can be put back now, and what cannot.
+class Drift:
+    """What can be reconciled now, and what cannot.
 
     :param steps: in order.
-    :param waiting: one sentence per thing that cannot be had at present.
-    :param hidden: one sentence per table of iptables in which ours cannot be seen, and so not put right.
+    :param waiting: a sentence for each object that cannot be made now.
+    :param unreadable: a sentence for each iptables table that hides managed chains, which cannot be reconciled therefore.
     """
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[str, ...] = ()
-    hidden: tuple[str, ...] = ()
+    unreadable: tuple[str, ...] = ()
 
 
-def plan_repair(wanted: NodeState, node: Node) -> Repair:
-    """Return the steps to what is wanted, as far as the node can have it.
+def find_drift(desired: NodeState, node: Node) -> Drift:
+    """Return the steps to the desired state, as far as the node can have it.
 
-    Where ``apply`` would refuse to begin, because something of another owner has the place of ours, a node that has run
-    for a month is different: ours was there. A route that replaced ours in a table of ours is replaced in turn; in the
-    main table, and with addresses, the other one stays and ours waits.
+    A run of ``apply`` refuses to start if a foreign object has the key of a desired one. On a node in operation the desired
+    one was there first: in a table of its own, a foreign route in its place is replaced. In the main table, and for
+    addresses, the foreign object stays and the desired one waits.
     """
-    reach = within_reach(wanted, node)
-    routes = dict(_contested_routes(reach.state, node))
-    addresses = dict(_contested_addresses(reach.state, node))
+    feasible = feasible_part(desired, node)
+    routes = dict(_contested_routes(feasible.state, node))
+    addresses = dict(_contested_addresses(feasible.state, node))
     state = replace(
-        reach.state, routes=reach.state.routes - routes.keys(), addresses=reach.state.addresses - addresses.keys()
+        feasible.state,
+        routes=feasible.state.routes - routes.keys(),
+        addresses=feasible.state.addresses - addresses.keys(),
     )
-    hidden = _hidden_tables(state, node)
-    keys = {("nft", family) for family, _table in hidden}
-    plan = make_plan(_without_chains(state, keys), _with_taken_places(state, _with_chains_unread(node, keys)))
-    waiting = [f"route {route} waits: {why}" for route, why in sorted(routes.items())]
-    waiting += [f"address {address} waits: {why}" for address, why in sorted(addresses.items())]
-    words = tuple(f"{family} chains wait: {native_words(family, table)}" for family, table in hidden)
-    return Repair(plan.steps, (*reach.waiting, *waiting), words)
+    tables = _unreadable_tables(state, node)
+    keys = {ChainSetKey("nft", family) for family, _table in tables}
+    plan = make_plan(_without_chains(state, keys), _with_replaced_routes(state, _without_unreadable(node, keys)))
+    waiting = [f"route {route} waits: {reason}" for route, reason in sorted(routes.items())]
+    waiting += [f"address {address} waits: {reason}" for address, reason in sorted(addresses.items())]
+    unreadable = tuple(f"{family} chains wait: {native_words(family, table)}" for family, table in tables)
+    return Drift(plan.steps, (*feasible.waiting, *waiting), unreadable)
 
 
-def _hidden_tables(wanted: NodeState, node: Node) -> list[tuple[str, str]]:
-    """Return the tables that cannot be read in which there are, or should be, chains of ours.
+def _unreadable_tables(desired: NodeState, node: Node) -> list[tuple[str, str]]:
+    """Return family and name of the unreadable tables that have managed chains, or should have.
 
-    What is written to such a table cannot be found there afterwards, and would be written again at every look.
+    What is written to such a table cannot be read back, and would be written again at every check.
     """
-    needed = {(chain.family, chain.table) for chains in wanted.chains for chain in chains.chains}
+    needed = {(chain.family, chain.table) for chains in desired.chains for chain in chains.chains}
     return sorted(node.iptables_hidden | (node.iptables_incompatible & needed))
 
 
-def _without_chains(state: NodeState, keys: Collection[tuple[str, str]]) -> NodeState:
+def _without_chains(state: NodeState, keys: Collection[ChainSetKey]) -> NodeState:
     return replace(state, chains=frozenset(chains for chains in state.chains if chains.key not in keys))
 
 
-def _with_chains_unread(node: Node, keys: Collection[tuple[str, str]]) -> Node:
-    """Return the node as though there were no chains of these variants and families: the plan leaves them alone."""
+def _without_unreadable(node: Node, keys: Collection[ChainSetKey]) -> Node:
+    """Return the node without these sets of chains, so that the plan leaves them unchanged."""
     if not keys:
         return node
     return replace(node, managed=_without_chains(node.managed, keys), iptables_hidden=frozenset())
 
 
-def _contested_routes(wanted: NodeState, node: Node) -> Iterator[tuple[Route, str]]:
-    """Yield routes whose place in a table that we share is another owner's, and by whose."""
+def _contested_routes(desired: NodeState, node: Node) -> Iterator[tuple[Route, str]]:
+    """Yield desired routes whose key a foreign route of a shared table has, and which."""
     foreign = {route.key: route for route in node.foreign_routes if route.table in _SHARED_TABLES}
-    for route in wanted.routes - node.managed.routes:
+    for route in desired.routes - node.managed.routes:
         other = foreign.get(route.key)
         if other is not None and other != route:
-            yield route, f'"{other}" is there already and is not ours'
+            yield route, f'"{other}" {_FOREIGN}'
 
 
-def _contested_addresses(wanted: NodeState, node: Node) -> Iterator[tuple[Address, str]]:
+def _contested_addresses(desired: NodeState, node: Node) -> Iterator[tuple[Address, str]]:
     foreign = {item.address.partition("/")[0]: item for item in node.foreign_addresses}
-    for address in wanted.addresses:
+    for address in desired.addresses:
         other = foreign.get(address.address.partition("/")[0])
         if other is not None and other != address:
-            yield address, f"{other.address} on {other.interface} is there already and is not ours"
+            yield address, f"{other.address} on {other.interface} {_FOREIGN}"
 
 
-def _with_taken_places(wanted: NodeState, node: Node) -> Node:
-    """Return the node as though routes in the places of ours were ours, changed: the plan then changes them back."""
-    places = {route.key: route for route in wanted.routes}
-    there = {route.key for route in node.managed.routes}
-    taken = frozenset(route for route in node.foreign_routes if route != places.get(route.key, route))
-    ours_again = frozenset(route for route in taken if route.key not in there)
-    managed = replace(node.managed, routes=node.managed.routes | ours_again)
-    return replace(node, managed=managed, foreign_routes=node.foreign_routes - taken)
+def _with_replaced_routes(desired: NodeState, node: Node) -> Node:
+    """Return the node with foreign routes in place of desired ones as managed: the plan then changes them."""
+    by_key = {route.key: route for route in desired.routes}
+    managed_keys = {route.key for route in node.managed.routes}
+    replacing = frozenset(route for route in node.foreign_routes if route != by_key.get(route.key, route))
+    as_managed = frozenset(route for route in replacing if route.key not in managed_keys)
+    managed = replace(node.managed, routes=node.managed.routes | as_managed)
+    return replace(node, managed=managed, foreign_routes=node.foreign_routes - replacing)

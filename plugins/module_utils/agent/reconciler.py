@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Compares what is declared with what is there, and does the steps that the plan says: once, or again and again."""
+"""Reconcile the node with its state file: once, or at every change."""
 
-# pylint: disable=ansible-bad-function  # a service speaks to the journal
+# pylint: disable=ansible-bad-function  # a service prints to the journal
 
 from __future__ import annotations
 
@@ -21,197 +21,197 @@ from ..persistence.statefile import Saved, changed_at, dumps, load
 from ..state.kinds import BY_NAME
 from ..state.route import MAIN_TABLE
 from ..state.step import Step, StepsFailed
-from .backoff import Patience
-from .drift import Repair, plan_repair
+from .backoff import Backoff
+from .drift import Drift, find_drift
 from .report import Report
 
-ROUNDS = 5  # looks that a restore takes at most; what stands on something else of ours comes in the next round
+ROUNDS = 5  # of a restore, at most: objects that depend on others may need another round
+_Key = tuple[str, Hashable]  # kind and key of an object
 
 
-class Healer:
-    """Knows the declared state, whom it is waiting for, and what it has told."""
+class Reconciler:
+    """Finds drift and reconciles it, with the memory that this needs: the state file, backoff, and what was reported."""
 
     def __init__(self) -> None:
         self.report = Report(started=time.time())
-        self.patience = Patience()
-        self._seen = (0, 0)
+        self.backoff = Backoff()
+        self.event_filter = EventFilter(0)
+        self._file_version = (0, 0)
         self._saved: Saved | None = None
-        self._interests = EventFilter(0)
-        self._open: tuple[Step, ...] = ()  # known to be missing and not put back
-        self._culprits: dict[Hashable, str] = {}  # who took a thing last
-        self._blamed: dict[Hashable, str] = {}
-        self._failures: dict[Hashable, str] = {}
+        self._remaining: tuple[Step, ...] = ()  # known drift that is not reconciled
+        self._originators: dict[_Key, str] = {}  # who changed an object last
+        self._contested: dict[_Key, str] = {}  # the sentence about an object that keeps being changed
+        self._failures: dict[_Key, str] = {}
         self._waiting: tuple[str, ...] = ()
-        self._hidden: tuple[str, ...] = ()
+        self._unreadable: tuple[str, ...] = ()
 
     def load(self) -> None:
-        """Read the state file if it was written anew.
+        """Read the state file if it has changed.
 
-        :raises NodeError: it is not usable. What was known before stays known.
+        :raises NodeError: it is unusable; the state that was read before stays in effect.
         """
-        seen = changed_at(STATE_FILE)
-        if seen == self._seen and self._saved is not None:
+        version = changed_at(STATE_FILE)
+        if version == self._file_version and self._saved is not None:
             return
         saved = load(STATE_FILE)
-        self._saved, self._seen = saved, seen
-        self._interests = _interests(saved)
+        self._saved, self._file_version = saved, version
+        self.event_filter = _event_filter(saved)
         self.report.state_hash = sha256(dumps(saved).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-        self.forgive()
+        self.reset_backoff()
 
-    def interests(self) -> EventFilter:
-        """Return what of the node's life concerns the declared state."""
-        return self._interests
+    def reset_backoff(self) -> None:
+        """Forget how often each object was reconciled, and by whom it was changed."""
+        self.backoff = Backoff()
+        self._contested = {}
+        self._originators = {}
 
-    def forgive(self) -> None:
-        """Forget what was undone how often."""
-        self.patience = Patience()
-        self._blamed = {}
-        self._culprits = {}
-
-    def look(self, heard: Changes) -> None:
-        """Look at the kinds that may have changed, and put back what is missing. Needs the lock.
+    def reconcile(self, changes: Changes) -> None:
+        """Reconcile the kinds that may have changed. Call it with the lock held.
 
         :raises HomewardError: the node cannot be read.
         """
-        trouble = ""
+        problem = ""
         try:
             self.load()
         except NodeError as error:
-            trouble = f"{error} Until then the state that was read before is kept."
-        self._heal(heard)
-        if heard.kinds >= EVERYTHING:
+            problem = f"{error} Until then the state that was read before stays in effect."
+        self._reconcile_kinds(changes)
+        if changes.kinds >= EVERYTHING:
             self.report.checked = time.time()
-        self._tell(" ".join((trouble, *self._failures.values())).strip())
+        self._publish(" ".join((problem, *self._failures.values())).strip())
 
-    def complain(self, error: str) -> None:
-        """Tell that the node could not be looked at."""
-        self._tell(error)
+    def report_problem(self, problem: str) -> None:
+        """Report why the node could not be checked."""
+        self._publish(problem)
 
-    def _heal(self, heard: Changes) -> None:
-        saved = self._require()
-        kinds = frozenset(heard.kinds)
-        repair = _find(saved, kinds)
-        self._tell_waiting(kinds, repair)
-        if heard.originators:
-            self._culprits.update((_thing(step), ", ".join(heard.originators)) for step in repair.steps)
+    def _reconcile_kinds(self, changes: Changes) -> None:
+        saved = self._loaded()
+        kinds = frozenset(changes.kinds)
+        drift = _find_drift(saved, kinds)
+        self._report_waiting(kinds, drift)
+        if changes.originators:
+            self._originators.update((_key(step), ", ".join(changes.originators)) for step in drift.steps)
         now = time.monotonic()
-        allowed = [step for step in repair.steps if self.patience.may(_thing(step), now)]
-        done = self._do(allowed, saved)
-        self._remember(done, heard)
-        undone = tuple(step for step in repair.steps if step not in done)
-        self._open = (*(step for step in self._open if _kind(step) not in kinds), *undone)
-        things = {_thing(step) for step in self._open}
-        self._failures = {thing: why for thing, why in self._failures.items() if thing in things}
-        self.report.drift = len(self._open)
-        self.report.left_alone = [self._blamed[_thing(step)] for step in self._open if _thing(step) in self._blamed]
+        allowed = [step for step in drift.steps if self.backoff.allows(_key(step), now)]
+        done = self._write(allowed, saved)
+        self._record(done, changes)
+        not_done = tuple(step for step in drift.steps if step not in done)
+        unchecked = (step for step in self._remaining if BY_NAME[step.kind].plural not in kinds)
+        self._remaining = (*unchecked, *not_done)
+        keys = dict.fromkeys(_key(step) for step in self._remaining)
+        self._failures = {key: sentence for key, sentence in self._failures.items() if key in keys}
+        self.report.drift = len(self._remaining)
+        self.report.backing_off = [self._contested[key] for key in keys if key in self._contested]
 
-    def _tell_waiting(self, kinds: frozenset[str], repair: Repair) -> None:
-        """Report what waits, and print it when it begins to; what was not looked at waits on."""
+    def _report_waiting(self, kinds: frozenset[str], drift: Drift) -> None:
+        """Report what waits, and print it when it starts to; what was not checked still waits."""
         if kinds >= NETLINK:
-            self._waiting = repair.waiting
+            self._waiting = drift.waiting
         if kinds >= CHAINS:
-            self._hidden = repair.hidden
-        waiting = [*self._waiting, *self._hidden]
+            self._unreadable = drift.unreadable
+        waiting = [*self._waiting, *self._unreadable]
         for sentence in waiting:
             if sentence not in self.report.waiting:
                 print(sentence, flush=True)
         self.report.waiting = waiting
 
-    def _do(self, steps: Sequence[Step], saved: Saved) -> list[Step]:
-        """Carry out what can be; a step that fails does not keep the others from being done."""
+    def _write(self, steps: Sequence[Step], saved: Saved) -> list[Step]:
+        """Carry out the steps that can be carried out and return them; a failure does not block the others."""
         done: list[Step] = []
-        rest = list(steps)
-        while rest:
+        remaining = list(steps)
+        while remaining:
             try:
-                write_steps(rest, saved.ownership, saved.pyroute2_path)
+                write_steps(remaining, saved.ownership, saved.pyroute2_path)
             except StepsFailed as failure:
                 if failure.unsure:
-                    raise NodeError(f"{failure}. What of it took effect is found out at the next look.") from failure
+                    raise NodeError(f"{failure}. The next check finds out what took effect.") from failure
                 done += failure.done
-                thing = _thing(failure.failed)
-                delay = self.patience.refused(thing, time.monotonic())
-                self._failures[thing] = (
-                    f'"{failure.failed}" failed: {failure.reason}. The next try is in {delay:.0f} s.'
-                )
-                gone = {*failure.done, failure.failed}
-                rest = [step for step in rest if step not in gone]
+                key = _key(failure.failed)
+                delay = self.backoff.failed(key, time.monotonic())
+                self._failures[key] = f'"{failure.failed}" failed: {failure.reason}. The next try is in {delay:.0f} s.'
+                tried = {*failure.done, failure.failed}
+                remaining = [step for step in remaining if step not in tried]
             else:
-                return [*done, *rest]
+                return [*done, *remaining]
         return done
 
-    def _remember(self, steps: Iterable[Step], heard: Changes) -> None:
+    def _record(self, steps: Iterable[Step], changes: Changes) -> None:
+        """Report reconciled objects, and count them for the backoff."""
         now = time.monotonic()
+        milliseconds = (now - changes.at) * 1000 if changes.at else 0.0
         for step in steps:
-            who = self._culprits.get(_thing(step), "")
-            took = (now - heard.at) * 1000 if heard.at else 0.0
-            self.report.note(time.time(), step.kind, str(step), who, took)
-            print(f"put back: {step}{f' (changed by {who})' if who else ''}", flush=True)
-            delay = self.patience.note(_thing(step), now)
+            key = _key(step)
+            originator = self._originators.get(key, "")
+            self.report.record(time.time(), step.kind, str(step), originator, milliseconds)
+            print(f"reconciled: {step}{f' (changed by {originator})' if originator else ''}", flush=True)
+            delay = self.backoff.reconciled(key, now)
             if delay:
-                sentence = f"{step.kind} {step.subject} keeps being undone{f' by {who}' if who else ''}"
-                self._blamed[_thing(step)] = sentence
-                print(f"{sentence}; left alone for {delay:.0f} s", flush=True)
+                sentence = f"{step.kind} {step.subject} keeps being changed{f' by {originator}' if originator else ''}"
+                self._contested[key] = sentence
+                print(f"{sentence}; backing off for {delay:.0f} s", flush=True)
             else:
-                self._culprits.pop(_thing(step), None)  # the next loss may be another's, or the kernel's own
+                self._originators.pop(key, None)  # the next change may be another process's, or the kernel's
 
-    def _require(self) -> Saved:
+    def _loaded(self) -> Saved:
         if self._saved is None:
             raise NodeError(f"{STATE_FILE} has not been read.")
         return self._saved
 
-    def _tell(self, trouble: str) -> None:
-        """Report, and print what is wrong once for each time that it becomes true."""
-        if trouble and trouble != self.report.trouble:
-            print(trouble, flush=True)
-        self.report.trouble = trouble
-        self.report.write(self._require().metrics_directory)
+    def _publish(self, problem: str) -> None:
+        """Write the report, and print the problem when it is new."""
+        if problem and problem != self.report.problem:
+            print(problem, flush=True)
+        self.report.problem = problem
+        self.report.write(self._loaded().metrics_directory)
 
 
 def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
-    """Make the node as the state file says; return what had to be done, and what cannot be had at present.
+    """Reconcile the node once; return the steps that were carried out, and a sentence for each object that waits.
 
-    It is looked at again after writing: a run that was killed may have left a program behind that was still writing.
+    The node is checked again after writing: a run that was killed may have left a program that was still writing.
 
-    :raises HomewardError: it could not be done; the message says why.
+    :raises HomewardError: it failed; the message says why.
     """
     done: list[Step] = []
     with write_lock():
         saved = load(STATE_FILE)
-        repair = _find(saved, EVERYTHING)
+        drift = _find_drift(saved, EVERYTHING)
         for _round in range(ROUNDS):
-            if repair.hidden:
-                raise NodeError(f"{'; '.join(repair.hidden)}. Move them there, and run again.")
-            if not repair.steps:
-                return tuple(done), repair.waiting
+            if drift.unreadable:
+                raise NodeError(f"{'; '.join(drift.unreadable)}. Move them there, and run again.")
+            if not drift.steps:
+                return tuple(done), drift.waiting
             try:
-                write_steps(repair.steps, saved.ownership, saved.pyroute2_path)
+                write_steps(drift.steps, saved.ownership, saved.pyroute2_path)
             except StepsFailed as failure:
-                raise StepError(f'"{failure.failed}" failed: {failure.reason}. Mend that, and run again.') from failure
-            done += repair.steps
-            repair = _find(saved, EVERYTHING)
+                message = f'"{failure.failed}" failed: {failure.reason}. Fix the cause and run again.'
+                raise StepError(message) from failure
+            done += drift.steps
+            drift = _find_drift(saved, EVERYTHING)
     raise StepError(
-        f'After {ROUNDS} rounds something still undoes what is put back, last: "{repair.steps[0]}".'
-        ' See who does it in "metallb-routing status" while the guard runs.'
+        f'After {ROUNDS} rounds something still changes the node, last: "{drift.steps[0]}".'
+        ' While the agent runs, "metallb-routing status" shows what.'
     )
 
 
-def find() -> tuple[Saved, Repair]:
-    """Return what is declared, and how the node differs from it; writes nothing.
+def check() -> tuple[Saved, Drift]:
+    """Return the desired state and how the node differs from it; changes nothing.
 
     :raises HomewardError: the state file or the node cannot be read.
     """
     saved = load(STATE_FILE)
-    return saved, _find(saved, EVERYTHING)
+    return saved, _find_drift(saved, EVERYTHING)
 
 
-def _find(saved: Saved, kinds: frozenset[str]) -> Repair:
-    names = tuple(item.name for item in saved.state.sysctls)
-    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, foreign_routes_to=saved.state.routes)
+def _find_drift(saved: Saved, kinds: frozenset[str]) -> Drift:
+    sysctls = tuple(item.name for item in saved.state.sysctls)
+    scope = Scope(saved.ownership, saved.variant, sysctls, kinds=kinds, places=saved.state.routes)
     node = read_node(scope, saved.pyroute2_path)
-    return plan_repair(saved.state.only(kinds), node)
+    return find_drift(saved.state.only(kinds), node)
 
 
-def _interests(saved: Saved) -> EventFilter:
+def _event_filter(saved: Saved) -> EventFilter:
+    """Return which events concern the desired state."""
     state = saved.state
     interfaces = {route.interface for route in state.routes} | {rule.iif for rule in state.rules}
     interfaces |= {address.interface for address in state.addresses} | {item.interface for item in state.sysctls}
@@ -225,10 +225,5 @@ def _interests(saved: Saved) -> EventFilter:
     )
 
 
-def _thing(step: Step) -> tuple[str, Hashable]:
+def _key(step: Step) -> _Key:
     return (step.kind, step.subject.key)
-
-
-def _kind(step: Step) -> str:
-    """Return the field of ``NodeState`` that a step is about."""
-    return BY_NAME[step.kind].plural

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the guard has seen and done, for people, programs and node_exporter."""
+"""What the agent reports, to people, programs and node_exporter."""
 
-# pylint: disable=ansible-bad-function  # a service speaks to the journal
+# pylint: disable=ansible-bad-function  # a service prints to the journal
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ from typing import Any
 from ..paths import AGENT_DIRECTORY, METRICS_FILE, REPORT_FILE
 from ..state.kinds import SAVED
 
-KEPT = 100  # healed losses that are remembered one by one
+REMEMBERED = 100  # reconciled objects that are listed one by one
 PREFIX = "homeward_metallb_routing"
 
 
 @dataclass
 class Report:
-    """The guard's memory since it was started.
+    """The memory of the agent since it started.
 
-    :param healed: number of objects put back, by kind.
-    :param drift: objects that differ from what is declared and could be had, as of the last look.
-    :param waiting: why something cannot be had at present.
-    :param left_alone: what keeps being undone, and by whom.
-    :param recent: the last healed losses: when (seconds since 1970), what, who, and after how many milliseconds.
-    :param trouble: what keeps the guard from its work, ``""`` where nothing does.
-    :param checked: when everything was last looked at, seconds since 1970.
+    :param reconciled: number of reconciled objects, by kind.
+    :param drift: number of objects that differ from the desired state and could be reconciled, as of the last check.
+    :param waiting: why objects cannot be made now.
+    :param backing_off: which objects keep being changed, and by whom.
+    :param recent: the last reconciled objects, each with ``when`` (seconds since 1970), ``kind``, ``what`` (the step),
+        ``who`` (changed it) and ``milliseconds`` (since the event).
+    :param problem: what keeps the agent from its work, ``""`` for nothing.
+    :param checked: when everything was last checked, seconds since 1970.
     """
 
     pid: int = field(default_factory=os.getpid)
@@ -41,44 +42,59 @@ class Report:
     started: float = 0.0
     checked: float = 0.0
     drift: int = 0
-    healed: dict[str, int] = field(default_factory=dict)
+    reconciled: dict[str, int] = field(default_factory=dict)
     waiting: list[str] = field(default_factory=list)
-    left_alone: list[str] = field(default_factory=list)
-    trouble: str = ""
+    backing_off: list[str] = field(default_factory=list)
+    problem: str = ""
     recent: list[dict[str, Any]] = field(default_factory=list)
 
-    def note(self, when: float, kind: str, what: str, who: str, milliseconds: float) -> None:
-        """Remember one healed loss."""
-        self.healed[kind] = self.healed.get(kind, 0) + 1
+    def record(self, when: float, kind: str, what: str, who: str, milliseconds: float) -> None:
+        """Remember one reconciled object."""
+        self.reconciled[kind] = self.reconciled.get(kind, 0) + 1
         entry = {"when": round(when, 3), "kind": kind, "what": what, "who": who, "milliseconds": round(milliseconds, 1)}
-        self.recent = [*self.recent, entry][-KEPT:]
+        self.recent = [*self.recent, entry][-REMEMBERED:]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report under the keys that ``status --json`` has; they are an interface."""
+        return {
+            "pid": self.pid,
+            "state_hash": self.state_hash,
+            "started": self.started,
+            "checked": self.checked,
+            "drift": self.drift,
+            "healed": self.reconciled,
+            "waiting": self.waiting,
+            "left_alone": self.backing_off,
+            "trouble": self.problem,
+            "recent": self.recent,
+        }
 
     def write(self, metrics_directory: str) -> None:
-        """Write the report and the metrics, each at once as a whole; a full disk must not stop the guard."""
-        text = json.dumps(self.__dict__, indent=1) + "\n"
-        with suppress(OSError):  # systemd makes it; whatever is wrong with it is told below
+        """Write the report and the metrics, each atomically; a full disk does not stop the agent."""
+        text = json.dumps(self.as_json(), indent=1) + "\n"
+        with suppress(OSError):  # systemd creates it; whatever is wrong with it is printed below
             Path(AGENT_DIRECTORY).mkdir(mode=0o755, parents=True, exist_ok=True)
         _write(Path(REPORT_FILE), text)
-        # The collector's directory is not ours to make.
+        # A missing directory of the collector is not created.
         _write(Path(metrics_directory or AGENT_DIRECTORY) / METRICS_FILE, self.metrics())
 
     def metrics(self) -> str:
         """Return the metrics in Prometheus' text format, version 0.0.4."""
-        # Each from the start: a counter that begins with its first loss would hide that one from rate().
-        counts = {**dict.fromkeys((kind.name for kind in SAVED), 0), **self.healed}
-        healed: Mapping[str, float] = {f'{{kind="{kind}"}}': count for kind, count in sorted(counts.items())}
+        # All kinds from the start: rate() ignores the first increment of a counter that starts with it.
+        counts = {**dict.fromkeys((kind.name for kind in SAVED), 0), **self.reconciled}
+        reconciled: Mapping[str, float] = {f'{{kind="{kind}"}}': count for kind, count in sorted(counts.items())}
         blocks: Iterable[tuple[str, str, str, Mapping[str, float]]] = (
-            ("healed_total", "counter", "Objects put back since the guard was started.", healed),
-            ("drift", "gauge", "Objects that differ from what is declared.", {"": self.drift}),
-            ("waiting", "gauge", "Things that cannot be had at present.", {"": len(self.waiting)}),
-            ("left_alone", "gauge", "Things that somebody keeps undoing.", {"": len(self.left_alone)}),
+            ("healed_total", "counter", "Objects reconciled since the agent started.", reconciled),
+            ("drift", "gauge", "Objects that differ from the desired state.", {"": self.drift}),
+            ("waiting", "gauge", "Objects that cannot be made now.", {"": len(self.waiting)}),
+            ("left_alone", "gauge", "Objects that keep being changed, in backoff.", {"": len(self.backing_off)}),
             (
                 "last_check_timestamp_seconds",
                 "gauge",
-                "When everything was last looked at.",
+                "When everything was last checked.",
                 {"": round(self.checked, 3)},
             ),
-            ("state_info", "gauge", "The declared state.", {f'{{hash="{self.state_hash}"}}': 1}),
+            ("state_info", "gauge", "The desired state.", {f'{{hash="{self.state_hash}"}}': 1}),
         )
         lines = []
         for name, kind, text, values in blocks:
@@ -87,7 +103,7 @@ class Report:
         return "\n".join(lines) + "\n"
 
 
-_told: set[Path] = set()  # what could not be written when it was last tried
+_printed: set[Path] = set()  # files whose last write failed
 
 
 def _write(path: Path, text: str) -> None:
@@ -100,17 +116,17 @@ def _write(path: Path, text: str) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        if temporary.name:  # a full disk must not fill with what could not be written to it
+        if temporary.name:  # or a full disk fills with what could not be written to it
             temporary.unlink(missing_ok=True)
-        if path not in _told:
+        if path not in _printed:
             print(f"{path} cannot be written: {error.strerror}", flush=True)
-        _told.add(path)
+        _printed.add(path)
     else:
-        _told.discard(path)
+        _printed.discard(path)
 
 
 def read_report() -> dict[str, Any]:
-    """Return what the guard last wrote, or nothing."""
+    """Return what the agent last wrote; empty if there is nothing usable."""
     try:
         content = json.loads(Path(REPORT_FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError):

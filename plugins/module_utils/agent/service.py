@@ -1,9 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The service that puts back what is ours when something takes it: it listens, and has the healer look."""
-
-# pylint: disable=ansible-bad-function  # a service speaks to the journal
+"""The service: listen for changes, and have them reconciled."""
 
 from __future__ import annotations
 
@@ -17,99 +15,100 @@ from ..errors import HomewardError
 from ..kernel.lock import Busy, write_lock
 from ..kernel.netlink.events import EVERYTHING, Changes, EventMonitor
 from ..paths import VERSION_FILE
-from .reconciler import Healer
+from .reconciler import Reconciler
 
-SWEEP = 30.0  # seconds between two looks at everything, for what changes without an event
-BUSY = 0.05  # seconds until the next try where another run holds the lock
-PATIENCE_AT_START = 10.0  # seconds that the boot waits at most for links to appear
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try where the node could not be read
+CHECK_INTERVAL = 30.0  # seconds between two checks of everything, for what changes without an event
+LOCKED_DELAY = 0.05  # seconds until the next try while another run holds the lock
+READY_TIMEOUT = 10.0  # seconds for which the boot waits for links to appear
+FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the node could not be read
 
 
-class Guard:
-    """Keeps the declared state true until it is told to stop.
+class Agent:
+    """Reconciles the node until it is stopped.
 
-    :param version: told back to whoever asks what is running.
-    :param sweep: seconds between two looks at everything.
+    :param version: for whoever asks which version runs.
+    :param check_interval: seconds between two checks of everything.
     """
 
-    def __init__(self, version: str, sweep: float = SWEEP) -> None:
+    def __init__(self, version: str, check_interval: float = CHECK_INTERVAL) -> None:
         self._version = version
-        self._sweep = sweep
-        self._healer = Healer()
-        self._retry = 0.0  # seconds to wait before the next try; 0 while all is well
+        self._check_interval = check_interval
+        self._reconciler = Reconciler()
+        self._retry = 0.0  # seconds until the next try after a failure; 0 without one
         self._stopping = False
 
     def run(self) -> None:
-        """Serve until SIGTERM; SIGHUP makes it look at everything, what it had left alone too.
+        """Serve until SIGTERM; on SIGHUP check everything and reset the backoff.
 
         :raises NodeError: there is no usable state file at the start.
         """
-        self._healer.load()
+        self._reconciler.load()
         wake = self._wake_on_signals()
-        watch = EventMonitor()
-        watch.register(wake.fileno())
+        monitor = EventMonitor()
+        monitor.register(wake.fileno())
         _write_version(self._version)
         try:
-            self._serve(watch, wake)
+            self._serve(monitor, wake)
         finally:
-            watch.close()
+            monitor.close()
 
-    def _serve(self, watch: EventMonitor, wake: socket.socket) -> None:
-        ready_by: float | None = time.monotonic() + PATIENCE_AT_START
-        swept = float("-inf")
-        heard = Changes(kinds=set(EVERYTHING), at=time.monotonic())
+    def _serve(self, monitor: EventMonitor, wake: socket.socket) -> None:
+        ready_by: float | None = time.monotonic() + READY_TIMEOUT
+        checked = float("-inf")
+        changes = Changes(kinds=set(EVERYTHING), at=time.monotonic())
         while not self._stopping:
-            watch.set_filter(self._healer.interests())
-            if time.monotonic() - swept >= self._sweep:
-                heard.kinds |= EVERYTHING
-            unserved = self._look(heard) if heard.kinds else Changes()
+            monitor.set_filter(self._reconciler.event_filter)
+            if time.monotonic() - checked >= self._check_interval:
+                changes.kinds |= EVERYTHING
+            postponed = self._reconcile(changes) if changes.kinds else Changes()
             now = time.monotonic()
-            if heard.kinds >= EVERYTHING and not unserved.kinds:
-                swept = now
-            # Whoever holds the lock is making the node right, and may be waiting for this service to be ready.
-            if ready_by is not None and (unserved.kinds or not self._healer.report.waiting or now >= ready_by):
+            if changes.kinds >= EVERYTHING and not postponed.kinds:
+                checked = now
+            # A run that holds the lock makes the node as desired, and may be waiting for this service to be ready.
+            if ready_by is not None and (postponed.kinds or not self._reconciler.report.waiting or now >= ready_by):
                 ready_by = None
                 _notify("READY=1")
-            ends = [swept + self._sweep, now + self._healer.patience.next_try(now)]
-            ends += [ready_by] if ready_by is not None else []
-            ends += [now + (self._retry or BUSY)] if unserved.kinds else []
-            heard = watch.wait(max(0.0, min(ends) - now))
-            heard.merge(unserved)
-            if _drained(wake) or now + self._healer.patience.next_try(now) <= time.monotonic():
-                heard.add(EVERYTHING, "")
+            deadlines = [checked + self._check_interval, now + self._reconciler.backoff.next_try(now)]
+            deadlines += [ready_by] if ready_by is not None else []
+            deadlines += [now + (self._retry or LOCKED_DELAY)] if postponed.kinds else []
+            changes = monitor.wait(max(0.0, min(deadlines) - now))
+            changes.merge(postponed)
+            if _drain(wake) or now + self._reconciler.backoff.next_try(now) <= time.monotonic():
+                changes.add(EVERYTHING, "")
 
-    def _look(self, heard: Changes) -> Changes:
-        """Have the healer look; return what it could not look at, because somebody else is at it or it cannot be read."""
+    def _reconcile(self, changes: Changes) -> Changes:
+        """Reconcile; return the changes that are postponed because the node is locked or cannot be read."""
         try:
             with write_lock(wait=0):
-                self._healer.look(heard)
+                self._reconciler.reconcile(changes)
         except Busy:
             self._retry = 0.0
-            return heard
+            return changes
         except HomewardError as error:
-            self._healer.complain(str(error))
+            self._reconciler.report_problem(str(error))
             self._retry = min(LONGEST_RETRY, self._retry * 2 or FIRST_RETRY)
-            return heard
+            return changes
         self._retry = 0.0
         return Changes()
 
     def _wake_on_signals(self) -> socket.socket:
-        """Return a socket that can be read once a signal came; SIGTERM and SIGINT also stop the guard."""
-        reading, self._writing = socket.socketpair()  # an end that nobody names would be closed
+        """Return a socket that becomes readable with a signal; SIGTERM and SIGINT also stop the agent."""
+        reading, self._writing = socket.socketpair()  # an attribute, or this end would be closed
         reading.setblocking(False)
         self._writing.setblocking(False)
         signal.set_wakeup_fd(self._writing.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda _number, _frame: self._stop())
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))  # as it was started
-        signal.signal(signal.SIGHUP, lambda _number, _frame: self._healer.forgive())
+        # The process may have been started with these blocked.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM, signal.SIGINT, signal.SIGHUP))
+        signal.signal(signal.SIGHUP, lambda _number, _frame: self._reconciler.reset_backoff())
         return reading
 
     def _stop(self) -> None:
         self._stopping = True
 
 
-def _drained(wake: socket.socket) -> bool:
+def _drain(wake: socket.socket) -> bool:
     try:
         return bool(wake.recv(64))
     except BlockingIOError:
@@ -117,7 +116,7 @@ def _drained(wake: socket.socket) -> bool:
 
 
 def _notify(message: str) -> None:
-    """Tell systemd (sd_notify(3))."""
+    """Send a message to systemd (sd_notify(3))."""
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as manager:

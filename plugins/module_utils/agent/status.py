@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is declared on this node, what is there, and what was healed, in plain words."""
+"""The status of a node: what is desired, what differs, and what the agent has done."""
 
 from __future__ import annotations
 
@@ -17,35 +17,40 @@ from ..state.kinds import SAVED
 from . import reconciler
 from .report import read_report
 
-SHOWN = 10  # healed losses that are told one by one
+SHOWN = 10  # reconciled objects that are listed one by one
 
 
 def gather() -> dict[str, Any]:
-    """Return everything that status tells, as plain data.
+    """Return what ``status --json`` prints; its keys are an interface.
 
     :raises HomewardError: the state file or the node cannot be read.
     """
-    saved, repair = reconciler.find()
-    waiting = [*repair.waiting, *repair.hidden]
+    saved, drift = reconciler.check()
+    waiting = [*drift.waiting, *drift.unreadable]
     return {
         "declared": {kind.plural: len(saved.state.parts_of(kind)) for kind in SAVED},
         "cases": list(saved.cases),
-        "right": not repair.steps and not waiting,
-        "missing": [str(step) for step in repair.steps],
+        "right": not drift.steps and not waiting,
+        "missing": [str(step) for step in drift.steps],
         "waiting": waiting,
         "undecided": list(undecided()),
-        "guard": _guard(),
+        "guard": _agent(),
     }
 
 
-def _guard() -> dict[str, Any]:
-    """Return what the guard last reported, and whether it runs: as a service, or because somebody started it by hand."""
+def gather_without_state(error: HomewardError) -> dict[str, Any]:
+    """Return what ``status --json`` prints if :func:`gather` fails."""
+    return {"right": False, "error": str(error), "undecided": list(undecided()), "guard": _agent()}
+
+
+def _agent() -> dict[str, Any]:
+    """Return the last report of the agent, and whether it runs: as a service, or started by hand."""
     report = read_report()
-    return {**report, "running": _is_guard(report.get("pid")) or UNIT_NAME in active()}
+    return {**report, "running": _is_agent(report.get("pid")) or UNIT_NAME in active()}
 
 
-def _is_guard(pid: Any) -> bool:
-    """Whether the process is the guard: a number is given anew when its process has ended."""
+def _is_agent(pid: Any) -> bool:
+    """Whether the process is the agent: the number of a process that has ended is used again."""
     try:
         words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, TypeError):
@@ -53,35 +58,30 @@ def _is_guard(pid: Any) -> bool:
     return b"agent" in words or b"guard" in words
 
 
-def in_words(facts: dict[str, Any]) -> str:
-    """Return the facts as a person would tell them."""
-    declared = ", ".join(f"{count} {kind}" for kind, count in facts["declared"].items() if count)
-    lines = [f"Declared: {declared or 'nothing'}."]
+def as_text(facts: dict[str, Any]) -> str:
+    """Return what ``status`` prints, from the facts of :func:`gather`."""
+    desired = ", ".join(f"{count} {kind}" for kind, count in facts["declared"].items() if count)
+    lines = [f"Desired: {desired or 'nothing'}."]
     lines += [f"  {case['pool']} on {case['interface']}: {case['case']} ({case['reason']})" for case in facts["cases"]]
     if facts["right"]:
-        lines.append("The node is as declared.")
-    lines += [f"Missing: would {step}" for step in facts["missing"]]
+        lines.append("The node is in the desired state.")
+    lines += [f"To reconcile: {step}" for step in facts["missing"]]
     lines += [f"Waiting: {sentence}" for sentence in facts["waiting"]]
     lines += facts["undecided"]
-    return "\n".join([*lines, *_guard_lines(facts["guard"])])
+    return "\n".join([*lines, *_agent_lines(facts["guard"])])
 
 
-def _guard_lines(guard: dict[str, Any]) -> list[str]:
-    if not guard["running"]:
-        return [f"The guard is not running: nothing is put back by itself (systemctl status {UNIT_NAME})."]
-    if "started" not in guard:
-        return ["The guard is running and has not looked yet."]
-    healed = sum(guard["healed"].values())
-    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(guard["started"]))
-    lines = [f"The guard has been running since {since}, and put back {healed} object{'' if healed == 1 else 's'}."]
-    for entry in guard["recent"][-SHOWN:]:
+def _agent_lines(report: dict[str, Any]) -> list[str]:
+    if not report["running"]:
+        return [f"The agent is not running, so drift is not reconciled (see systemctl status {UNIT_NAME})."]
+    if "started" not in report:
+        return ["The agent is running and has not checked the node yet."]
+    count = sum(report["healed"].values())
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(report["started"]))
+    lines = [f"The agent has been running since {since} and has reconciled {count} object{'' if count == 1 else 's'}."]
+    for entry in report["recent"][-SHOWN:]:
         when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(entry["when"]))
         who = f", changed by {entry['who']}" if entry["who"] else ""
         lines.append(f"  {when} {entry['what']} (after {entry['milliseconds']:.0f} ms{who})")
-    lines += [f"Left alone for a while: {sentence}" for sentence in guard["left_alone"]]
-    return [*lines, *([f"Trouble: {guard['trouble']}"] if guard["trouble"] else [])]
-
-
-def trouble(error: HomewardError) -> dict[str, Any]:
-    """Return what status tells where it cannot tell more."""
-    return {"right": False, "error": str(error), "undecided": list(undecided()), "guard": _guard()}
+    lines += [f"Backing off: {sentence}" for sentence in report["left_alone"]]
+    return [*lines, *([f"Problem: {report['trouble']}"] if report["trouble"] else [])]

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A lab whose two nodes keep their state: node1 over a foreign link with nft, node2 over a link of ours with legacy tables.
+"""A lab whose two nodes are persistent: node1 with a foreign link and nft, node2 with a managed link and legacy tables.
 
-The machine may have no 802.1Q, so a macvlan on pool0 stands in for the VLAN that we would make. A VLAN has its parent's
+The machine may have no 802.1Q, so a macvlan on pool0 stands in for the VLAN. A VLAN has its parent's
 address on the wire, a macvlan a random one: :func:`wear_address` gives it the one that clients know.
 """
 
@@ -48,7 +48,7 @@ def parameters(lab: Lab, node: str, variant: str) -> dict[str, object]:
 
 
 def prepare(lab: Lab) -> None:
-    """Make both nodes right, and leave on them what keeps them so."""
+    """Apply the pool to both nodes, persistently."""
     first, second = lab.nodes
     apply(first, parameters(lab, "node1", "nft"))
     apply(second, parameters(lab, "node2", "legacy"))
@@ -56,23 +56,23 @@ def prepare(lab: Lab) -> None:
 
 
 def own_the_link(node: Host) -> None:
-    """Turn the node's foreign pool link into the parent of one of ours, as though ours had been declared."""
+    """Turn the node's foreign pool link into the parent of a managed one, as if that had been declared."""
     saved = loads(read_state(node))
-    ours = Link(POOL_LINK, "macvlan", PARENT)
-    write_state(node, dumps(with_links(saved, ours)))
+    managed = Link(POOL_LINK, "macvlan", PARENT)
+    write_state(node, dumps(with_links(saved, managed)))
     node.run(f"ip link set {POOL_LINK} down name {PARENT}; ip link set {PARENT} address {PARENT_MAC} up")
     for name, value in (
         ("ipv4/conf/{}/rp_filter", 0),
         ("ipv4/conf/{}/src_valid_mark", 0),
         ("ipv6/conf/{}/accept_ra", 1),
     ):
-        node.set_sysctl(f"net/{name.format(PARENT)}", value)  # as a link has them that was never ours
+        node.set_sysctl(f"net/{name.format(PARENT)}", value)  # as a link has them that was never managed
     node.run(command("restore"))
     wear_address(node)
 
 
 def with_links(saved: Saved, *links: Link) -> Saved:
-    """Return what is kept, with these links."""
+    """Return the saved state with these links."""
     return replace(saved, state=replace(saved.state, links=frozenset(links)))
 
 
@@ -85,7 +85,7 @@ def wear_address(node: Host) -> None:
 
 
 def remake_link(lab: Lab, node: str) -> None:
-    """Delete a node's foreign link to the pool and make it again, as whoever made it would."""
+    """Delete a node's foreign link to the pool and create it again, as its owner would."""
     host = lab.host(node)
     plan = next(plan for plan in lab.plans if plan.name == node)
     (link,) = (link for link in plan.links if link.name == POOL_LINK)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What takes the routing of a node away, as the commands of those who do it."""
+"""Losses of managed objects, as the commands of the programs that cause them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.kernel.agent.lab import POOL_LINK, reload_kube_proxy, remake_link, we
 from tests.lab import Host, Lab
 from tests.support.agent import run_all
 
-#: A rule of somebody who accepts what it likes before anybody else looks, as Calico can.
+#: A foreign rule that accepts packets before all others, as Calico can have.
 ACCEPT = "-m comment --comment somebody -s 198.51.100.0/24 -j ACCEPT"
 _CHAIN = "HOMEWARD-PREROUTING"
 _JUMP = f"-j {_CHAIN}"
@@ -20,24 +20,24 @@ _JUMP = f"-j {_CHAIN}"
 
 @dataclass(frozen=True)
 class Loss:
-    """One thing that happens to a node.
+    """One loss on a node.
 
     :param lines: commands, run on the node.
-    :param after: what its maker does next, in the world around the node: ``(lab, node's name)``.
-    :param recovery: what the world does once the guard has made something, likewise.
-    :param once_healed: what makes the node comparable again: takes away what is foreign and new.
-    :param by_sweep: the kernel tells nobody, so it is found by the next look at everything.
+    :param after: what the program that causes it does next, around the node: ``(lab, node's name)``.
+    :param recovery: what happens around the node once the agent has made something, likewise.
+    :param clean_up: removes what is foreign and new, once the agent has reconciled the rest.
+    :param without_event: the kernel sends no event, so the next check of everything finds it.
     """
 
     name: str
     lines: tuple[str, ...]
     after: Callable[[Lab, str], object] | None = None
     recovery: Callable[[Lab, str], object] | None = None
-    once_healed: str = ""
-    by_sweep: bool = False
+    clean_up: str = ""
+    without_event: bool = False
 
     def happen(self, lab: Lab, node: Host) -> None:
-        """Let it happen."""
+        """Cause it."""
         if self.lines:
             run_all(node, self.lines)
         if self.after:
@@ -52,7 +52,7 @@ def _wear_address(lab: Lab, node: str) -> None:
     wear_address(lab.host(node))
 
 
-#: Of node1: the link is another's, the chains are nft.
+#: On node1: the link is foreign, the chains are nft.
 FOREIGN_LINK = (
     Loss("link set down and up", (f"ip link set {POOL_LINK} down", f"ip link set {POOL_LINK} up")),
     Loss("link deleted, and made again by its owner", (), after=remake_link),
@@ -79,7 +79,7 @@ FOREIGN_LINK = (
     Loss("IPv6 chain flushed", _iptables("-F HOMEWARD-0x100", "ip6tables-nft")),
     Loss(
         "chain and jump deleted",
-        # In one go: between two, the guard would put the jump back.
+        # At once: between two commands the agent would add the jump again.
         (
             f"printf '*mangle\\n-D PREROUTING {_JUMP}\\n-F {_CHAIN}\\n-X {_CHAIN}\\nCOMMIT\\n' | iptables-nft-restore -w --noflush",
         ),
@@ -89,24 +89,24 @@ FOREIGN_LINK = (
     Loss("built-in chain flushed", _iptables("-F PREROUTING", "iptables-nft")),
     Loss("whole table mangle flushed", _iptables("-F", "iptables-nft")),
     Loss(
-        "a foreign rule before our jump",
+        "a foreign rule before the jump",
         _iptables(f"-I PREROUTING 1 {ACCEPT}", "iptables-nft"),
-        once_healed=f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}",
+        clean_up=f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}",
     ),
     Loss("ruleset of nftables flushed", ("nft flush ruleset",), after=reload_kube_proxy),
     Loss("rp_filter changed", (f"sysctl -qw net/ipv4/conf/{POOL_LINK}/rp_filter=2",)),
-    Loss("src_valid_mark changed", (f"sysctl -qw net/ipv4/conf/{POOL_LINK}/src_valid_mark=0",), by_sweep=True),
+    Loss("src_valid_mark changed", (f"sysctl -qw net/ipv4/conf/{POOL_LINK}/src_valid_mark=0",), without_event=True),
 )
 
-#: Of node2: the link is ours, the chains are legacy.
+#: On node2: the link is managed, the chains are legacy.
 OWN_LINK = (
     Loss("parent deleted, and made again by its owner", (), after=remake_link, recovery=_wear_address),
-    Loss("link of ours set down", (f"ip link set {POOL_LINK} down",)),
+    Loss("managed link set down", (f"ip link set {POOL_LINK} down",)),
     Loss(
-        "link of ours deleted, its settings with it",
+        "managed link deleted, its sysctls with it",
         (f"ip link del {POOL_LINK}",),
         recovery=_wear_address,
     ),
-    Loss("legacy chain flushed", _iptables("-F HOMEWARD-PREROUTING", "iptables-legacy"), by_sweep=True),
-    Loss("whole legacy table mangle flushed", _iptables("-F; -X", "iptables-legacy"), by_sweep=True),
+    Loss("legacy chain flushed", _iptables("-F HOMEWARD-PREROUTING", "iptables-legacy"), without_event=True),
+    Loss("whole legacy table mangle flushed", _iptables("-F; -X", "iptables-legacy"), without_event=True),
 )

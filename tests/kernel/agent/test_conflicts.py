@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Somebody who undoes what the guard does, and apply while the guard runs: nobody is fought, and nobody waits for ever."""
+"""A program that reverts what the agent does, and runs of apply beside the agent: no endless fight, no deadlock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.support.agent import (
     READY_SECONDS,
-    Guard,
+    Agent,
     Service,
     apply,
     call,
@@ -34,7 +34,7 @@ from tests.support.agent import (
     differences,
     picture,
     read_state,
-    tell_status,
+    status_json,
     until,
     until_same,
 )
@@ -44,7 +44,7 @@ from tests.support.pools import ABSENT, EXTERNAL, SECOND, STORAGE, declared
 pytestmark = pytest.mark.usefixtures("kept")
 
 #: Deletes the IPv4 rule of priority 2800 whenever it is there, with one netlink socket: RTM_DELRULE with FRA_PRIORITY
-FIGHTER = """
+RIVAL = """
 import errno, socket, struct, time
 
 one = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0)
@@ -55,59 +55,59 @@ while True:
     one.recv(4096)
     time.sleep(0.001)
 """
-DELAY = re.compile(r"(rule priority 2800 .*) keeps being undone by (.*); left alone for (\d+) s")
+DELAY = re.compile(r"(rule priority 2800 .*) keeps being changed by (.*); backing off for (\d+) s")
 
 
-def test_a_fight_is_slowed_down_named_and_keeps_nothing_else_back(node: EngineNode, tmp_path: Path) -> None:
+def test_backoff_from_a_rival_names_it_and_delays_nothing_else(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
     right = picture(host)
-    with Guard(host, tmp_path) as guard:
-        fighter = subprocess.Popen(host.command([sys.executable, "-c", FIGHTER]))
+    with Agent(host, tmp_path) as agent:
+        rival = subprocess.Popen(host.command([sys.executable, "-c", RIVAL]))
         try:
-            until(lambda: len(DELAY.findall(guard.said())) >= 3, guard.said)
-            delays = [int(seconds) for _rule, _who, seconds in DELAY.findall(guard.said())]
+            until(lambda: len(DELAY.findall(agent.said())) >= 3, agent.said)
+            delays = [int(seconds) for _rule, _who, seconds in DELAY.findall(agent.said())]
             assert delays[:3] == [1, 2, 4]
-            assert all(who.endswith(f"(pid {fighter.pid})") for _rule, who, _seconds in DELAY.findall(guard.said()))
+            assert all(who.endswith(f"(pid {rival.pid})") for _rule, who, _seconds in DELAY.findall(agent.said()))
 
-            before = len(guard.said())
+            before = len(agent.said())
             host.run("ip route flush table 7701; iptables-nft -w -t mangle -F HOMEWARD-PREROUTING")
             without = {**right, "rules4": re.sub(r'.*"priority": 2800,.*\n', "", right["rules4"])}
             assert without != right
-            until_same(host, without, guard)
-            assert "rule priority 2800" not in guard.said()[before:].partition("add route")[0], (
-                "the rest did not wait for it"
+            until_same(host, without, agent)
+            assert "rule priority 2800" not in agent.said()[before:].partition("add route")[0], (
+                "the others did not wait for it"
             )
-            report = guard.report()
+            report = agent.report()
             assert [re.match("rule priority 2800 ", sentence) is not None for sentence in report["left_alone"]] == [
                 True
             ]
             assert report["drift"] == 1
-            code, facts = tell_status(host)
+            code, facts = status_json(host)
             assert (code, len(facts["missing"])) == (1, 1)
-            assert "Left alone for a while: rule priority 2800" in host.run(command("status"), check=False).stdout
+            assert "Backing off: rule priority 2800" in host.run(command("status"), check=False).stdout
         finally:
-            fighter.kill()
-            fighter.wait()
-        until(lambda: guard.report()["drift"] == 0, guard.said, seconds=delays[-1] * 2 + 20)
-        until_same(host, right, guard)
-        assert guard.report()["left_alone"] == []
-        put_back = guard.said().count("put back: add rule priority 2800")
-        assert put_back <= 20 + 10, "twenty at once, some that were earned meanwhile, and one for each delay"
+            rival.kill()
+            rival.wait()
+        until(lambda: agent.report()["drift"] == 0, agent.said, seconds=delays[-1] * 2 + 20)
+        until_same(host, right, agent)
+        assert agent.report()["left_alone"] == []
+        count = agent.said().count("reconciled: add rule priority 2800")
+        assert count <= 20 + 10, "a burst of twenty, some that were refilled meanwhile, and one for each delay"
 
 
-def test_peace_is_at_once_for_whoever_asks(node: EngineNode, tmp_path: Path) -> None:
+def test_sighup_ends_the_backoff(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
     right = picture(host)
-    with Guard(host, tmp_path) as guard:
-        fighter = subprocess.Popen(host.command([sys.executable, "-c", FIGHTER]))
+    with Agent(host, tmp_path) as agent:
+        rival = subprocess.Popen(host.command([sys.executable, "-c", RIVAL]))
         try:
-            until(lambda: len(DELAY.findall(guard.said())) >= 3, guard.said)
+            until(lambda: len(DELAY.findall(agent.said())) >= 3, agent.said)
         finally:
-            fighter.kill()
-            fighter.wait()
-        guard.forgive()
-        assert guard.report()["left_alone"] == []
-        assert differences(right, picture(host)) == [], "it did not wait until the pause was over"
+            rival.kill()
+            rival.wait()
+        agent.reset_backoff()
+        assert agent.report()["left_alone"] == []
+        assert differences(right, picture(host)) == [], "it did not wait for the end of the delay"
 
 
 CHANGES: Mapping[str, Mapping[str, Any]] = {
@@ -118,29 +118,29 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def test_a_guard_that_runs_on_follows_every_apply_and_fights_none(node: EngineNode, tmp_path: Path) -> None:
+def test_a_running_agent_follows_every_apply(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
-    with Guard(host, tmp_path) as guard:
+    with Agent(host, tmp_path) as agent:
         for name, parameters in CHANGES.items():
             apply(host, {**parameters, "iptables_variant": "nft"})
             right = picture(host)
-            guard.forgive()
-            assert guard.said() == "", f"{name}: there was nothing to put back"
-            assert tell_status(host)[0] == 0, name
-            until_same(host, right, guard)
+            agent.reset_backoff()
+            assert agent.said() == "", f"{name}: there was no drift"
+            assert status_json(host)[0] == 0, name
+            until_same(host, right, agent)
         host.run("ip route flush table all proto 77; ip rule flush protocol 77")
-        until_same(host, right, guard)
-        assert "10.9.8" in guard.said(), "it knows the last state, and its events"
+        until_same(host, right, agent)
+        assert "10.9.8" in agent.said(), "it has the last state, and its events"
 
 
 class Systemd:
-    """Restarts the guard where systemd would: in the middle of a module's run, and waits until it is ready."""
+    """Restarts the agent as systemd would: during a run of the module, which waits until the agent is ready."""
 
     def __init__(self, host_command: list[str], folder: Path) -> None:
         self._command = host_command
         self._folder = folder
         self._number = folder / "pid"
-        self.output = folder / "guard.txt"
+        self.output = folder / "agent.txt"
 
     @property
     def pid(self) -> int:
@@ -160,7 +160,7 @@ class Systemd:
             os.kill(self.pid, signal.SIGTERM)
         deadline = time.monotonic() + READY_SECONDS
         while Path(f"/proc/{self.pid}/cmdline").exists() and Path(f"/proc/{self.pid}/cmdline").read_bytes():
-            assert time.monotonic() < deadline, "the guard does not end"
+            assert time.monotonic() < deadline, "the agent does not end"
             time.sleep(0.01)
         self._number.unlink()
 
@@ -183,15 +183,15 @@ class Systemd:
 
 @contextmanager
 def systemd(folder: Path) -> Iterator[Systemd]:
-    """Have a systemd whose guard ends with the block."""
-    manager = Systemd(command("guard", "--sweep", "3600"), folder)
+    """Yield a systemd whose agent ends with the block."""
+    manager = Systemd(command("agent", "--sweep", "3600"), folder)
     try:
         yield manager
     finally:
         manager.stop()
 
 
-def test_apply_may_start_and_stop_the_guard_while_it_holds_the_lock(node: EngineNode, tmp_path: Path) -> None:
+def test_apply_starts_and_stops_the_agent_while_it_holds_the_lock(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
     with systemd(tmp_path) as manager:
 
@@ -206,17 +206,17 @@ def test_apply_may_start_and_stop_the_guard_while_it_holds_the_lock(node: Engine
         right = picture(host)
         assert "proto 77" in host.output("ip -N rule")
         host.run("ip rule flush protocol 77; ip route flush table 7701")
-        until(lambda: tell_status(host)[0] == 0, manager.output.read_text)
+        until(lambda: status_json(host)[0] == 0, manager.output.read_text)
         assert right["rules4"] == picture(host)["rules4"]
 
         apply(host, ABSENT, service("an older one"))
-        assert manager.pid == 0, "the guard was stopped first, so it could not put back what was taken away"
+        assert manager.pid == 0, "the agent was stopped first, so it did not reconcile what was removed"
         assert not host.path(STATE_FILE).exists()
         assert "proto 77" not in host.output("ip -N rule; ip -N route show table all")
         assert "Traceback" not in manager.output.read_text()
 
 
-def test_removal_with_a_guard_leaves_nothing(tmp_path: Path) -> None:
+def test_removal_with_an_agent_leaves_nothing(tmp_path: Path) -> None:
     with EngineNode() as node, systemd(tmp_path) as manager:
         before = node.picture()
         apply(node.host, declared(EXTERNAL), Service(Unit(UNIT_NAME, "", enabled=False, running=False), manager.change))
@@ -225,57 +225,57 @@ def test_removal_with_a_guard_leaves_nothing(tmp_path: Path) -> None:
         assert_same(before, node.picture())
 
 
-def test_runs_at_once_come_one_after_the_other(node: EngineNode, tmp_path: Path) -> None:
+def test_concurrent_runs_are_serialized(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
     ways = [
         declared({**EXTERNAL, "gateways": [f"1.2.3.{number}", f"fd00:1:2:3::{number}"]}, iptables_variant="nft")
         for number in range(2, 8)
     ]
-    with Guard(host, tmp_path) as guard, ThreadPoolExecutor(len(ways)) as pool:
+    with Agent(host, tmp_path) as agent, ThreadPoolExecutor(len(ways)) as pool:
         list(pool.map(lambda way: apply(host, way), ways))
-        guard.forgive()
-        assert guard.said() == ""
-        assert tell_status(host)[0] == 0
+        agent.reset_backoff()
+        assert agent.said() == ""
+        assert status_json(host)[0] == 0
     (last,) = set(re.findall(r'"gateway": "(1\.2\.3\.\d)"', read_state(host)))
     assert host.output("ip route show default table 7701").splitlines()[0].startswith(f"default via {last} ")
 
 
-def test_a_guard_waits_for_whoever_holds_the_lock_and_then_mends(node: EngineNode, tmp_path: Path) -> None:
+def test_the_agent_waits_for_the_lock(node: EngineNode, tmp_path: Path) -> None:
     host = node.host
     right = picture(host)
-    with Guard(host, tmp_path) as guard:
+    with Agent(host, tmp_path) as agent:
 
         def work() -> str:
             with write_lock():
                 subprocess.run(["ip", "rule", "del", "priority", "2800"], check=True)
-                time.sleep(0.3)  # the guard has heard of it, and looks every 50 ms whether it may
+                time.sleep(0.3)  # the agent has received the event, and tries to take the lock every 50 ms
                 return subprocess.run(
                     ["ip", "rule", "list", "priority", "2800"], check=True, capture_output=True, text=True
                 ).stdout
 
         assert call(host, work) == ""
-        until_same(host, right, guard)
+        until_same(host, right, agent)
 
 
-def test_what_cannot_be_seen_is_not_written_again(node: EngineNode, tmp_path: Path) -> None:
-    """A rule of nft's own in our table hides ours; the guard says so, leaves that family's chains, and minds the rest."""
+def test_chains_in_an_unreadable_table_are_not_written_again(node: EngineNode, tmp_path: Path) -> None:
+    """A native rule of nft hides managed chains; the agent reports that, skips that family's chains, and reconciles the rest."""
     host = node.host
     right = picture(host)
-    with Guard(host, tmp_path) as guard:
+    with Agent(host, tmp_path) as agent:
         host.run("nft add rule ip mangle PREROUTING ct state established meta mark set ct mark and 0xff00")
-        until(lambda: "ipv4 chains wait: " in guard.said(), guard.said)
+        until(lambda: "ipv4 chains wait: " in agent.said(), agent.said)
         host.run("ip route flush table 7701; ip6tables-nft -w -t mangle -F HOMEWARD-PREROUTING")
-        until(lambda: "put back: change chains ipv6" in guard.said(), guard.said)
-        guard.forgive()
+        until(lambda: "reconciled: change chains ipv6" in agent.said(), agent.said)
+        agent.reset_backoff()
         chain = host.output("nft -a list chain ip mangle PREROUTING")
         assert chain.count("jump HOMEWARD-PREROUTING") == 1
-        assert [sentence.partition(":")[0] for sentence in guard.report()["waiting"]] == ["ipv4 chains wait"]
-        code, facts = tell_status(host)
-        assert (code, facts["waiting"], facts["missing"]) == (1, guard.report()["waiting"], [])
+        assert [sentence.partition(":")[0] for sentence in agent.report()["waiting"]] == ["ipv4 chains wait"]
+        code, facts = status_json(host)
+        assert (code, facts["waiting"], facts["missing"]) == (1, agent.report()["waiting"], [])
         assert "nft -a list table ip mangle" in host.run(command("status"), check=False).stdout
 
         handle = next(line for line in chain.splitlines() if "ct state" in line).rpartition(" ")[2]
         host.run(f"nft delete rule ip mangle PREROUTING handle {handle}")
-        until(lambda: not guard.report()["waiting"], guard.said)
-        until_same(host, right, guard)
-        assert "chains ipv4" not in guard.said(), "there was nothing to put back"
+        until(lambda: not agent.report()["waiting"], agent.said)
+        until_same(host, right, agent)
+        assert "chains ipv4" not in agent.said(), "there was no drift"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Random losses in a row, each by itself, and a hundred kills at random points: what is right stays right."""
+"""Random losses in a row, each by itself, and a hundred kills at random points."""
 
 from __future__ import annotations
 
@@ -15,11 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import service as guard_module
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler, service
 from tests.kernel.agent.losses import ACCEPT, FOREIGN_LINK, Loss
 from tests.lab import Host
-from tests.support.agent import Guard, call, command, differences, picture, run_all, tell_status, until, until_same
+from tests.support.agent import Agent, call, command, differences, picture, run_all, status_json, until, until_same
 from tests.support.examples import told_seed
 from tests.support.node import EngineNode
 
@@ -27,8 +26,8 @@ pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.random]
 
 KILLS = 100
 MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
-FORGIVEN_EVERY = 5  # losses; without it the guard would take a hundred losses a minute for a fight, and slow down
-#: What is not ours, some of it in our own table and beside our own rules and chains
+RESET_EVERY = 5  # losses; a hundred losses a minute of the same object would make the agent back off
+#: Foreign objects, some in the managed table and beside managed rules and chains
 FOREIGN = (
     "ip rule add priority 2750 from 198.51.100.0/24 lookup 99",
     "ip rule add priority 1500 fwmark 0x10000/0x10000 lookup main protocol static",
@@ -44,7 +43,7 @@ FOREIGN = (
 )
 #: Those that need no lab around the node
 LOSSES = [loss for loss in FOREIGN_LINK if loss.lines]
-#: Of them, those that would take what is not ours along, or that no event tells of
+#: Of them, those that would also delete foreign objects, or that cause no event
 WIDE = (
     "link set down and up",
     "all IPv4 addresses of the link flushed",
@@ -75,14 +74,14 @@ ALL_LOST = (
 
 @pytest.fixture
 def seed() -> int:
-    """A seed that is told, so that a failure can be had again."""
+    """A seed that is printed, so that a failure can be reproduced."""
     return told_seed()
 
 
 @pytest.mark.parametrize(
     ("foreign", "losses", "count"),
     [(FOREIGN, OWN_LOSSES, 200), ((), LOSSES, 80)],
-    ids=["ours beside others'", "all where nothing is others'"],
+    ids=["managed beside foreign", "all without foreign"],
 )
 def test_losses_in_a_row_leave_everything_as_it_was(
     node: EngineNode, tmp_path: Path, seed: int, foreign: tuple[str, ...], losses: list[Loss], count: int
@@ -90,47 +89,47 @@ def test_losses_in_a_row_leave_everything_as_it_was(
     host, chance = node.host, random.Random(seed)
     run_all(host, foreign)
     right = picture(host)
-    with Guard(host, tmp_path) as guard:
-        pid, memory = guard.pid, []
+    with Agent(host, tmp_path) as agent:
+        pid, memory = agent.pid, []
         for number in range(1, count + 1):
             _lose(host, chance.choice(losses).lines)
-            time.sleep(chance.choice((0.0, 0.0, 0.02, 0.1)))  # into the middle of a repair, and after it
-            if number % FORGIVEN_EVERY == 0:
-                guard.forgive()
+            time.sleep(chance.choice((0.0, 0.0, 0.02, 0.1)))  # during a reconciliation, and after it
+            if number % RESET_EVERY == 0:
+                agent.reset_backoff()
             if number in (count // 4, count):
-                guard.forgive()
+                agent.reset_backoff()
                 while not host.run(f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}", check=False).returncode:
                     pass
-                until_same(host, right, guard)
-                memory.append(guard.memory())
-        assert guard.pid == pid
-        guard.signal(signal.SIGHUP)  # it is alive
-        assert sum(guard.report()["healed"].values()) > count / 2
-        assert "Traceback" not in guard.said()
+                until_same(host, right, agent)
+                memory.append(agent.memory())
+        assert agent.pid == pid
+        agent.signal(signal.SIGHUP)  # it is alive
+        assert sum(agent.report()["healed"].values()) > count / 2
+        assert "Traceback" not in agent.said()
         early, late = memory
         assert abs(late - early) <= early / 10, memory
 
 
-def test_each_loss_is_noticed_by_itself(node: EngineNode, tmp_path: Path, seed: int) -> None:
-    """In random order, twice: it takes something, the guard puts that back, and tells so."""
+def test_each_loss_is_reconciled_by_itself(node: EngineNode, tmp_path: Path, seed: int) -> None:
+    """In random order, twice: something is lost, the agent reconciles it and reports so."""
     host, chance = node.host, random.Random(seed)
     right = picture(host)
-    with Guard(host, tmp_path) as guard:
-        guard.forgive()  # what it does at its start is over
+    with Agent(host, tmp_path) as agent:
+        agent.reset_backoff()  # its first check is over
         for loss in (*chance.sample(LOSSES, len(LOSSES)), *chance.sample(LOSSES, len(LOSSES))):
-            healed = sum(guard.report()["healed"].values())
-            guard.freeze()
+            reconciled = sum(agent.report()["healed"].values())
+            agent.freeze()
             run_all(host, loss.lines)
             assert differences(right, picture(host)), f"{loss.name}: nothing was lost"
-            guard.thaw()
-            if loss.by_sweep:
-                guard.signal(signal.SIGHUP)
-            if loss.once_healed:
-                until(lambda: _jump_is_first(host), guard.said)
-                host.run(loss.once_healed)
-            until_same(host, right, guard)
-            until(lambda before=healed: sum(guard.report()["healed"].values()) > before, guard.said)
-            guard.forgive()
+            agent.thaw()
+            if loss.without_event:
+                agent.signal(signal.SIGHUP)
+            if loss.clean_up:
+                until(lambda: _jump_is_first(host), agent.said)
+                host.run(loss.clean_up)
+            until_same(host, right, agent)
+            until(lambda before=reconciled: sum(agent.report()["healed"].values()) > before, agent.said)
+            agent.reset_backoff()
 
 
 def _jump_is_first(host: Host) -> bool:
@@ -142,9 +141,7 @@ def _lose(host: Host, lines: tuple[str, ...]) -> None:
     host.run("\n".join(f"{line} || true" for line in lines))
 
 
-def test_a_kill_at_any_point_leaves_nothing_that_the_next_start_does_not_mend(
-    node: EngineNode, tmp_path: Path, seed: int
-) -> None:
+def test_the_next_start_reconciles_whatever_a_kill_leaves(node: EngineNode, tmp_path: Path, seed: int) -> None:
     host, chance = node.host, random.Random(seed)
     right = picture(host)
     everything, usual = _whole_restore(host)
@@ -158,31 +155,31 @@ def test_a_kill_at_any_point_leaves_nothing_that_the_next_start_does_not_mend(
         if number % 10:
             _kill_a_child(host, victim, chance.uniform(0, 1.2 * usual))
         else:
-            _kill_the_command(host, ("restore", "guard")[number // 10 % 2], chance)
-        missing = len(call(host, reconciler.find)[1].steps)
+            _kill_the_command(host, ("restore", "agent")[number // 10 % 2], chance)
+        missing = len(call(host, reconciler.check)[1].steps)
         half_done += 0 < missing < everything
-        # How long the work takes changes with the machine's load; too late a kill hits nothing, nor does one too soon.
+        # The duration changes with the load of the machine; a kill that is too early or too late hits nothing.
         usual *= {0: 0.9, everything: 1.1}.get(missing, 1.0)
-        # Restored by the other of the two, so each is once the next start of each.
+        # The next start is of the other program half of the times.
         if number % 4 < 2:
             call(host, reconciler.restore)
         else:
             _served(host)
-        repair = call(host, reconciler.find)[1]
-        assert (repair.steps, repair.waiting) == ((), ()), f"kill {number}"
+        drift = call(host, reconciler.check)[1]
+        assert (drift.steps, drift.waiting) == ((), ()), f"kill {number}"
         if number % 10 == 0:
             assert differences(right, picture(host)) == [], f"kill {number}"
     assert differences(right, picture(host)) == []
     assert half_done >= KILLS / 10, (
         f"only {half_done} of {MOST_KILLS} kills hit the work half done, so they show little"
     )
-    with Guard(host, tmp_path) as guard:
-        assert tell_status(host)[0] == 0
-        assert "put back" not in guard.said()
+    with Agent(host, tmp_path) as agent:
+        assert status_json(host)[0] == 0
+        assert "reconciled" not in agent.said()
 
 
 def _whole_restore(host: Host) -> tuple[int, float]:
-    """Return how many steps put everything back, and in how many seconds."""
+    """Return the number of steps of a complete restore, and the seconds that it takes."""
     _lose(host, ALL_LOST)
     start = time.monotonic()
     done, _waiting = call(host, reconciler.restore)
@@ -192,7 +189,7 @@ def _whole_restore(host: Host) -> tuple[int, float]:
 def _serve() -> None:
     with Path(os.devnull).open("w") as nowhere:
         os.dup2(nowhere.fileno(), 1)
-        guard_module.Guard("").run()
+        service.Agent("").run()
 
 
 def _kill_a_child(host: Host, function: Callable[[], object], seconds: float) -> None:
@@ -212,7 +209,7 @@ def _kill_a_child(host: Host, function: Callable[[], object], seconds: float) ->
 
 
 def _served(host: Host) -> None:
-    """Let a guard put everything back, and kill it when it has."""
+    """Let an agent reconcile everything, and kill it then."""
 
     def run() -> None:
         child = os.fork()
@@ -221,11 +218,11 @@ def _served(host: Host) -> None:
                 _serve()
             os._exit(1)
         deadline = time.monotonic() + 20
-        while reconciler.find()[1].steps and time.monotonic() < deadline:
+        while reconciler.check()[1].steps and time.monotonic() < deadline:
             time.sleep(0.02)
         os.kill(child, signal.SIGKILL)
         _pid, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), "the guard ended by itself"
+        assert os.WIFSIGNALED(status), "the agent ended by itself"
 
     call(host, run)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LIBRARY, STATE_FILE
-from tests.support.agent import Guard, apply, command, differences, keep, picture
+from tests.support.agent import Agent, apply, command, differences, keep, picture
 from tests.support.node import OUR_PLACES, EngineNode, assert_same
 from tests.support.pools import ABSENT, declared
 
@@ -44,13 +44,13 @@ def test_the_command_leaves_nothing(node: EngineNode, damage: str) -> None:
     assert files(node)
     node.host.run(damage)
     told = node.host.output(command("remove"))
-    assert told.splitlines()[-1] == "Nothing of ours is left on the node."
+    assert told.splitlines()[-1] == "Everything managed has been removed from this node."
     assert (differences(before, picture(node.host)), files(node)) == ([], "")
 
 
 def test_metrics_go_with_the_rest(node: EngineNode, tmp_path: Path) -> None:
     keep(node.host, metrics_directory=COLLECTOR)
-    with Guard(node.host, tmp_path):
+    with Agent(node.host, tmp_path):
         assert node.host.path(COLLECTOR).joinpath("homeward_metallb_routing.prom").exists()
     node.host.run(command("remove"))
     assert files(node) == ""
@@ -61,7 +61,7 @@ def test_metrics_go_when_they_are_wanted_elsewhere_or_no_more(
     node: EngineNode, tmp_path: Path, changes: dict[str, object]
 ) -> None:
     keep(node.host, metrics_directory=COLLECTOR)
-    with Guard(node.host, tmp_path):
+    with Agent(node.host, tmp_path):
         pass
     assert COLLECTOR in files(node)
     if changes.get("state") == "absent":

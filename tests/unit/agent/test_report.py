@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the guard reports: the metrics in Prometheus' text format, its memory, and a file that is always whole."""
+"""The agent's report: metrics in Prometheus' text format, its memory, and files that are written atomically."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import report, status
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.report import KEPT, Report
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.report import REMEMBERED, Report
 from tests.support.prometheus import Metric, parse
 
 KINDS = ("link", "address", "sysctl", "route", "chains", "rule")
@@ -25,16 +25,23 @@ KINDS = ("link", "address", "sysctl", "route", "chains", "rule")
     st.lists(st.text(), max_size=3),
     st.floats(0, 4e9),
 )
-def test_the_metrics_say_what_the_guard_knows(
-    healed: dict[str, int], drift: int, sentences: list[str], checked: float
+def test_the_metrics_have_the_values_of_the_report(
+    reconciled: dict[str, int], drift: int, sentences: list[str], checked: float
 ) -> None:
     known = Report(
-        healed=healed, drift=drift, waiting=sentences, left_alone=sentences[1:], checked=checked, state_hash="ab12"
+        reconciled=reconciled,
+        drift=drift,
+        waiting=sentences,
+        backing_off=sentences[1:],
+        checked=checked,
+        state_hash="ab12",
     )
     found = parse(known.metrics())
     prefix = "homeward_metallb_routing"
     assert found == {
-        f"{prefix}_healed_total": Metric("counter", {(("kind", kind),): float(healed.get(kind, 0)) for kind in KINDS}),
+        f"{prefix}_healed_total": Metric(
+            "counter", {(("kind", kind),): float(reconciled.get(kind, 0)) for kind in KINDS}
+        ),
         f"{prefix}_drift": Metric("gauge", {(): float(drift)}),
         f"{prefix}_waiting": Metric("gauge", {(): float(len(sentences))}),
         f"{prefix}_left_alone": Metric("gauge", {(): float(len(sentences[1:]))}),
@@ -43,25 +50,25 @@ def test_the_metrics_say_what_the_guard_knows(
     }
 
 
-def test_only_the_last_losses_are_remembered_one_by_one_and_all_are_counted() -> None:
+def test_all_objects_are_counted_and_the_last_are_listed() -> None:
     known = Report()
-    for number in range(KEPT + 5):
-        known.note(float(number), "rule", f"rule {number}", "somebody", 1.26)
-    assert known.healed == {"rule": KEPT + 5}
-    assert [entry["what"] for entry in known.recent] == [f"rule {number}" for number in range(5, KEPT + 5)]
+    for number in range(REMEMBERED + 5):
+        known.record(float(number), "rule", f"rule {number}", "somebody", 1.26)
+    assert known.reconciled == {"rule": REMEMBERED + 5}
+    assert [entry["what"] for entry in known.recent] == [f"rule {number}" for number in range(5, REMEMBERED + 5)]
     assert known.recent[0] == {"when": 5.0, "kind": "rule", "what": "rule 5", "who": "somebody", "milliseconds": 1.3}
 
 
 @pytest.fixture
 def places(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The files of the report in a folder that is not there yet."""
+    """The files of the report in a directory that does not exist yet."""
     folder = tmp_path / "run"
     monkeypatch.setattr(report, "REPORT_FILE", str(folder / "agent.json"))
     monkeypatch.setattr(report, "AGENT_DIRECTORY", str(folder))
     return folder
 
 
-def test_the_files_are_readable_by_everybody_and_nothing_else_is_left(places: Path, tmp_path: Path) -> None:
+def test_the_files_are_readable_by_everybody_and_the_only_ones(places: Path, tmp_path: Path) -> None:
     collector = tmp_path / "collector"
     collector.mkdir()
     known = Report(drift=3)
@@ -74,7 +81,7 @@ def test_the_files_are_readable_by_everybody_and_nothing_else_is_left(places: Pa
     assert report.read_report()["drift"] == 3
 
 
-def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(
+def test_a_directory_that_cannot_be_written_is_reported_and_stops_nothing(
     places: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("")
@@ -84,7 +91,7 @@ def test_a_folder_that_cannot_be_written_is_told_and_stops_nothing(
     assert places.is_dir()
 
 
-def test_what_could_not_be_put_in_place_is_not_left_beside_it(places: Path) -> None:
+def test_a_failed_write_leaves_no_temporary_file(places: Path) -> None:
     metrics = places / "homeward_metallb_routing.prom"
     metrics.mkdir(parents=True)
     Report().write("")
@@ -98,32 +105,32 @@ def test_a_damaged_report_is_no_report(places: Path, text: str) -> None:
     assert report.read_report() == {}
 
 
-def test_status_says_everything_in_words() -> None:
-    known = Report(started=1.0, waiting=["link eth0.100 waits: its parent eth0 is down"], trouble="no iptables")
-    known.note(2.0, "rule", "add rule 2800", "nm (pid 7)", 12.0)
-    known.left_alone = ["rule 2700 keeps being undone by felix (pid 9)"]
+def test_status_as_text_shows_everything() -> None:
+    known = Report(started=1.0, waiting=["link eth0.100 waits: its parent eth0 is down"], problem="no iptables")
+    known.record(2.0, "rule", "add rule 2800", "nm (pid 7)", 12.0)
+    known.backing_off = ["rule 2700 keeps being changed by felix (pid 9)"]
     facts = {
         "declared": {"links": 1, "rules": 0},
         "cases": [{"pool": "external", "interface": "eth0.100", "case": "policy_routing", "reason": "so"}],
         "right": False,
         "missing": ["add rule 2700"],
         "waiting": known.waiting,
-        "undecided": ["A change has not been confirmed (yet)."],
-        "guard": {**json.loads(json.dumps(known.__dict__)), "running": True},
+        "undecided": ["A change is not confirmed."],
+        "guard": {**json.loads(json.dumps(known.as_json())), "running": True},
     }
-    text = status.in_words(facts)
+    text = status.as_text(facts)
     for words in (
-        "Declared: 1 links.",
+        "Desired: 1 links.",
         "external on eth0.100: policy_routing (so)",
-        "Missing: would add rule 2700",
+        "To reconcile: add rule 2700",
         "Waiting: link eth0.100 waits: its parent eth0 is down",
-        "A change has not been confirmed (yet).",
-        "put back 1 object.",
+        "A change is not confirmed.",
+        "has reconciled 1 object.",
         "add rule 2800 (after 12 ms, changed by nm (pid 7))",
-        "Left alone for a while: rule 2700 keeps being undone by felix (pid 9)",
-        "Trouble: no iptables",
+        "Backing off: rule 2700 keeps being changed by felix (pid 9)",
+        "Problem: no iptables",
     ):
         assert words in text
-    assert "is as declared" not in text
-    assert "The guard is not running" in status.in_words({**facts, "guard": {"running": False}})
-    assert "has not looked yet" in status.in_words({**facts, "guard": {"running": True}})
+    assert "in the desired state" not in text
+    assert "The agent is not running" in status.as_text({**facts, "guard": {"running": False}})
+    assert "has not checked the node yet" in status.as_text({**facts, "guard": {"running": True}})

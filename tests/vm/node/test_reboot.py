@@ -312,7 +312,7 @@ def test_a_boot_without_the_parent(world: World) -> None:
         begun, ready = moment(node, GUARD, "InactiveExit"), moment(node, GUARD, "ActiveEnter")
         assert moment(node, "kubelet.service", "InactiveExit") >= ready
         assert node.run("cat /run/link-at-start") == "missing"
-        waiting = f"link {LINK} waits: its parent eth1 is not there"
+        waiting = f"link {LINK} waits: its parent eth1 does not exist"
         assert waiting in told_by_guard(node).splitlines()
         assert f"Waiting: {waiting}" in node.run("metallb-routing status", check=False).splitlines()
         seen = state_of(node)
