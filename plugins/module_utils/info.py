@@ -5,34 +5,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
 from .engine import Result, Run
 from .kernel.reader import Scope, read_node
-from .state import Ownership
+from .state import Ownership, Route, Rule
 from .state.chain import native_words
 from .state.extra_attributes import desired_fields, extra_text
+from .state.kinds import SAVED
 
 
 def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
     """Return the managed objects of the node and the facts that decide about its pools; changes nothing."""
     scope = Scope(Ownership(protocol=parameters["protocol"]), parameters["iptables_variant"])
     node = read_node(scope, run.pyroute2_path)
-    managed = node.managed
+    objects = {kind.plural: [_plain(item) for item in sorted(node.managed.of(kind))] for kind in SAVED if not kind.part}
+    sysctls = [{**item, "original": node.originals.get(item["name"], "")} for item in objects["sysctls"]]
     chains = [
-        {"variant": chains.variant, **asdict(chain)}
-        for chains in sorted(managed.chains, key=lambda item: item.key)
+        {"variant": chains.variant, **_plain(chain)}
+        for chains in sorted(node.managed.chains, key=lambda item: item.key)
         for chain in sorted(chains.chains)
     ]
     return {
         "changed": False,
-        "links": _plain(managed.links),
-        "addresses": _plain(managed.addresses),
-        "sysctls": [{**item, "original": node.originals.get(item["name"], "")} for item in _plain(managed.sysctls)],
-        "routes": _with_extra(managed.routes, "type"),
-        "rules": _with_extra(managed.rules, "action"),
+        **objects,
+        "sysctls": sysctls,
         "chains": chains,
         "hidden_chains": [native_words(family, table) for family, table in sorted(node.iptables_hidden)],
         "kube_proxy": asdict(node.kube_proxy),
@@ -43,14 +42,10 @@ def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
     }
 
 
-def _plain(items: Iterable[Any]) -> list[dict[str, Any]]:
-    return [asdict(item) for item in sorted(items)]
-
-
-def _with_extra(items: Iterable[Any], field: str) -> list[dict[str, Any]]:
-    """Return routes or rules, with their extra attributes appended to one of the fields."""
-    plain = []
-    for item in sorted(items):
-        values = {part.name: getattr(item, part.name) for part in desired_fields(item)}
-        plain.append({**values, field: " ".join(filter(None, (values[field], extra_text(item.extra))))})
-    return plain
+def _plain(item: Any) -> dict[str, Any]:
+    """Return the fields of an object; extra attributes are appended to the type of a route, the action of a rule."""
+    values = {part.name: getattr(item, part.name) for part in desired_fields(item)}
+    if isinstance(item, (Route, Rule)) and item.extra:
+        field = "type" if isinstance(item, Route) else "action"
+        values[field] += f" {extra_text(item.extra)}"
+    return values
