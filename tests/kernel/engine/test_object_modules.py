@@ -195,7 +195,7 @@ def test_a_macvlan_on_a_macvlan(node: EngineNode) -> None:
         links = [OBJECTS["ip_links"][0], {"name": "mv2", "kind": "macvlan", "parent": parent}]
         answer = node.refuse("ip_links", arguments("ip_links", *links))
         assert answer["errors"][0]["path"] == "links[1].parent"
-        assert answer["msg"].endswith("Name eth1.")
+        assert answer["msg"].endswith("Use eth1.")
 
 
 @pytest.mark.parametrize("module", ["iptables_chains", "pool_routing"])

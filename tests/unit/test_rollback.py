@@ -1,0 +1,51 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a later run does with the marker files of earlier changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import rollback
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.rollback import PendingChange
+
+STATES = ("unconfirmed", "confirmed", "rolling-back", "taking-back")  # the last one is rolling-back in version 0.1.0
+
+
+@pytest.fixture
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with a marker file in each state."""
+    monkeypatch.setattr(rollback, "DIRECTORY", tmp_path / "markers")
+    rollback.DIRECTORY.mkdir()
+    for state in STATES:
+        (rollback.DIRECTORY / f"{state}.1-{state}").touch()
+    return rollback.DIRECTORY
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def test_a_run_for_the_whole_state_confirms_and_ends_rollbacks(directory: Path) -> None:
+    rollback.confirm_earlier(whole_state=True)
+    assert names(directory) == ["confirmed.1-unconfirmed"]
+
+
+def test_a_run_for_one_kind_confirms_and_ends_no_rollback(directory: Path) -> None:
+    rollback.confirm_earlier(whole_state=False)
+    assert names(directory) == ["confirmed.1-unconfirmed", "rolling-back.1-rolling-back", "taking-back.1-taking-back"]
+
+
+def test_its_own_change_stays_pending(directory: Path) -> None:
+    own = PendingChange(str(directory / "unconfirmed.1-unconfirmed"), "", 60)
+    rollback.confirm_earlier(own, whole_state=True)
+    assert names(directory) == ["unconfirmed.1-unconfirmed"]
+
+
+@pytest.mark.usefixtures("directory")
+def test_a_removal_forgets_all_and_removes_the_directory() -> None:
+    rollback.forget_earlier()
+    assert not rollback.DIRECTORY.exists()
