@@ -205,7 +205,7 @@ def check() -> tuple[Saved, Drift]:
 
 def _find_drift(saved: Saved, kinds: frozenset[str]) -> Drift:
     sysctls = tuple(item.name for item in saved.state.sysctls)
-    scope = Scope(saved.ownership, saved.variant, sysctls, kinds=kinds, places=saved.state.routes)
+    scope = Scope(saved.ownership, saved.variant, sysctls, kinds=kinds, foreign_routes_to=saved.state.routes)
     node = read_node(scope, saved.pyroute2_path)
     return find_drift(saved.state.only(kinds), node)
 

@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
-from ..state import Address, Node, NodeState, Ownership, Route, Sysctl
+from ..state import Address, Node, Ownership, Route, Sysctl
 from ..state.family import full_length
+from ..state.kinds import ADDRESS, CHAINS, FILE, KINDS, LINK, ROUTE, RULE, SYSCTL, UNIT, plurals
 from . import facts, files, sysctls, systemd
 from .iptables import tables
 from .iptables.tables import IptablesState
@@ -19,21 +22,19 @@ from .netlink.routes import read_routes
 from .netlink.rtnetlink import Rtnetlink
 from .netlink.rules import read_rules
 
-NETLINK_KINDS = frozenset({"links", "addresses", "routes", "rules"})
-ALL_KINDS = frozenset(part.name for part in fields(NodeState))
+ALL_KINDS = plurals(KINDS)
 
 
 @dataclass(frozen=True)
 class Scope:
-    """What of the node a run may know and change.
+    """What of a node a run may read and change.
 
     :param iptables_variant: ``auto``, ``nft`` or ``legacy``.
-    :param sysctls: names of settings whose value matters; those of ours are read besides.
-    :param files: paths of files of ours that may be there.
-    :param units: names of systemd units of ours that may be there.
-    :param places: routes whose places other owners may have taken: of theirs, only those to the same destinations are
-        read; None for all.
-    :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so untouched.
+    :param sysctls: names of settings whose value matters; managed ones are read besides.
+    :param files: paths of files that may be managed.
+    :param units: names of systemd units that may be managed.
+    :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so unchanged.
+    :param foreign_routes_to: of foreign routes, only those to the destinations of these routes are read; None for all.
     """
 
     ownership: Ownership = field(default_factory=Ownership)
@@ -42,45 +43,56 @@ class Scope:
     files: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     kinds: frozenset[str] = ALL_KINDS
-    places: frozenset[Route] | None = None
+    foreign_routes_to: frozenset[Route] | None = None
+
+
+class Sources:
+    """What several readers need, each opened or read once, when it is first asked for."""
+
+    def __init__(self, scope: Scope, pyroute2_path: str, stack: ExitStack) -> None:
+        self.scope = scope
+        self._pyroute2_path = pyroute2_path
+        self._stack = stack
+
+    @cached_property
+    def netlink(self) -> Rtnetlink:
+        """The socket, closed with the stack."""
+        return self._stack.enter_context(Rtnetlink(extra_directory=self._pyroute2_path))
+
+    @cached_property
+    def links(self) -> Links:
+        """All links."""
+        return read_links(self.netlink, self.scope.ownership)
+
+    @cached_property
+    def addresses(self) -> Addresses:
+        """All addresses."""
+        return read_addresses(self.netlink, self.scope.ownership, self.links.names)
+
+    @cached_property
+    def iptables(self) -> IptablesState:
+        """All chains; none where chains are out of the scope."""
+        if CHAINS.plural not in self.scope.kinds:
+            return IptablesState(self.scope.iptables_variant, "")
+        return tables.read(self.scope.iptables_variant, self.scope.ownership)
 
 
 def read_node(scope: Scope, pyroute2_path: str) -> Node:
-    """Return what the node has.
+    """Return the current state of the node.
 
     :raises NodeError: something cannot be read; says what and what to do.
     """
-    ownership, kinds = scope.ownership, scope.kinds
     node = Node()
-    chains = IptablesState(scope.iptables_variant, "")
     with ExitStack() as stack:
-        if "chains" in kinds:
-            chains = tables.read(scope.iptables_variant, ownership)
-        if NETLINK_KINDS & kinds:
-            netlink = stack.enter_context(Rtnetlink(extra_directory=pyroute2_path))
-            node = _read_netlink(netlink, scope)
+        sources = Sources(scope, pyroute2_path, stack)
+        for plural, read in READERS.items():
+            if plural in scope.kinds:
+                node = read(node, sources)
+        traces = sources.iptables.signs
     peer, interface = facts.ssh_peer(node.interfaces)
-    originals = sysctls.read_originals() if "sysctls" in kinds else {}
-    values = sysctls.read({*scope.sysctls, *originals})
-    managed = replace(
-        node.managed,
-        chains=chains.chain_sets,
-        sysctls=frozenset(Sysctl(name, values.get(name, "")) for name in originals),
-        files=files.read(scope.files),
-        units=systemd.read(scope.units),
-    )
     return replace(
         node,
-        managed=managed,
-        sysctls=values,
-        originals={name: original.was for name, original in originals.items()},
-        variant=chains.variant,
-        default_variant=chains.default_variant or chains.variant,
-        iptables_incompatible=chains.incompatible,
-        iptables_hidden=chains.hidden,
-        iptables_families=chains.families,
-        kube_proxy=facts.kube_proxy(node.interfaces, chains.signs),
-        accepting_chains=chains.signs.accepting,
+        kube_proxy=facts.kube_proxy(node.interfaces, traces),
         services=systemd.active(),
         ssh_peer=peer,
         ssh_interface=interface,
@@ -88,32 +100,39 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
     )
 
 
-def _read_netlink(netlink: Rtnetlink, scope: Scope) -> Node:
-    ownership, kinds = scope.ownership, scope.kinds
-    links = read_links(netlink, ownership)
-    addresses = read_addresses(netlink, ownership, links.names)
-    routes = (
-        read_routes(netlink, ownership, links.names, scope.places) if "routes" in kinds else (frozenset(), frozenset())
-    )
-    rules = read_rules(netlink, ownership) if "rules" in kinds else (frozenset(), frozenset())
-    ours = addresses.managed or _on_our_links(addresses, links)
-    managed = NodeState(
-        links=links.managed if "links" in kinds else frozenset(),
-        addresses=ours if "addresses" in kinds else frozenset(),
-        routes=routes[0],
-        rules=rules[0],
-    )
-    return Node(
-        managed=managed,
-        interfaces=addresses.on(links.interfaces),
-        foreign_routes=routes[1],
-        foreign_rules=rules[1],
-        foreign_addresses=addresses.foreign - ours,
+def _chains(node: Node, sources: Sources) -> Node:
+    found = sources.iptables
+    return replace(
+        node,
+        managed=replace(node.managed, chains=found.chain_sets),
+        variant=found.variant,
+        default_variant=found.default_variant or found.variant,
+        iptables_incompatible=found.incompatible,
+        iptables_hidden=found.hidden,
+        iptables_families=found.families,
+        accepting_chains=found.signs.accepting,
     )
 
 
-def _on_our_links(addresses: Addresses, links: Links) -> frozenset[Address]:
-    """Return single addresses on our own links where the kernel keeps no protocol number of an address (before 5.18)."""
+def _links(node: Node, sources: Sources) -> Node:
+    return replace(
+        node,
+        managed=replace(node.managed, links=sources.links.managed),
+        interfaces=sources.addresses.on(sources.links.interfaces),
+    )
+
+
+def _addresses(node: Node, sources: Sources) -> Node:
+    managed = sources.addresses.managed or _on_managed_links(sources.addresses, sources.links)
+    return replace(
+        node,
+        managed=replace(node.managed, addresses=managed),
+        foreign_addresses=sources.addresses.foreign - managed,
+    )
+
+
+def _on_managed_links(addresses: Addresses, links: Links) -> frozenset[Address]:
+    """Return single addresses on managed links where the kernel keeps no protocol number of an address (before 5.18)."""
     if addresses.carry_protocol:
         return frozenset()
     names = {link.name for link in links.managed}
@@ -122,3 +141,46 @@ def _on_our_links(addresses: Addresses, links: Links) -> frozenset[Address]:
         for item in addresses.foreign
         if item.interface in names and item.address.endswith(f"/{full_length(item.family)}")
     )
+
+
+def _routes(node: Node, sources: Sources) -> Node:
+    scope = sources.scope
+    managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, scope.foreign_routes_to)
+    return replace(node, managed=replace(node.managed, routes=managed), foreign_routes=foreign)
+
+
+def _rules(node: Node, sources: Sources) -> Node:
+    managed, foreign = read_rules(sources.netlink, sources.scope.ownership)
+    return replace(node, managed=replace(node.managed, rules=managed), foreign_rules=foreign)
+
+
+def _sysctls(node: Node, sources: Sources) -> Node:
+    originals = sysctls.read_originals()
+    values = sysctls.read({*sources.scope.sysctls, *originals})
+    return replace(
+        node,
+        managed=replace(node.managed, sysctls=frozenset(Sysctl(name, values.get(name, "")) for name in originals)),
+        sysctls=values,
+        originals={name: original.was for name, original in originals.items()},
+    )
+
+
+def _files(node: Node, sources: Sources) -> Node:
+    return replace(node, managed=replace(node.managed, files=files.read(sources.scope.files)))
+
+
+def _units(node: Node, sources: Sources) -> Node:
+    return replace(node, managed=replace(node.managed, units=systemd.read(sources.scope.units)))
+
+
+#: By field of :class:`NodeState`: returns the node as read so far, with all that the kind's reader finds.
+READERS: Mapping[str, Callable[[Node, Sources], Node]] = {
+    CHAINS.plural: _chains,
+    LINK.plural: _links,
+    ADDRESS.plural: _addresses,
+    ROUTE.plural: _routes,
+    RULE.plural: _rules,
+    SYSCTL.plural: _sysctls,
+    FILE.plural: _files,
+    UNIT.plural: _units,
+}

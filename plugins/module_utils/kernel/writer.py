@@ -10,6 +10,7 @@ from itertools import groupby
 
 from ..errors import NodeError, describe
 from ..state import Link, Ownership
+from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.step import Step, StepsFailed
 from . import files, sysctls, systemd
 from .iptables import tables
@@ -19,12 +20,19 @@ from .netlink.routes import write_routes
 from .netlink.rtnetlink import Rtnetlink
 from .netlink.rules import write_rules
 
-NetlinkWriter = Callable[[Rtnetlink, Sequence[Step], Ownership], None]
-NETLINK_WRITERS: dict[str, NetlinkWriter] = {
-    "link": write_links,
-    "address": write_addresses,
-    "route": write_routes,
-    "rule": write_rules,
+#: Carries out steps of one kind, in order. Raises :class:`StepsFailed`.
+Writer = Callable[[Rtnetlink, Sequence[Step], Ownership], None]
+
+#: By name of the kind.
+WRITERS: dict[str, Writer] = {
+    FILE.name: lambda _netlink, steps, _ownership: files.write(steps),
+    LINK.name: write_links,
+    SYSCTL.name: lambda _netlink, steps, _ownership: sysctls.write(steps),
+    ADDRESS.name: write_addresses,
+    ROUTE.name: write_routes,
+    CHAINS.name: lambda _netlink, steps, ownership: tables.write(steps, ownership),
+    RULE.name: write_rules,
+    UNIT.name: lambda _netlink, steps, _ownership: systemd.write(steps),
 }
 
 
@@ -72,13 +80,4 @@ def _runs(steps: Sequence[Step]) -> Iterator[tuple[str, list[Step]]]:
 
 
 def _write(kind: str, steps: Sequence[Step], ownership: Ownership, netlink: Rtnetlink) -> None:
-    if kind in NETLINK_WRITERS:
-        NETLINK_WRITERS[kind](netlink, steps, ownership)
-    elif kind == "sysctl":
-        sysctls.write(steps)
-    elif kind == "chains":
-        tables.write(steps, ownership)
-    elif kind == "unit":
-        systemd.write(steps)
-    else:
-        files.write(steps)
+    WRITERS[kind](netlink, steps, ownership)

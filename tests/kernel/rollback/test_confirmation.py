@@ -165,7 +165,7 @@ def be_impatient() -> None:
 
 def trap(instead: Callable[..., None]) -> None:
     """Do this instead of writing rules."""
-    writer.NETLINK_WRITERS["rule"] = instead
+    writer.WRITERS["rule"] = instead
 
 
 def die(*_arguments: object) -> None:

@@ -12,6 +12,8 @@ import pytest
 from hypothesis import given
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.events import EVERYTHING
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import READERS
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import WRITERS
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import RENDERERS
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, NodeState, Rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import (
@@ -34,9 +36,13 @@ def test_no_two_kinds_share_a_name() -> None:
     assert len(BY_NAME) == len(plurals(KINDS)) == len(KINDS)
 
 
-@pytest.mark.parametrize("table", [RENDERERS], ids=["commands"])
+@pytest.mark.parametrize("table", [RENDERERS, WRITERS], ids=["commands", "writers"])
 def test_no_table_by_kind_leaves_one_out(table: dict[str, Any]) -> None:
     assert set(table) == set(BY_NAME)
+
+
+def test_each_kind_has_a_reader() -> None:
+    assert set(READERS) == plurals(KINDS)
 
 
 def test_the_agent_looks_at_all_that_is_saved() -> None:
