@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command line of the lab of containers: images, up, restart, down."""
+"""Command line of the lab with containers: images, up, restart, down."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="containers", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("images", help="build the images of these releases").add_argument("release", nargs="+")
-    up = commands.add_parser(
-        "up", help="bring the lab up; DEBIAN=13,11 gives node1 the first release, node2 the second"
+    up = commands.add_parser("up", help="start the lab; DEBIAN=13,11 sets the Debian releases of node1 and node2")
+    up.add_argument("--same-subnet", action="store_true", help="the pool is part of the nodes' subnet")
+    up.add_argument(
+        "--read-only-usr", action="append", choices=NODES, default=[], help="mount /usr of this node read-only"
     )
-    up.add_argument("--same-subnet", action="store_true", help="the pool is part of the nodes' own subnet")
-    up.add_argument("--read-only-usr", action="append", choices=NODES, default=[], help="this node's /usr is read-only")
-    commands.add_parser("restart", help="shut a node down and start it again").add_argument("node", choices=NODES)
+    commands.add_parser("restart", help="restart a node").add_argument("node", choices=NODES)
     commands.add_parser("down", help="remove the lab")
     try:
         _run(parser.parse_args())

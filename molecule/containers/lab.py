@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab with containers for nodes: all other hosts, services and flows are those of tests/lab."""
+"""The lab with systemd containers as nodes; all other hosts, services and flows are those of tests/lab."""
 
 from __future__ import annotations
 
@@ -10,40 +10,24 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Collection
 
-from tests.lab import Host, Lab, LabError, LabOptions, kube_proxy_rules, namespaces, topology
+from tests.lab import Lab, LabError, LabOptions, kube_proxy_rules, namespaces, topology
 
 from . import snapshots
 from .engine import Engine
 
 PREFIX = "homeward-molecule"
-PLUGGED = "/run/links-are-plugged"
+LINKS_READY = "/run/links-ready"
 _BOOT_SECONDS = 60.0
 
 
-@dataclass(frozen=True)
-class ContainerHost(Host):
-    """A node that is a container; commands run as its own processes do."""
-
-    def command(self, command: Sequence[str] | str) -> list[str]:
-        """The command line that runs this in the container, from outside. A string is given to sh -ec."""
-        argv = ["sh", "-ec", command] if isinstance(command, str) else [str(word) for word in command]
-        return [*enter(self.holder), *argv]
-
-
-def enter(process: int | None) -> list[str]:
-    """The words before a command that run it in the container of this process: at a hundredth of an engine's `exec`."""
-    return ["nsenter", f"--target={process}", "--net", "--mount", "--pid", "--uts", "--ipc", "--"]
-
-
 class ContainerLab(Lab):
-    """A lab whose nodes run systemd.
+    """A lab whose nodes are containers. Commands enter them through the namespaces of their first process, because an
+    engine's `exec` takes a hundred times as long.
 
-    :param images: of each node; only up() needs them.
-    :param read_only_usr: the nodes on which nothing can be written below /usr.
+    :param images: image of each node, for up().
+    :param read_only_usr: nodes whose /usr is read-only.
     """
 
     def __init__(
@@ -56,30 +40,25 @@ class ContainerLab(Lab):
 
     @classmethod
     def attach(cls, prefix: str = PREFIX) -> ContainerLab:
-        """The running lab. Raises LabError if there is none."""
+        """Return the running lab. Raises LabError if there is none."""
         return cls(Lab.attach(prefix).options)
 
-    def host(self, name: str) -> Host:
-        """A host by its name; nodes are containers."""
-        host = super().host(name)
-        return ContainerHost(host.name, host.namespace, host.holder) if name in topology.NODES else host
-
     def container(self, node: str) -> str:
-        """The name of a node's container."""
+        """Return the name of a node's container."""
         return f"{self.prefix}-{node}"
 
     def down(self) -> None:
-        """Remove everything: containers, processes, namespaces, the state folder. Does nothing where there is nothing."""
+        """Remove containers, processes, namespaces and the state folder, if they exist."""
         self._engine.remove(self.container(node) for node in topology.NODES)
         super().down()
 
     def restart(self, node: str) -> None:
-        """Shut a node down and start it again, as a reboot: its links are new, kube-proxy comes after systemd."""
+        """Restart a node like a reboot: with new links, and with kube-proxy's rules only after systemd has started."""
         self._stop_daemon()
         self._engine.restart(self.container(node))
         plans = [plan for plan in self.plans if plan.name in (node, f"server{node[-1]}", f"pod{node[-1]}")]
         own = [plan for plan in plans if plan.name == node]
-        self._unplug(plans)
+        self._remove_links(plans)
         self._take_namespace(node)
         for plan in own:
             namespaces.write_sysctls(self.namespace(plan.name), topology.sysctls(plan, self.options))
@@ -93,8 +72,8 @@ class ContainerLab(Lab):
         kube_proxy_rules.load(self.host(node), self.options, self.services)
         self._start_daemon()
 
-    def _unplug(self, plans: list[topology.HostPlan]) -> None:
-        """Remove the far ends of a node's links. They would go with its old namespace, but nobody knows when."""
+    def _remove_links(self, plans: list[topology.HostPlan]) -> None:
+        """Remove the peers of a node's links now; the kernel deletes a stopped node's namespace at an unknown time."""
         for plan in plans:
             if plan.name in topology.NODES:
                 ports = [f"link delete {topology.port_of(plan, link)}" for link in plan.links]
@@ -106,10 +85,10 @@ class ContainerLab(Lab):
         super()._build()
         for node in topology.NODES:
             self._boot(node)
-            snapshots.keep(self.host(node), self.state)
+            snapshots.store_initial(self.host(node), self.state)
 
     def _start_holders(self) -> dict[str, subprocess.Popen[str]]:
-        """Start the containers, and give their network namespaces the names under which the lab looks for the nodes'."""
+        """Start the containers and attach the lab's names to their network namespaces."""
         for node in topology.NODES:
             read_only = node in self._read_only_usr
             self._engine.run(self.container(node), self._images[node], node, read_only_usr=read_only)
@@ -123,27 +102,20 @@ class ContainerLab(Lab):
         self.holder_file(node).write_text(str(process))
 
     def _boot(self, node: str) -> None:
-        """Let systemd start, and wait until it has started everything."""
+        """Start systemd and wait until all units have started."""
         host = self.host(node)
-        host.run(["touch", PLUGGED])
+        host.run(["touch", LINKS_READY])
         deadline = time.monotonic() + _BOOT_SECONDS
         while (state := host.run(["systemctl", "is-system-running"], check=False).stdout.strip()) != "running":
             if state == "degraded" or time.monotonic() > deadline:
                 failed = host.run(["systemctl", "--failed", "--no-legend", "--plain"], check=False).stdout
-                raise LabError(f"{node}: systemd is {state or 'not there'} after its start; failed units: {failed}")
+                raise LabError(f"{node}: systemd is {state or 'missing'} after the start; failed units: {failed}")
             time.sleep(0.1)
 
     def _stop_daemon(self) -> None:
-        """End the servers and speakers, whose sockets belong to namespaces that will be gone."""
+        """Stop the servers and speakers, whose sockets belong to namespaces that will be deleted."""
         for process in namespaces.processes_in([self.namespace(topology.SWITCH)]):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(process, signal.SIGTERM)
-            while Path(f"/proc/{process}/ns/net").exists() and not _ended(process):
+            while not namespaces.has_ended(process):
                 time.sleep(0.01)
-
-
-def _ended(process: int) -> bool:
-    try:
-        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except OSError:
-        return True

@@ -1,18 +1,17 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node is like before the role: its network, its files, its units. Kept with the lab, to be compared with later."""
+"""Snapshots of a node's network state, files and units. The initial one is stored with the lab."""
 
 from __future__ import annotations
 
-import difflib
 import json
 from pathlib import Path
 
-from tests.lab import Host
+from tests.lab import Host, Snapshot
 
-# Left out is what changes by itself: logs, caches, what Ansible and Python write where they run; and the two folders of
-# iproute2's own that the role makes where a distribution has none of them, and leaves there, empty.
+# Without logs, caches and files that Ansible and Python write by themselves, and without iproute2's two folders, which the
+# role creates if the distribution lacks them and leaves empty.
 _COMMANDS = {
     "files": r"""
         find / -xdev \( -path /tmp -o -path /var/tmp -o -path /var/log -o -path /var/cache -o -name .ansible \
@@ -25,29 +24,35 @@ _COMMANDS = {
 }
 
 
-def take(node: Host) -> dict[str, str]:
-    """Return the snapshots of a node as texts, by what they tell of."""
-    told = {name: node.run(command).stdout for name, command in _COMMANDS.items()}
-    return {**dict(node.snapshot().parts), **told}
+def take(node: Host) -> Snapshot:
+    """Take a snapshot of a node."""
+    return Snapshot((*node.snapshot().parts, *((name, node.output(command)) for name, command in _COMMANDS.items())))
 
 
-def keep(node: Host, folder: Path) -> None:
-    """Take a node's snapshots and keep it as the one of the start."""
-    (folder / f"{node.name}.start.json").write_text(json.dumps(take(node)))
+def store_initial(node: Host, folder: Path) -> None:
+    """Take a snapshot of a node and store it as the initial one."""
+    _file(node, folder).write_text(json.dumps(take(node).parts))
 
 
-def difference(node: Host, folder: Path, beside: str | None = None) -> str:
-    """Return what is different from the start, as a diff; empty if nothing is.
+def difference(node: Host, folder: Path, ignored: str | None = None) -> str:
+    """Return a diff from the initial snapshot to the current state; empty if they are equal.
 
-    :param beside: lines that have this in them are left out.
+    :param ignored: lines that contain this text are left out.
     """
-    before, after = json.loads((folder / f"{node.name}.start.json").read_text()), take(node)
-    lines: list[str] = []
-    for name, text in before.items():
-        old, new = (_lines(side, beside) for side in (text, after[name]))
-        lines += difflib.unified_diff(old, new, name, f"{name} now", "", "", 0)
-    return "\n".join(lines)
+    parts = tuple((name, text) for name, text in json.loads(_file(node, folder).read_text()))
+    return _without(Snapshot(parts), ignored).difference(_without(take(node), ignored))
 
 
-def _lines(text: str, beside: str | None) -> list[str]:
-    return [line for line in text.splitlines() if beside is None or beside not in line]
+def _file(node: Host, folder: Path) -> Path:
+    return folder / f"{node.name}.initial.json"
+
+
+def _without(snapshot: Snapshot, ignored: str | None) -> Snapshot:
+    if ignored is None:
+        return snapshot
+    return Snapshot(
+        tuple(
+            (name, "\n".join(line for line in text.splitlines() if ignored not in line))
+            for name, text in snapshot.parts
+        )
+    )

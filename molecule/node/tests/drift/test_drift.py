@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is taken from a node is put back; with the service stopped, the same loss cuts the pool off."""
+"""The agent restores lost state; without the agent the same loss cuts the pool off."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from containers.assertions import PATIENCE, assert_lost, assert_reached, status
+from containers.assertions import SERVICE, TIMEOUT, assert_lost, status
 from containers.lab import ContainerLab
 
 from tests.lab import Cell, Host
+from tests.lab.delivery import assert_delivered
 
-SERVICE = "homeward-metallb-routing.service"
 LOSSES = {
     "rule deleted": "ip -4 rule delete priority 2800",
     "rules flushed": "ip -4 rule flush protocol 77",
@@ -25,51 +25,52 @@ LOSSES = {
     "mangle flushed": "iptables -t mangle -F",
     "link down and up": "ip link set eth0.100 down && ip link set eth0.100 up",
 }
-#: A service that node1 announces, and whose endpoint is there.
+#: A service with an endpoint on node1, which announces it.
 FROM_OUTSIDE = Cell("outside", "lo-p1")
-_HEALED_SECONDS = 20.0
+_RECONCILE_SECONDS = 20.0
 
 
 @pytest.fixture
-def first(lab: ContainerLab) -> Host:
-    """Return the node from which things are taken; it starts as declared."""
+def node1(lab: ContainerLab) -> Host:
+    """Return node1 once it has no drift."""
     node = lab.host("node1")
-    _await_right(node)
+    _wait_for_no_drift(node)
     return node
 
 
 @pytest.fixture
-def unguarded(first: Host) -> Iterator[Host]:
-    """Return the node with its service stopped; afterwards the service runs again, and has put everything back."""
-    first.run(["systemctl", "stop", SERVICE])
-    yield first
-    first.run(["systemctl", "reset-failed"])
-    first.run(["systemctl", "start", SERVICE])
-    _await_right(first)
+def without_agent(node1: Host) -> Iterator[Host]:
+    """Return node1 with the agent stopped. Afterwards the agent runs again and has reconciled."""
+    node1.run(["systemctl", "stop", SERVICE])
+    yield node1
+    node1.run(["systemctl", "reset-failed"])
+    node1.run(["systemctl", "start", SERVICE])
+    _wait_for_no_drift(node1)
 
 
-def _healed(node: Host) -> int:
+def _restored(node: Host) -> int:
+    """Return the number of objects that the agent has restored since its start."""
     return sum(status(node)["guard"].get("healed", {}).values())
 
 
-def _await_right(node: Host, healed: int = 0) -> None:
-    """Wait until the node is as declared, and the service has put back so many objects at least."""
-    deadline = time.monotonic() + _HEALED_SECONDS
-    while not (facts := status(node))["right"] or sum(facts["guard"].get("healed", {}).values()) < healed:
+def _wait_for_no_drift(node: Host, restored: int = 0) -> None:
+    """Wait until the node has no drift and the agent has restored at least this many objects."""
+    deadline = time.monotonic() + _RECONCILE_SECONDS
+    while not (facts := status(node))["right"] or sum(facts["guard"].get("healed", {}).values()) < restored:
         assert time.monotonic() < deadline, facts
         time.sleep(0.1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_without_the_service_it_is_lost(lab: ContainerLab, unguarded: Host, loss: str) -> None:
-    unguarded.run(LOSSES[loss])
-    assert status(unguarded)["right"] is False
+def test_loss_without_agent_cuts_the_pool_off(lab: ContainerLab, without_agent: Host, loss: str) -> None:
+    without_agent.run(LOSSES[loss])
+    assert status(without_agent)["right"] is False
     assert_lost(lab, [FROM_OUTSIDE])
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_with_the_service_it_is_put_back(lab: ContainerLab, first: Host, loss: str) -> None:
-    before = _healed(first)
-    first.run(LOSSES[loss])
-    _await_right(first, healed=before + 1)
-    assert_reached(lab.deliver([FROM_OUTSIDE], timeout=PATIENCE))
+def test_agent_restores_a_loss(lab: ContainerLab, node1: Host, loss: str) -> None:
+    before = _restored(node1)
+    node1.run(LOSSES[loss])
+    _wait_for_no_drift(node1, restored=before + 1)
+    assert_delivered(lab, lab.deliver([FROM_OUTSIDE], timeout=TIMEOUT))
