@@ -26,7 +26,7 @@ from .kernel.iptables.tables import require_extensions
 from .kernel.lock import write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
 from .kernel.writer import require_kinds
-from .paths import UNIT_NAME
+from .paths import PROTOCOL_FILE, UNIT_NAME
 from .persistence.deploy import MANAGED_FILES, Persisted, persist, persisted_pools, stale_metrics_files
 from .persistence.statefile import Saved
 from .planning.commands import commands
@@ -34,7 +34,6 @@ from .planning.diff import diff
 from .planning.plan import Plan, make_plan
 from .rollback import PendingChange, cancel, confirm_earlier, unless_confirmed
 from .state import Chain, Node, NodeState, Ownership
-from .state.node import PROTOCOL_FILE
 from .state.step import Step
 
 Result = dict[str, Any]

@@ -13,12 +13,14 @@ PYROUTE2_DIRECTORY = f"{LIBRARY}/python"
 SHORT_COMMAND = "/usr/local/sbin/metallb-routing"
 PYROUTE2_DIRECTORY = f"{LIBRARY}/python"
 
+PROTOCOL_FILE = "/etc/iproute2/rt_protos.d/homeward.conf"
 UNIT_NAME = "homeward-metallb-routing.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT_NAME}"
 NETWORKD_CONF = "/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
 NETWORKD_LINKS = "/etc/systemd/network/05-homeward-metallb-routing.network"
 NETWORK_MANAGER_CONF = "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.conf"
 
+LOCK_FILE = "/run/homeward.metallb_routing.lock"
 RUN_DIRECTORY = "/run/homeward.metallb_routing"  # marker files of pending changes, original values of sysctls
 AGENT_DIRECTORY = "/run/homeward-metallb-routing"  # the unit's RuntimeDirectory: systemd creates and removes it
 REPORT_FILE = f"{AGENT_DIRECTORY}/agent.json"

@@ -33,7 +33,7 @@ from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import engine, info
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import object_modules as single
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import FILE as LOCK
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LOCK_FILE as LOCK
 from tests.lab import namespaces
 from tests.lab.base import Site
 from tests.lab.host import Host

@@ -55,8 +55,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "persistence",
         "agent.bundle",
     },
-    "object_modules": {*COMMON, "declaration", "state", "planning", "kernel", "transaction", "engine"},
-    "running": {*COMMON, "kernel", "engine"},
+    "object_modules": {*COMMON, "declaration", "state", "planning", "kernel", "engine"},
+    "running": {*COMMON, "engine"},
     "info": {*COMMON, "state", "kernel", "engine"},
 }
 

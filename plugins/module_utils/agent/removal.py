@@ -11,13 +11,12 @@ from .. import transaction
 from ..errors import NodeError
 from ..kernel.lock import write_lock
 from ..kernel.reader import Scope, read_node
-from ..paths import LIBRARY, PYROUTE2_DIRECTORY, UNIT_NAME
+from ..paths import LIBRARY, PROTOCOL_FILE, PYROUTE2_DIRECTORY, UNIT_NAME
 from ..persistence.deploy import MANAGED_FILES, stale_metrics_files
 from ..persistence.statefile import load
 from ..planning.plan import make_plan
 from ..rollback import forget_earlier
 from ..state import NodeState, Ownership
-from ..state.node import PROTOCOL_FILE
 from ..state.step import Step
 
 

@@ -10,8 +10,9 @@ from dataclasses import replace
 
 from ..declaration.model import Declaration, Pool
 from ..errors import InputError
+from ..paths import PROTOCOL_FILE
 from ..state import File, Node, NodeState
-from ..state.node import PROTOCOL_FILE, PROTOCOL_NAME
+from ..state.node import PROTOCOL_NAME
 from . import onlink_route, policy_routing, same_subnet, source_routing
 from .chains import compile_chains
 from .choice import Attached, attached_interfaces, choose

@@ -19,8 +19,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from ..errors import NodeError
+from ..paths import LOCK_FILE
 
-FILE = "/run/homeward.metallb_routing.lock"
 WAIT = 60  # seconds; the longest a writer needs is far below, even where it waits for the lock of iptables
 _PAUSE = 0.02  # seconds between two tries
 _MODE = 0o600
@@ -44,7 +44,7 @@ def write_lock(wait: float = WAIT) -> Iterator[None]:
     finally:
         with suppress(OSError):
             if _has_its_place(descriptor):
-                Path(FILE).unlink()
+                Path(LOCK_FILE).unlink()
         os.close(descriptor)
 
 
@@ -65,23 +65,23 @@ def _acquire(wait: float) -> int:
         os.close(descriptor)
         if time.monotonic() >= deadline:
             raise Busy(
-                f"Another run on this node has held the lock (flock of {FILE}) for {wait:.0f} s."
-                f' See "fuser -v {FILE}"; wait for it to end, and run again.'
+                f"Another run on this node has held the lock (flock of {LOCK_FILE}) for {wait:.0f} s."
+                f' See "fuser -v {LOCK_FILE}"; wait for it to end, and run again.'
             )
         time.sleep(_PAUSE)
 
 
 def _open() -> int:
     try:
-        return os.open(FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
+        return os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
     except PermissionError as error:
         raise NodeError(
-            f"{FILE}, the lock of this node, cannot be made: {error.strerror}. Run as root (become: true)."
+            f"{LOCK_FILE}, the lock of this node, cannot be made: {error.strerror}. Run as root (become: true)."
         ) from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise _not_ours() from error
-        raise NodeError(f"{FILE}, the lock of this node, cannot be made: {error.strerror}.") from error
+        raise NodeError(f"{LOCK_FILE}, the lock of this node, cannot be made: {error.strerror}.") from error
 
 
 def _check(descriptor: int) -> None:
@@ -95,13 +95,13 @@ def _check(descriptor: int) -> None:
 
 def _not_ours() -> NodeError:
     return NodeError(
-        f"{FILE} is not a file of root's, but the lock of this node has to be there. Look at it, and remove it."
+        f"{LOCK_FILE} is not a file of root's, but the lock of this node has to be there. Look at it, and remove it."
     )
 
 
 def _has_its_place(descriptor: int) -> bool:
     """Whether the file still has its name; whoever held it before may have removed it meanwhile."""
     try:
-        return os.path.samestat(os.fstat(descriptor), Path(FILE).lstat())
+        return os.path.samestat(os.fstat(descriptor), Path(LOCK_FILE).lstat())
     except FileNotFoundError:
         return False

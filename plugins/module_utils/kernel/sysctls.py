@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import NodeError
+from ..paths import RUN_DIRECTORY
 from ..state import File, Sysctl
 from ..state.step import Step, StepsFailed
 from . import files
 
 SETTINGS = Path("/proc/sys")
-MEMORY = Path("/run/homeward.metallb_routing")
+MEMORY = Path(RUN_DIRECTORY)
 # Of the thread, not of the process: a thread may be in a network namespace of its own.
 _OWN_NAMESPACE = Path("/proc/thread-self/ns/net")
 _BOOT = SETTINGS / "kernel/random/boot_id"

@@ -9,10 +9,10 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from ..paths import VERSION_FILE
 from ..state import Unit
 from ..state.step import Step, StepsFailed
 
-VERSION_FILE = Path("/run/homeward-metallb-routing/version")
 ANSWER_TIMEOUT = 120  # seconds; a start waits until the service says that it is ready, which it does in 30 at most
 _WANTS = Path("/etc/systemd/system/multi-user.target.wants")
 _INVOCATIONS = Path("/run/systemd/units")  # systemd keeps a link for every active unit there, from version 240 on
@@ -42,7 +42,7 @@ def read(names: Iterable[str]) -> frozenset[Unit]:
 def _version() -> str:
     """Return what the running service wrote down when it began."""
     try:
-        return VERSION_FILE.read_text(encoding="utf-8").strip()
+        return Path(VERSION_FILE).read_text(encoding="utf-8").strip()
     except OSError:
         return ""
 

@@ -23,7 +23,6 @@ from .sysctl import Sysctl
 from .unit import Unit
 
 PROTOCOL_NAME = "homeward"  # of the protocol number, for whoever reads what `ip` prints
-PROTOCOL_FILE = "/etc/iproute2/rt_protos.d/homeward.conf"
 # Links on which every node has all services' addresses under IPVS: kube-proxy's, kube-router's.
 IPVS_LINKS = ("kube-ipvs0", "kube-dummy-if")
 

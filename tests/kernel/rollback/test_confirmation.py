@@ -21,9 +21,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import FILE as LOCK
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LOCK_FILE as LOCK
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.rollback.failure import ROLLED_BACK
 from tests.lab.namespaces import processes_in
