@@ -22,6 +22,10 @@ LABELS = {
     "action_plugins": ("plugins/action.html", "Action plugins"),
     "common_return_values": ("reference_appendices/common_return_values.html", "Return Values"),
     "ansible_configuration_settings": ("reference_appendices/config.html", "Ansible Configuration Settings"),
+    "ansible_collections.ansible.builtin.inventory_hostnames_lookup": (
+        "collections/ansible/builtin/inventory_hostnames_lookup.html",
+        "ansible.builtin.inventory_hostnames lookup",
+    ),
 }
 
 
