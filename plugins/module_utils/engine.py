@@ -19,7 +19,7 @@ from .cases.links import settings_to_read
 from .cases.model import Compiled
 from .cases.warnings import at_removal
 from .declaration import Settings, parse_declaration, parse_settings
-from .declaration.settings import check_keeping
+from .declaration.settings import check_run_options
 from .errors import HomewardError, RollbackFailed
 from .kernel.iptables.scratch import normalise
 from .kernel.iptables.tables import require_extensions
@@ -56,7 +56,7 @@ class Run:
 
 def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     """Make the node route for its pools; with ``state: absent``, remove everything managed."""
-    check_keeping(parameters)
+    check_run_options(parameters)
     if parameters["state"] == "absent":
         return _remove_pools(parameters, run)
     declaration = parse_declaration(parameters)

@@ -124,6 +124,7 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import link_options
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
 
@@ -133,14 +134,7 @@ ARGUMENT_SPEC = {
         "type": "list",
         "elements": "dict",
         "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "kind": {"type": "str", "choices": ["vlan", "macvlan", "dummy"], "default": "vlan"},
-            "parent": {"type": "str"},
-            "vlan_id": {"type": "int"},
-            "mtu": {"type": "int"},
-            "up": {"type": "bool", "default": True},
-        },
+        "options": link_options(),
     },
     "owner": {"type": "str", "default": "homeward.metallb_routing.ip_links"},
     "purge": {"type": "bool", "default": False},

@@ -131,7 +131,7 @@ errors:
   returned: if the input is refused
   sample:
     - path: routes[0].interface
-      message: "routes[0].interface: a unicast route needs the link it leaves by. Name it, or give another type."
+      message: "routes[0].interface: a unicast route needs an interface. Give the link that the packets leave by, or another type."
 warnings:
   description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
@@ -142,6 +142,7 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import route_options
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_routes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
 
@@ -151,21 +152,7 @@ ARGUMENT_SPEC = {
         "type": "list",
         "elements": "dict",
         "required": True,
-        "options": {
-            "destination": {"type": "str", "required": True},
-            "table": {"type": "str", "default": "main"},
-            "type": {
-                "type": "str",
-                "choices": ["unicast", "unreachable", "blackhole", "prohibit", "throw"],
-                "default": "unicast",
-            },
-            "gateway": {"type": "str"},
-            "interface": {"type": "str"},
-            "metric": {"type": "int"},
-            "onlink": {"type": "bool", "default": False},
-            "source": {"type": "str"},
-            "family": {"type": "str", "choices": ["ipv4", "ipv6"]},
-        },
+        "options": route_options(),
     },
     "protocol": {"type": "int", "default": 78},
     "purge": {"type": "bool", "default": False},

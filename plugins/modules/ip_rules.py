@@ -129,7 +129,7 @@ errors:
   returned: if the input is refused
   sample:
     - path: rules[0].priority
-      message: "rules[0].priority: 0 is the priority of the kernel's own first rule. Give 1 to 32765."
+      message: "rules[0].priority: 0 is the priority of the kernel's rule for local addresses. Give a number from 1 to 32765."
 warnings:
   description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
@@ -140,6 +140,7 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import rule_options
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_rules
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
 
@@ -149,24 +150,7 @@ ARGUMENT_SPEC = {
         "type": "list",
         "elements": "dict",
         "required": True,
-        "options": {
-            "priority": {"type": "int", "required": True},
-            "action": {
-                "type": "str",
-                "choices": ["lookup", "goto", "nop", "blackhole", "unreachable", "prohibit"],
-                "default": "lookup",
-            },
-            "table": {"type": "str"},
-            "goto": {"type": "int"},
-            "source": {"type": "str"},
-            "destination": {"type": "str"},
-            "iif": {"type": "str"},
-            "oif": {"type": "str"},
-            "fwmark": {"type": "str"},
-            "invert": {"type": "bool", "default": False},
-            "suppress_prefixlength": {"type": "int"},
-            "family": {"type": "str", "choices": ["ipv4", "ipv6"]},
-        },
+        "options": rule_options(),
     },
     "protocol": {"type": "int", "default": 78},
     "purge": {"type": "bool", "default": False},

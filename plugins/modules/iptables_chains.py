@@ -122,7 +122,7 @@ errors:
   returned: if the input is refused
   sample:
     - path: chains[0].name
-      message: "chains[0].name: PREROUTE does not begin with SITE-, by which our chains are known. Name it so."
+      message: "chains[0].name: PREROUTE does not begin with SITE-, the prefix of managed chains. Use a name such as SITE-PREROUTE."
 warnings:
   description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
@@ -133,6 +133,7 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import chain_options
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_chains
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import run_module
 
@@ -142,13 +143,7 @@ ARGUMENT_SPEC = {
         "type": "list",
         "elements": "dict",
         "required": True,
-        "options": {
-            "name": {"type": "str", "required": True},
-            "table": {"type": "str", "choices": ["raw", "mangle", "nat", "filter"], "required": True},
-            "family": {"type": "str", "choices": ["ipv4", "ipv6"], "default": "ipv4"},
-            "hook": {"type": "str"},
-            "rules": {"type": "list", "elements": "str", "default": []},
-        },
+        "options": chain_options(),
     },
     "prefix": {"type": "str", "required": True},
     "comment": {"type": "str", "default": "homeward.metallb_routing.iptables_chains"},

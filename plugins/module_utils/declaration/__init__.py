@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the user declares: read, checked, and put into one canonical form. Pure: no node is looked at."""
+"""What the user declares: parsed, validated and put into one canonical form. Pure: no node is read."""
 
 from __future__ import annotations
 
-from .argument_spec import STATES, argument_spec, cluster_options, pool_options, settings_options, vlan_options
+from .argument_spec import argument_spec, cluster_options, pool_options, settings_options, vlan_options
 from .case_traits import CASE_CHOICES, CASES, CaseTraits
-from .model import KUBE_PROXY_MODES, RP_FILTERS, VARIANTS, Cluster, Declaration, Pool, Settings, Vlan
+from .model import KUBE_PROXY_MODES, RP_FILTERS, STATES, VARIANTS, Cluster, Declaration, Pool, Settings, Vlan
 from .parse import parse_declaration, parse_settings
 
 __all__ = [

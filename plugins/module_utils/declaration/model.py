@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the user declares, once it is valid: pools, the cluster, and the numbers we may use."""
+"""A valid declaration: pools, the cluster, and the identifiers that this collection uses on a node."""
 
 from __future__ import annotations
 
@@ -14,15 +14,30 @@ from .case_traits import AUTO
 KUBE_PROXY_MODES = ("auto", "iptables", "nftables", "ipvs")
 RP_FILTERS = ("auto", "leave", "strict", "loose", "off")
 VARIANTS = ("auto", "nft", "legacy")
+STATES = ("present", "absent")
+
+# How much may be declared. More than this is an error in a template rather than a large site.
+
+#: Runs with 1,000 pools are measured.
+MAX_POOLS = 1024
+
+#: Entries of one list, and the networks they come to. An IPv6 range comes to at most 238, so any range is allowed.
+MAX_NETWORKS_PER_POOL = 256
+
+#: Of each kind (networks, onlink_networks, deny) in all pools together: each becomes routes and rules.
+MAX_NETWORKS = 4096
+
+#: Kubernetes supports 5,000 nodes; each may have an address per family and one more.
+MAX_CLUSTER_ADDRESSES = 16384
 
 
 @dataclass(frozen=True)
 class Vlan:
-    """The 802.1Q link to create where it is absent.
+    """The 802.1Q link to create if it is missing.
 
     :param parent: name of the link below.
     :param id: 1-4094.
-    :param mtu: bytes; 0 takes the parent's.
+    :param mtu: bytes; 0 uses the parent's.
     """
 
     parent: str
@@ -34,15 +49,15 @@ class Vlan:
 class Pool:
     """One entry of ``pools``.
 
-    :param path: where it stands in the input, ``pools[2]``, for messages.
+    :param path: of the entry in the input, ``pools[2]``, for messages.
     :param networks: canonical ``address/length``, ranges already summarized, sorted, no two overlapping.
     :param onlink_networks: further networks attached to the interface, likewise canonical.
     :param gateways: at most one per family, sorted; each inside ``networks`` or ``onlink_networks``.
     :param addresses: per-node addresses of the pool, at most one per family, without prefix length.
-    :param table: 0 lets us choose.
-    :param mark: 0 lets us choose.
-    :param dedicated: None decides by the node's addresses.
-    :param deny: canonical networks whose packets are refused on the interface.
+    :param table: 0 has one chosen.
+    :param mark: 0 has one chosen.
+    :param dedicated: None has it decided by what else uses the interface.
+    :param deny: canonical networks whose packets are dropped on the interface.
     """
 
     path: str
@@ -63,7 +78,7 @@ class Pool:
 
 @dataclass(frozen=True)
 class Cluster:
-    """The cluster around the pools; networks canonical, addresses without prefix length."""
+    """The cluster that uses the pools; networks canonical, addresses without prefix length."""
 
     pod_networks: tuple[str, ...] = ()
     service_networks: tuple[str, ...] = ()
@@ -74,12 +89,12 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Settings:
-    """Numbers and names that are ours on the node.
+    """The identifiers that this collection uses on a node.
 
-    :param mark_mask: bits of the packet mark that are ours; one run of adjacent bits.
-    :param priority_base: first of the 1,000 rule priorities that are ours.
-    :param table_base: first routing table we choose for a gateway without an explicit one.
-    :param protocol: of our routes and rules, 5-255.
+    :param mark_mask: bits of the packet mark that it sets; one run of adjacent bits.
+    :param priority_base: first of the 1,000 rule priorities that it uses.
+    :param table_base: first routing table to choose for a gateway without an explicit one.
+    :param protocol: of its routes and rules, by which managed ones are told from foreign ones; 5-255.
     :param iptables_variant: ``auto``, ``nft`` or ``legacy``.
     """
 
@@ -92,7 +107,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Declaration:
-    """All that was declared for one node."""
+    """Everything that was declared for one node."""
 
     pools: tuple[Pool, ...] = ()
     cluster: Cluster = field(default_factory=Cluster)
@@ -100,21 +115,8 @@ class Declaration:
 
     @cached_property
     def pools_by_interface(self) -> Mapping[str, tuple[Pool, ...]]:
-        """The pools of each interface, as declared."""
+        """The pools of each interface, in the order of the declaration."""
         found: dict[str, list[Pool]] = {}
         for pool in self.pools:
             found.setdefault(pool.interface, []).append(pool)
         return {name: tuple(pools) for name, pools in found.items()}
-
-
-#: A run with 1,000 pools is what is measured; what nobody has measured is not promised.
-MAX_POOLS = 1024
-
-#: Entries of one list, and networks that they come to. One IPv6 range comes to at most 238, so any range fits.
-MAX_NETWORKS_PER_POOL = 256
-
-#: Of each kind (networks, onlink_networks, deny) in all pools together: each becomes routes and rules.
-MAX_NETWORKS = 4096
-
-#: Kubernetes goes up to 5,000 nodes; each may have an address per family and one more.
-MAX_CLUSTER_ADDRESSES = 16384

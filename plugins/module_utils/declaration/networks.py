@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses, networks and ranges as a user writes them, and the parts of the address space that cannot be used."""
+"""Addresses, networks and ranges as a user writes them, and the special-purpose ranges that are refused."""
 
 from __future__ import annotations
 
@@ -15,58 +15,64 @@ from typing import Any, Callable, NamedTuple
 from ..errors import InputError
 from ..state.family import FAMILIES, IPV4, IPV6, canonical_network, full_length
 from .model import MAX_NETWORKS_PER_POOL
-from .problems import Problems
-from .values import read_items, read_text, shown
+from .option_reader import ErrorCollector
+from .values import printable, read_items, read_text
 
-LABELS = {IPV4: "IPv4", IPV6: "IPv6"}
+FAMILY_NAMES = {IPV4: "IPv4", IPV6: "IPv6"}
 
-#: Networks shorter than this hold more than 1/256 of all addresses of a family.
+#: A network shorter than this holds more than 1/256 of all addresses of its family.
 SHORTEST_LENGTH = 8
 
 _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]")
-_LONGEST_ADDRESS = 45
+_LONGEST_ADDRESS = 45  # characters: an IPv6 address that ends as an IPv4 address
+_LENGTH = re.compile(r"[0-9]{1,3}")
+_NETWORK_REMEDY = "Write an address, a network as address/length, or a range as first-last."
 
 
-class Scope(NamedTuple):
-    """A part of the address space with a meaning of its own (IANA special-purpose registries, RFC 6890)."""
+class SpecialRange(NamedTuple):
+    """A special-purpose range of addresses (IANA registries, RFC 6890) that a pool cannot use.
+
+    :param name: what the range is called, ``link-local``.
+    :param reason: why it cannot be used, as a relative clause.
+    """
 
     family: str
     first: int
     last: int
-    text: str
+    network: str
     name: str
-    why: str
+    reason: str
 
 
-def _scope(text: str, name: str, why: str) -> Scope:
-    network = ipaddress.ip_network(text)
-    family = IPV6 if network.version == 6 else IPV4
-    return Scope(family, int(network.network_address), int(network.broadcast_address), text, name, why)
+def _special(network: str, name: str, reason: str) -> SpecialRange:
+    parsed = ipaddress.ip_network(network)
+    family = IPV6 if parsed.version == 6 else IPV4
+    return SpecialRange(family, int(parsed.network_address), int(parsed.broadcast_address), network, name, reason)
 
 
-_SCOPES = (
-    _scope("0.0.0.0/8", "unspecified", "which mean 'this host' and are never a destination"),
-    _scope("127.0.0.0/8", "loopback", "which never leave a node"),
-    _scope("169.254.0.0/16", "link-local", "which no router forwards"),
-    _scope("224.0.0.0/4", "multicast", "which belong to groups, not to a service"),
-    _scope("240.0.0.0/4", "reserved (class E)", "which routers and hosts drop"),
-    _scope("::/128", "unspecified", "which means 'no address' and is never a destination"),
-    _scope("::1/128", "loopback", "which never leaves a node"),
-    _scope("::ffff:0:0/96", "IPv4-mapped", "which exist only inside programs; the packets are IPv4's"),
-    # Less the first two, which are the unspecified and the loopback address above.
-    _scope("::/96", "IPv4-compatible", "which were given up (RFC 4291)")._replace(first=2),
-    _scope("fe80::/10", "link-local", "which no router forwards"),
-    _scope("ff00::/8", "multicast", "which belong to groups, not to a service"),
+_SPECIAL_RANGES = (
+    _special("0.0.0.0/8", "unspecified", "which mean 'this host' and are never a destination"),
+    _special("127.0.0.0/8", "loopback", "which never leave a node"),
+    _special("169.254.0.0/16", "link-local", "which no router forwards"),
+    _special("224.0.0.0/4", "multicast", "which belong to groups, not to a service"),
+    _special("240.0.0.0/4", "reserved (class E)", "which routers and hosts drop"),
+    _special("::/128", "unspecified", "which means 'no address' and is never a destination"),
+    _special("::1/128", "loopback", "which never leaves a node"),
+    _special("::ffff:0:0/96", "IPv4-mapped", "which exist only inside programs; the packets are IPv4"),
+    # Without the first two, which are the unspecified and the loopback address above.
+    _special("::/96", "IPv4-compatible", "which are deprecated (RFC 4291)")._replace(first=2),
+    _special("fe80::/10", "link-local", "which no router forwards"),
+    _special("ff00::/8", "multicast", "which belong to groups, not to a service"),
 )
-_SCOPES_OF_FAMILY = {family: tuple(scope for scope in _SCOPES if scope.family == family) for family in (IPV4, IPV6)}
+_RANGES_OF_FAMILY = {family: tuple(one for one in _SPECIAL_RANGES if one.family == family) for family in FAMILIES}
 
 
 class Purpose(NamedTuple):
-    """What addresses are wanted for, which decides what they may be.
+    """What addresses are used for, which decides which ones are allowed.
 
-    :param remedy: what to do where they are refused.
-    :param allowed: pairs of family and name of the scopes that are fine all the same.
-    :param shortest_length: of a network's prefix.
+    :param remedy: what to do if they are refused.
+    :param allowed: pairs of family and name of the special-purpose ranges that are allowed.
+    :param shortest_length: of the prefix of a network.
     """
 
     remedy: str
@@ -74,58 +80,20 @@ class Purpose(NamedTuple):
     shortest_length: int = SHORTEST_LENGTH
 
 
-def check_scope(path: str, text: str, family: str, first: int, last: int, purpose: Purpose) -> None:
-    """Refuse the addresses from ``first`` to ``last`` where any of them cannot be used for the purpose."""
-    for scope in _SCOPES_OF_FAMILY[family]:
-        if first <= scope.last and last >= scope.first and (family, scope.name) not in purpose.allowed:
-            relation = "is inside" if scope.first <= first and last <= scope.last else "holds"
-            noun = f"the {scope.name} address{'es' if scope.last > scope.first else ''} ({scope.text})"
-            raise InputError(path, f"{shown(text)} {relation} {noun}, {scope.why}", purpose.remedy)
-
-
-def parse_address(path: str, text: str, remedy: str) -> tuple[str, int, str]:
-    """Return the family, the number and the canonical text of one address, whatever its scope."""
-    if "%" in text:
-        raise InputError(
-            path, f"{shown(text)} carries a zone, but the interface option names the link", "Leave out % on."
-        )
-    if len(text) > _LONGEST_ADDRESS:
-        raise InputError(path, f"{shown(text)} is too long for an address", remedy)
-    if ":" not in text and _LEADING_ZERO.search(text):
-        problem = f"{shown(text)} has a leading zero, which some programs read as octal"
-        raise InputError(path, problem, "Leave out the zero.")
-    try:
-        return _address(text)
-    except ValueError:
-        raise InputError(path, f"{shown(text)} is neither an IPv4 nor an IPv6 address", remedy) from None
-
-
-# Many pools name the same gateways, on-link networks and denied sources; each is taken apart once.
-@lru_cache(maxsize=4096)
-def _address(text: str) -> tuple[str, int, str]:
-    if ":" in text:
-        address = ipaddress.IPv6Address(text)
-        return IPV6, int(address), str(address)
-    return IPV4, int(ipaddress.IPv4Address(text)), text
-
-
-def address_text(family: str, number: int) -> str:
-    """Return an address as the kernel prints it."""
-    return str(ipaddress.IPv6Address(number) if family == IPV6 else ipaddress.IPv4Address(number))
-
-
-_LENGTH = re.compile(r"[0-9]{1,3}")
-_WRITE_A_NETWORK = "Write an address, a network as address/length, or a range as first-last."
+def special_ranges_except(*names: str) -> frozenset[tuple[str, str]]:
+    """Return the special-purpose ranges of both families without those of these names, for :class:`Purpose`."""
+    return frozenset((one.family, one.name) for one in _SPECIAL_RANGES if one.name not in names)
 
 
 class Span(NamedTuple):
-    """The run of addresses that one entry of the input stands for.
+    """The contiguous addresses that one entry of the input stands for.
 
-    Numbers instead of ``ipaddress`` objects, and a tuple instead of a dataclass: 1,000 pools are compared in
-    milliseconds this way.
+    Numbers instead of ``ipaddress`` objects, and a tuple instead of a dataclass, so that 1,000 pools are compared in
+    milliseconds.
 
+    :param path: of the entry in the input.
     :param text: the entry in canonical form, for messages.
-    :param networks: canonical ``address/length``, in order; several where a range needs them.
+    :param networks: canonical ``address/length``, in order; a range may need several.
     """
 
     family: str
@@ -142,55 +110,65 @@ class Span(NamedTuple):
 
 
 def parse_span(path: str, value: Any, purpose: Purpose) -> Span:
-    """Return an address, network or range as a span.
+    """Return an address, a network or a range.
 
-    :raises InputError: it is none of these, or holds addresses that do not fit the purpose.
+    :raises InputError: it is none of these, or has addresses that the purpose does not allow.
     """
     text = read_text(path, value).strip()
-    if "-" in text:
-        return _parse_range(path, text, purpose)
-    written, slash, length_text = text.partition("/")
-    family, number, address = parse_address(path, written, _WRITE_A_NETWORK)
+    return _parse_range(path, text, purpose) if "-" in text else _parse_network(path, text, purpose, _NETWORK_REMEDY)
+
+
+def parse_network(path: str, value: Any, purpose: Purpose) -> Span:
+    """Return an address or a network.
+
+    :raises InputError: it is neither, or has addresses that the purpose does not allow.
+    """
+    return _parse_network(path, read_text(path, value).strip(), purpose, purpose.remedy)
+
+
+def parse_address(path: str, value: Any, purpose: Purpose) -> Span:
+    """Return one address, whose text has no length; it may be written with the full length.
+
+    :raises InputError: it is not one address, or the purpose does not allow it.
+    """
+    text = read_text(path, value).strip()
+    address_text, slash, length_text = text.partition("/")
+    if "-" in text or (slash and length_text not in ("32", "128")):
+        raise InputError(path, f"{printable(text)} is not one address", "Write the address alone, without a length.")
+    family, number, address = _parse_address(path, address_text, purpose.remedy)
+    if slash and length_text != str(full_length(family)):
+        raise InputError(path, f"{printable(text)} is not one address", f"Write {address} alone.")
+    _refuse_special_ranges(path, address, family, number, number, purpose)
+    return Span(family, number, number, path, address, (f"{address}/{full_length(family)}",))
+
+
+def _parse_network(path: str, text: str, purpose: Purpose, remedy: str) -> Span:
+    address_text, slash, length_text = text.partition("/")
+    family, number, address = _parse_address(path, address_text, remedy)
     bits = full_length(family)
     length = _parse_length(path, text, length_text, bits) if slash else bits
     _check_length(path, text, family, length, purpose)
     size = 1 << (bits - length)
     if number & (size - 1):
-        network = f"{address_text(family, number & -size)}/{length}"
+        network = f"{format_address(family, number & -size)}/{length}"
         raise InputError(
             path,
-            f"{shown(text)} is not a network, because it has bits set after the first {length}",
+            f"{printable(text)} is not a network, because bits are set after the first {length}",
             f"Write {network} for the network, or {address} for the one address.",
         )
-    check_scope(path, text, family, number, number + size - 1, purpose)
+    _refuse_special_ranges(path, text, family, number, number + size - 1, purpose)
     canonical = f"{address}/{length}"
     return Span(family, number, number + size - 1, path, canonical, (canonical,))
-
-
-def parse_address_span(path: str, value: Any, purpose: Purpose) -> Span:
-    """Return one address as a span whose text has no length; it may be written with the full length.
-
-    :raises InputError: it is not one address, or does not fit the purpose.
-    """
-    text = read_text(path, value).strip()
-    written, slash, length_text = text.partition("/")
-    if "-" in text or (slash and length_text not in ("32", "128")):
-        raise InputError(path, f"{shown(text)} is not one address", "Write the address alone, without a length.")
-    family, number, address = parse_address(path, written, purpose.remedy)
-    if slash and length_text != str(full_length(family)):
-        raise InputError(path, f"{shown(text)} is not one address", f"Write {address} alone.")
-    check_scope(path, address, family, number, number, purpose)
-    return Span(family, number, number, path, address, (f"{address}/{full_length(family)}",))
 
 
 def _parse_length(path: str, text: str, length_text: str, bits: int) -> int:
     if _LENGTH.fullmatch(length_text) and int(length_text) <= bits:
         return int(length_text)
-    problem = f"{shown(text)} has no number from 0 to {bits} after the slash"
+    problem = f"{printable(text)} has no number from 0 to {bits} after the slash"
     try:
         remedy = f"Write {canonical_network(text)}."
     except ValueError:
-        remedy = "Write the length of the prefix in bits, as in 192.0.2.0/24."
+        remedy = "Write the prefix length in bits, as in 192.0.2.0/24."
     raise InputError(path, problem, remedy)
 
 
@@ -198,68 +176,110 @@ def _check_length(path: str, text: str, family: str, length: int, purpose: Purpo
     if length >= purpose.shortest_length:
         return
     if length == 0:
-        problem = f"{shown(text)} is every {LABELS[family]} address there is"
-    else:
-        problem = f"{shown(text)} is larger than a /{purpose.shortest_length}, which no one is ever assigned"
-    raise InputError(path, problem, purpose.remedy)
+        raise InputError(path, f"{printable(text)} covers every {FAMILY_NAMES[family]} address", purpose.remedy)
+    raise _too_large(path, text, purpose)
+
+
+def _too_large(path: str, text: str, purpose: Purpose) -> InputError:
+    problem = f"{printable(text)} is larger than a /{purpose.shortest_length}, which nobody is assigned"
+    return InputError(path, problem, purpose.remedy)
 
 
 def _parse_range(path: str, text: str, purpose: Purpose) -> Span:
     ends = [end.strip() for end in text.split("-")]
     remedy = "Write both ends as whole addresses, as in 192.0.2.10-192.0.2.60."
     if len(ends) != 2 or "/" in text or not all(ends):
-        raise InputError(path, f"{shown(text)} is not a range of addresses", remedy)
-    family, first, first_text = parse_address(path, ends[0], remedy)
-    last_family, last, last_text = parse_address(path, ends[1], remedy)
+        raise InputError(path, f"{printable(text)} is not a range of addresses", remedy)
+    family, first, first_text = _parse_address(path, ends[0], remedy)
+    last_family, last, last_text = _parse_address(path, ends[1], remedy)
     if family != last_family:
-        problem = f"{shown(text)} begins as {LABELS[family]} and ends as {LABELS[last_family]}"
+        problem = f"{printable(text)} begins as {FAMILY_NAMES[family]} and ends as {FAMILY_NAMES[last_family]}"
         raise InputError(path, problem, "Write one range for each family.")
     if first > last:
-        problem = f"{shown(text)} ends before it begins"
-        raise InputError(path, problem, f"Write {last_text}-{first_text}, if that is what you mean.")
-    bits = full_length(family)
-    if last - first >= 1 << (bits - purpose.shortest_length):
-        problem = f"{shown(text)} is larger than a /{purpose.shortest_length}, which no one is ever assigned"
-        raise InputError(path, problem, purpose.remedy)
-    check_scope(path, text, family, first, last, purpose)
+        problem = f"{printable(text)} ends before it begins"
+        raise InputError(path, problem, f"Write {last_text}-{first_text} if that is what you mean.")
+    if last - first >= 1 << (full_length(family) - purpose.shortest_length):
+        raise _too_large(path, text, purpose)
+    _refuse_special_ranges(path, text, family, first, last, purpose)
     networks = tuple(summarize(family, first, last))
     return Span(family, first, last, path, f"{first_text}-{last_text}", networks)
 
 
+def _refuse_special_ranges(path: str, text: str, family: str, first: int, last: int, purpose: Purpose) -> None:
+    """Refuse the addresses from ``first`` to ``last`` if any of them is in a range that the purpose does not allow."""
+    for special in _RANGES_OF_FAMILY[family]:
+        if first <= special.last and last >= special.first and (family, special.name) not in purpose.allowed:
+            relation = "is inside" if special.first <= first and last <= special.last else "contains"
+            plural = "es" if special.last > special.first else ""
+            noun = f"the {special.name} address{plural} ({special.network})"
+            raise InputError(path, f"{printable(text)} {relation} {noun}, {special.reason}", purpose.remedy)
+
+
+def _parse_address(path: str, text: str, remedy: str) -> tuple[str, int, str]:
+    """Return the family, the number and the canonical text of any address."""
+    if "%" in text:
+        problem = f"{printable(text)} has a zone, but the interface is given by another option"
+        raise InputError(path, problem, "Leave out the % and what follows.")
+    if len(text) > _LONGEST_ADDRESS:
+        raise InputError(path, f"{printable(text)} is too long for an address", remedy)
+    if ":" not in text and _LEADING_ZERO.search(text):
+        problem = f"{printable(text)} has a leading zero, which some programs read as octal"
+        raise InputError(path, problem, "Leave out the zero.")
+    try:
+        return _address(text)
+    except ValueError:
+        raise InputError(path, f"{printable(text)} is neither an IPv4 nor an IPv6 address", remedy) from None
+
+
+# Many pools have the same gateways, on-link networks and denied sources; each is parsed once.
+@lru_cache(maxsize=4096)
+def _address(text: str) -> tuple[str, int, str]:
+    if ":" in text:
+        address = ipaddress.IPv6Address(text)
+        return IPV6, int(address), str(address)
+    return IPV4, int(ipaddress.IPv4Address(text)), text
+
+
+def format_address(family: str, number: int) -> str:
+    """Return an address as the kernel prints it."""
+    return str(ipaddress.IPv6Address(number) if family == IPV6 else ipaddress.IPv4Address(number))
+
+
 def summarize(family: str, first: int, last: int) -> Iterator[str]:
-    """Yield the fewest networks that hold exactly the addresses from ``first`` to ``last``, in order."""
+    """Yield the fewest networks that cover exactly the addresses from ``first`` to ``last``, in order."""
     bits = full_length(family)
     while first <= last:
         aligned = (first & -first).bit_length() - 1 if first else bits
-        room = (last - first + 1).bit_length() - 1
-        host_bits = min(aligned, room)
-        yield f"{address_text(family, first)}/{bits - host_bits}"
+        available = (last - first + 1).bit_length() - 1
+        host_bits = min(aligned, available)
+        yield f"{format_address(family, first)}/{bits - host_bits}"
         first += 1 << host_bits
 
 
 def read_spans(
-    problems: Problems,
+    errors: ErrorCollector,
     path: str,
     value: Any,
     purpose: Purpose,
     limit: int = MAX_NETWORKS_PER_POOL,
     parse: Callable[[str, Any, Purpose], Span] = parse_span,
-) -> list[Span]:
-    """Return the entries of a list in the order of the input; those that cannot be right are noted and left out."""
+) -> tuple[Span, ...]:
+    """Return the entries of a list in the order of the input; an invalid one is an error and left out."""
     spans = []
     count = 0
     nothing: list[tuple[str, Any]] = []
-    for item_path, item in problems.attempt(nothing, read_items, path, value, limit):
+    for item_path, item in errors.read(nothing, read_items, path, value, limit):
         try:
             span = parse(item_path, item, purpose)
         except InputError as error:
-            problems.note(error)
+            errors.append(error)
         else:
             spans.append(span)
             count += len(span.networks)
     if count > limit:
-        problems.add(path, f"it comes to {count} networks, more than the {limit} that are allowed", "Declare fewer.")
-    return spans
+        problem = f"the entries come to {count} networks, more than the {limit} that are allowed"
+        errors.add(path, problem, "Declare fewer.")
+    return tuple(spans)
 
 
 def canonical_networks(spans: Sequence[Span]) -> tuple[str, ...]:
@@ -270,28 +290,28 @@ def canonical_networks(spans: Sequence[Span]) -> tuple[str, ...]:
 
 
 def canonical_addresses(spans: Sequence[Span]) -> tuple[str, ...]:
-    """Return the addresses of the spans without length and without repetition: IPv4 first, then by address."""
+    """Return the addresses of the spans without length and without duplicates: IPv4 first, then by address."""
     if len(spans) < 2:
         return (spans[0].text,) if spans else ()
     return tuple(dict.fromkeys(span.text for span in sorted(spans)))
 
 
 def relation(inner: Span, outer: Span) -> str:
-    """Return in words how the first of two overlapping spans lies to the second."""
+    """Return in words how the first of two overlapping spans relates to the second."""
     if (inner.first, inner.last) == (outer.first, outer.last):
         return "is the same as"
     if outer.first <= inner.first and inner.last <= outer.last:
         return "lies inside"
     if inner.first <= outer.first and outer.last <= inner.last:
-        return "holds"
+        return "contains"
     return "overlaps"
 
 
 def overlapping(spans: Sequence[Span]) -> Iterator[tuple[Span, Span]]:
     """Yield pairs of overlapping spans, the one that comes later in the sequence first.
 
-    Sorting makes one pass enough. Each span that overlaps any other is in at least one pair, but not every pair of
-    them is yielded.
+    Sorting makes one pass enough. Each span that overlaps any other is in at least one pair, but not every pair is
+    yielded.
     """
     widest: tuple[int, Span] | None = None
     for index in sorted(range(len(spans)), key=lambda position: spans[position][:3]):
@@ -306,7 +326,7 @@ def overlapping(spans: Sequence[Span]) -> Iterator[tuple[Span, Span]]:
 
 
 class SpanIndex:
-    """Finds which of many spans overlaps a given one, without comparing it to all."""
+    """Finds which of many spans overlaps a given one, without comparing it with all."""
 
     def __init__(self, spans: Iterable[Span]) -> None:
         self._firsts: dict[str, list[int]] = {family: [] for family in FAMILIES}

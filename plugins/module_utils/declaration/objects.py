@@ -1,286 +1,307 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Links, routes, rules and chains as the options of their modules give them."""
+"""Links, routes, rules and chains, as the modules for one kind of object take them."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping
 from typing import Any, TypeVar
 
-from ..errors import InputError, InputErrors
+from ..errors import InputError
 from ..state import Chain, Link, Route, Rule
 from ..state.chain import BUILT_IN, NAME_LENGTH
-from ..state.family import IPV4, canonical_network, everything, family_of, full_length
-from ..state.route import MAIN_TABLE
-from .values import read_interface_name
+from ..state.family import FAMILIES, IPV4, everything, family_of, full_length
+from ..state.link import KINDS
+from ..state.route import MAIN_TABLE, TYPES
+from ..state.rule import ACTIONS
+from .argument_spec import Options, chain_options, link_options, route_options, rule_options
+from .networks import FAMILY_NAMES, Purpose, parse_address, parse_network, special_ranges_except
+from .option_reader import ErrorCollector, OptionReader, open_options
+from .values import (
+    KERNEL_TABLES,
+    LARGEST_TABLE,
+    TableUse,
+    printable,
+    read_boolean,
+    read_bounded,
+    read_choice,
+    read_fwmark,
+    read_interface_name,
+    read_items,
+    read_mtu,
+    read_table,
+    read_text,
+    read_vlan_id,
+)
 
-TABLE_NAMES = {"main": MAIN_TABLE, "default": 253, "local": 255}
-LARGEST_NUMBER = 4294967295  # tables, metrics, priorities and marks are 32 bits wide
 Parsed = TypeVar("Parsed", Link, Route, Rule, Chain)
-Options = Mapping[str, Any]
+
+#: How a network is written that holds every address of the family.
+_DEFAULT = "default"
+_WORDS_FOR_DEFAULT = (_DEFAULT, "all")
+
+# These modules are not only for pools, so whatever the kernel accepts is allowed.
+_DESTINATION = Purpose("Give a network as address/length, or default.", special_ranges_except(), shortest_length=0)
+_SELECTOR = Purpose("Give a network as address/length, or leave it out.", special_ranges_except(), shortest_length=0)
+_GATEWAY = Purpose("Give the address of the next hop, or leave it out.", special_ranges_except("unspecified"))
+_SOURCE = Purpose("Give an address of the node, or leave it out.", special_ranges_except("unspecified"))
+
+_ROUTE_TABLE = TableUse(f"Give a number from 1 to {LARGEST_TABLE} except 255, or main or default.", KERNEL_TABLES)
+_RULE_TABLE = TableUse(f"Give a number from 1 to {LARGEST_TABLE}, or main, default or local.", {0: KERNEL_TABLES[0]})
+
+_LARGEST_NUMBER = 0xFFFFFFFF  # metrics and priorities are 32 bits wide
+_LAST_PRIORITY = 32765  # before the kernel's own rules for main and default
+_METRIC_REMEDY = "Give a number, or leave it out for the kernel's default."
+_PRIORITY_REMEDY = f"Give a number from 1 to {_LAST_PRIORITY}."
+_GOTO_REMEDY = "Give the priority of a rule after this one."
+_LENGTH_REMEDY = "Give a prefix length in bits, or leave it out."
+_CHAIN_NAME = re.compile(rf"[A-Za-z0-9._:-]{{1,{NAME_LENGTH}}}")
 
 
-def parse_links(entries: Sequence[Options]) -> tuple[Link, ...]:
+def parse_links(entries: Any) -> tuple[Link, ...]:
     """Return the links that the option ``links`` describes.
 
-    :raises InputErrors: everything that is wrong, each with its path.
+    :raises InputErrors: everything that is wrong, each error with its path.
     """
-    return _parse_all("links", entries, _link)
+    return _parse_all("links", entries, link_options(), _read_link)
 
 
-def parse_routes(entries: Sequence[Options]) -> tuple[Route, ...]:
+def parse_routes(entries: Any) -> tuple[Route, ...]:
     """Return the routes that the option ``routes`` describes.
 
-    :raises InputErrors: everything that is wrong, each with its path.
+    :raises InputErrors: everything that is wrong, each error with its path.
     """
-    return _parse_all("routes", entries, _route)
+    return _parse_all("routes", entries, route_options(), _read_route)
 
 
-def parse_rules(entries: Sequence[Options]) -> tuple[Rule, ...]:
+def parse_rules(entries: Any) -> tuple[Rule, ...]:
     """Return the rules that the option ``rules`` describes.
 
-    :raises InputErrors: everything that is wrong, each with its path.
+    :raises InputErrors: everything that is wrong, each error with its path.
     """
-    return _parse_all("rules", entries, _rule)
+    return _parse_all("rules", entries, rule_options(), _read_rule)
 
 
-def parse_chains(entries: Sequence[Options], prefix: str) -> tuple[Chain, ...]:
-    """Return the chains that the option ``chains`` describes; their rules are not yet in canonical form.
+def parse_chains(entries: Any, prefix: str) -> tuple[Chain, ...]:
+    """Return the chains that the option ``chains`` describes; their rules are not in canonical form yet.
 
     :param prefix: with which each name must begin.
-    :raises InputErrors: everything that is wrong, each with its path.
+    :raises InputErrors: everything that is wrong, each error with its path.
     """
-    return _parse_all("chains", entries, lambda options, path: _chain(options, path, prefix))
+    return _parse_all("chains", entries, chain_options(), lambda options: _read_chain(options, prefix))
 
 
-def _parse_all(name: str, entries: Sequence[Options], parse: Callable[[Options, str], Parsed]) -> tuple[Parsed, ...]:
-    """Parse each entry of an option, and refuse two that have one key and differ."""
+def _parse_all(name: str, entries: Any, spec: Options, read: Callable[[OptionReader], Parsed]) -> tuple[Parsed, ...]:
+    """Read each entry of an option, and refuse two that have the same key and differ."""
+    errors = ErrorCollector()
     parsed: list[Parsed] = []
-    errors: list[InputError] = []
-    first: dict[Hashable, tuple[int, Parsed]] = {}
-    for number, entry in enumerate(entries):
-        path = f"{name}[{number}]"
-        try:
-            item = parse(entry, path)
-        except InputError as error:
-            errors.append(error)
+    first: dict[Hashable, tuple[str, Parsed]] = {}
+    names = frozenset(spec)
+    nothing: list[tuple[str, Any]] = []
+    for path, entry in errors.read(nothing, read_items, name, entries):
+        before = len(errors)
+        options = open_options(errors, path, entry, names)
+        if options is None:
+            continue
+        item = read(options)
+        if len(errors) > before:
             continue
         parsed.append(item)
-        earlier, other = first.setdefault(item.key, (number, item))
+        earlier, other = first.setdefault(item.key, (path, item))
         if other != item:
-            errors.append(InputError(path, f"{item} contradicts {name}[{earlier}], {other}", "Declare one of them."))
-    if errors:
-        raise InputErrors(tuple(errors))
+            errors.add(path, f"{item} contradicts {earlier}, {other}", "Declare only one of them.")
+    errors.raise_if_any()
     return tuple(parsed)
 
 
-def _link(options: Options, path: str) -> Link:
-    """Return the link that one entry of ``links`` describes."""
-    kind = options["kind"]
-    name = read_interface_name(f"{path}.name", options["name"])
-    if kind != "dummy" and not options.get("parent"):
-        raise InputError(f"{path}.parent", f"a {kind} needs a link below it", "Name it.")
-    if kind == "dummy" and options.get("parent"):
-        raise InputError(f"{path}.parent", "a dummy has no link below it", "Leave parent out.")
-    vlan_id = _number(options.get("vlan_id"), f"{path}.vlan_id", 4094)
-    if (kind == "vlan") != bool(vlan_id):
-        raise InputError(
-            f"{path}.vlan_id",
-            f"{vlan_id} does not go with kind {kind}",
-            "A vlan, and only a vlan, has an id of 1-4094.",
-        )
-    parent = read_interface_name(f"{path}.parent", options["parent"]) if options.get("parent") else ""
-    return Link(name, kind, parent, vlan_id, _number(options.get("mtu"), f"{path}.mtu", 65535), bool(options["up"]))
+def _read_link(options: OptionReader) -> Link:
+    name = options.read("name", "", read_interface_name)
+    options.require("name", name, "the link's name is missing", "Give name.")
+    kind = options.read("kind", "vlan", read_choice, KINDS)
+    parent = options.read("parent", "", read_interface_name)
+    vlan_id = options.read("vlan_id", 0, read_vlan_id)
+    mtu = options.read("mtu", 0, read_mtu)
+    link = Link(name, kind, parent, vlan_id, mtu, options.read("up", True, read_boolean))
+    if options.is_valid("kind"):
+        _check_kind(options, link)
+    return link
 
 
-def _route(options: Options, path: str) -> Route:
-    """Return the route that one entry of ``routes`` describes."""
-    family = _family(options, ("destination", "gateway", "source"))
-    destination = _network(options["destination"], f"{path}.destination", family)
-    if family_of(destination) != family:
-        raise InputError(
-            f"{path}.family", f"{destination} is not {family}", 'Leave family out; it is only needed for "default".'
+def _check_kind(options: OptionReader, link: Link) -> None:
+    """Refuse options of a link that do not go with its kind."""
+    if link.kind != "dummy":
+        options.require(
+            "parent", link.parent, f"a {link.kind} link needs a parent", "Give the name of the link below it."
         )
-    kind = options["type"]
-    interface = options.get("interface") or ""
-    gateway = _address(options.get("gateway"), f"{path}.gateway", family)
-    if kind == "unicast" and not interface:
-        raise InputError(
-            f"{path}.interface", "a unicast route needs the link it leaves by", "Name it, or give another type."
-        )
-    if kind != "unicast" and (interface or gateway):
-        raise InputError(f"{path}.type", f"a route of type {kind} goes nowhere", "Leave interface and gateway out.")
-    table = _table(options.get("table") or "main", f"{path}.table")
-    if table == TABLE_NAMES["local"]:
-        raise InputError(
-            f"{path}.table", "the table local is the kernel's own, whose routes are not read", "Take another one."
-        )
-    return Route(
+    elif link.parent:
+        options.refuse("parent", "a dummy link has no parent", "Leave parent out.")
+    if link.kind == "vlan":
+        options.require("vlan_id", link.vlan_id, "a vlan link needs an id", "Give vlan_id, 1 to 4094.")
+    elif link.vlan_id:
+        options.refuse("vlan_id", f"a {link.kind} link has no VLAN id", "Leave vlan_id out, or use kind vlan.")
+
+
+def _read_route(options: OptionReader) -> Route:
+    destination = options.read("destination", "", _read_network, _DESTINATION)
+    options.require("destination", destination, "the route's destination is missing", _DESTINATION.remedy)
+    gateway = options.read("gateway", "", _read_address, _GATEWAY)
+    source = options.read("source", "", _read_address, _SOURCE)
+    family = _read_family(options, {"destination": destination, "gateway": gateway, "source": source})
+    route = Route(
         family=family,
-        table=table,
-        destination=destination,
-        metric=_number(options.get("metric"), f"{path}.metric", LARGEST_NUMBER),
-        type=kind,
+        table=options.read("table", MAIN_TABLE, read_table, _ROUTE_TABLE),
+        destination=everything(family) if destination == _DEFAULT else destination,
+        metric=options.read("metric", 0, read_bounded, 0, _LARGEST_NUMBER, _METRIC_REMEDY),
+        type=options.read("type", "unicast", read_choice, TYPES),
         gateway=gateway,
-        interface=read_interface_name(f"{path}.interface", interface) if interface else "",
-        onlink=bool(options.get("onlink")),
-        source=_address(options.get("source"), f"{path}.source", family),
+        interface=options.read("interface", "", read_interface_name),
+        onlink=options.read("onlink", False, read_boolean),
+        source=source,
     )
+    if options.is_valid("type"):
+        _check_type(options, route)
+    return route
 
 
-def _rule(options: Options, path: str) -> Rule:
-    """Return the rule that one entry of ``rules`` describes."""
-    family = _family(options, ("source", "destination"))
-    action = options["action"]
-    table = _table(options["table"], f"{path}.table") if options.get("table") else 0
-    goto = _number(options.get("goto"), f"{path}.goto", LARGEST_NUMBER)
-    priority = _number(options["priority"], f"{path}.priority", 32765)
-    if not priority:
-        raise InputError(f"{path}.priority", "0 is the priority of the kernel's own first rule", "Give 1 to 32765.")
-    if (action == "lookup") != bool(table):
-        raise InputError(
-            f"{path}.table",
-            f"action {action} and table {table or 'none'} do not go together",
-            "Give a table with lookup, and with no other action.",
-        )
-    if (action == "goto") != bool(goto) or (goto and goto <= priority):
-        raise InputError(
-            f"{path}.goto",
-            f"action {action} with goto {goto or 'none'}",
-            "Give goto a priority above its own, and no other action one.",
-        )
-    fwmark, fwmask = _mark(options.get("fwmark"), f"{path}.fwmark")
-    return Rule(
+def _check_type(options: OptionReader, route: Route) -> None:
+    """Refuse options of a route that do not go with its type."""
+    if route.type == "unicast":
+        remedy = "Give the link that the packets leave by, or another type."
+        options.require("interface", route.interface, "a unicast route needs an interface", remedy)
+    elif route.interface or route.gateway:
+        options.refuse("type", f"a route of type {route.type} has no next hop", "Leave interface and gateway out.")
+
+
+def _read_rule(options: OptionReader) -> Rule:
+    priority = options.read("priority", 0, _read_priority)
+    options.require("priority", priority, "the rule's priority is missing", _PRIORITY_REMEDY)
+    action = options.read("action", "lookup", read_choice, ACTIONS)
+    source = options.read("source", "", _read_network, _SELECTOR)
+    destination = options.read("destination", "", _read_network, _SELECTOR)
+    family = _read_family(options, {"source": source, "destination": destination})
+    every = ("", _DEFAULT, everything(family))
+    fwmark, fwmask = options.read("fwmark", (0, 0), read_fwmark)
+    rule = Rule(
         family=family,
         priority=priority,
         action=action,
-        table=table,
-        goto=goto,
-        source=_selector(options.get("source"), f"{path}.source", family),
-        destination=_selector(options.get("destination"), f"{path}.destination", family),
-        iif=_interface(options.get("iif"), f"{path}.iif"),
-        oif=_interface(options.get("oif"), f"{path}.oif"),
+        table=options.read("table", 0, read_table, _RULE_TABLE),
+        goto=options.read("goto", 0, read_bounded, 1, _LARGEST_NUMBER, _GOTO_REMEDY),
+        source="" if source in every else source,
+        destination="" if destination in every else destination,
+        iif=options.read("iif", "", read_interface_name, "lo"),
+        oif=options.read("oif", "", read_interface_name, "lo"),
         fwmark=fwmark,
         fwmask=fwmask,
-        invert=bool(options.get("invert")),
-        suppress_prefixlength=_prefix_length(options, path, family),
+        invert=options.read("invert", False, read_boolean),
+        suppress_prefixlength=options.read(
+            "suppress_prefixlength", -1, read_bounded, 0, full_length(family), _LENGTH_REMEDY
+        ),
+    )
+    if options.is_valid("action"):
+        _check_action(options, rule)
+    return rule
+
+
+def _check_action(options: OptionReader, rule: Rule) -> None:
+    """Refuse options of a rule that do not go with its action."""
+    if rule.action == "lookup":
+        options.require("table", rule.table, "action lookup needs a table", _RULE_TABLE.remedy)
+    else:
+        if rule.table:
+            problem = f"action {rule.action} looks up no table"
+            options.refuse("table", problem, "Leave table out, or use action lookup.")
+        if rule.suppress_prefixlength >= 0:
+            problem = f"action {rule.action} finds no route to suppress"
+            options.refuse("suppress_prefixlength", problem, "Leave it out, or use action lookup.")
+    if rule.action == "goto":
+        options.require("goto", rule.goto, "action goto needs the priority of another rule", _GOTO_REMEDY)
+        if 0 < rule.goto <= rule.priority:
+            problem = f"{rule.goto} is not above the rule's own priority, {rule.priority}"
+            options.refuse("goto", problem, _GOTO_REMEDY)
+    elif rule.goto:
+        problem = f"action {rule.action} goes to no other rule"
+        options.refuse("goto", problem, "Leave goto out, or use action goto.")
+
+
+def _read_chain(options: OptionReader, prefix: str) -> Chain:
+    name = options.read("name", "", _read_chain_name, prefix)
+    options.require("name", name, "the chain's name is missing", "Give name.")
+    table = options.read("table", "", read_choice, tuple(BUILT_IN))
+    options.require("table", table, "the chain's table is missing", f"Give one of {', '.join(BUILT_IN)}.")
+    return Chain(
+        family=options.read("family", IPV4, read_choice, FAMILIES),
+        table=table,
+        name=name,
+        rules=options.read_nested("rules", (), _read_chain_rules),
+        hook=options.read("hook", "", _read_hook, table) if table else "",
     )
 
 
-def _chain(options: Options, path: str, prefix: str) -> Chain:
-    """Return the chain that one entry of ``chains`` describes; its rules are not yet in canonical form."""
-    name, table, hook = options["name"], options["table"], options.get("hook") or ""
-    if not re.fullmatch(r"[A-Za-z0-9._:-]+", name) or len(name) > NAME_LENGTH:
-        raise InputError(
-            f"{path}.name",
-            f"{name!r} is not a chain's name",
-            f"Use at most {NAME_LENGTH} letters, digits, and . _ : - in it.",
-        )
+def _read_family(options: OptionReader, addresses: Mapping[str, str]) -> str:
+    """Return the option ``family``, or else the family of the addresses, which must all be of one.
+
+    :param addresses: address or network by option; ``""`` or :data:`_DEFAULT` if it has no family.
+    """
+    families = {name: family_of(text) for name, text in addresses.items() if text not in ("", _DEFAULT)}
+    first = next(iter(families), "")
+    declared = options.read("family", "", read_choice, FAMILIES)
+    family = declared or families.get(first, IPV4)
+    reference = "family" if declared else first
+    for name, other in families.items():
+        if other == family:
+            continue
+        problem = f"{addresses[name]} is {FAMILY_NAMES[other]}, but {reference} is {FAMILY_NAMES[family]}"
+        options.refuse(name, problem, "Give addresses of one family, and leave family out.")
+    return family
+
+
+def _read_network(path: str, value: Any, purpose: Purpose) -> str:
+    """Return a network in canonical form, or :data:`_DEFAULT`."""
+    text = read_text(path, value).strip()
+    return _DEFAULT if text in _WORDS_FOR_DEFAULT else parse_network(path, text, purpose).text
+
+
+def _read_address(path: str, value: Any, purpose: Purpose) -> str:
+    return parse_address(path, value, purpose).text
+
+
+def _read_priority(path: str, value: Any) -> int:
+    priority = read_bounded(path, value, 0, _LAST_PRIORITY, _PRIORITY_REMEDY)
+    if priority == 0:
+        raise InputError(path, "0 is the priority of the kernel's rule for local addresses", _PRIORITY_REMEDY)
+    return priority
+
+
+def _read_chain_name(path: str, value: Any, prefix: str) -> str:
+    name = read_text(path, value)
+    if not _CHAIN_NAME.fullmatch(name):
+        remedy = f"Use at most {NAME_LENGTH} letters, digits, and . _ : - in it."
+        raise InputError(path, f"{printable(name)} is not a valid chain name", remedy)
     if not name.startswith(prefix):
-        raise InputError(
-            f"{path}.name", f"{name} does not begin with {prefix}, by which our chains are known", "Name it so."
-        )
-    if hook and hook not in BUILT_IN[table]:
-        raise InputError(
-            f"{path}.hook",
-            f"table {table} has no built-in chain {hook}",
-            f"Take one of {', '.join(BUILT_IN[table])}, or another table.",
-        )
-    for number, text in enumerate(options["rules"]):
-        if not text.strip().isprintable() or not text.strip():
-            raise InputError(f"{path}.rules[{number}]", "a rule is one line", "Give one list entry per rule.")
-    return Chain(options["family"], table, name, tuple(text.strip() for text in options["rules"]), hook)
+        problem = f"{name} does not begin with {prefix}, the prefix of managed chains"
+        raise InputError(path, problem, f"Use a name such as {prefix}{name}.")
+    return name
 
 
-def _family(options: Options, names: Sequence[str]) -> str:
-    given = (options.get(name) for name in names)
-    addresses = [text for text in given if text and text not in ("default", "all")]
-    return options.get("family") or (family_of(addresses[0]) if addresses else IPV4)
+def _read_hook(path: str, value: Any, table: str) -> str:
+    hook = read_text(path, value)
+    if hook not in BUILT_IN[table]:
+        problem = f"table {table} has no built-in chain {printable(hook)}"
+        raise InputError(path, problem, f"Use one of {', '.join(BUILT_IN[table])}, or another table.")
+    return hook
 
 
-def _network(text: str, path: str, family: str) -> str:
-    try:
-        return canonical_network(text, family)
-    except ValueError as error:
-        raise InputError(
-            path, str(error), "Give a network as address/length, without bits set behind the length."
-        ) from error
+def _read_chain_rules(errors: ErrorCollector, path: str, value: Any) -> tuple[str, ...]:
+    nothing: list[tuple[str, Any]] = []
+    items = errors.read(nothing, lambda: read_items(path, value, skip_unset=False))
+    return tuple(errors.read("", _read_chain_rule, item_path, item) for item_path, item in items)
 
 
-def _selector(text: str | None, path: str, family: str) -> str:
-    network = _network(text or "", path, family)
-    if network and family_of(network) != family:
-        raise InputError(path, f"{network} is not {family}", "Source and destination of a rule are of one family.")
-    return "" if network == everything(family) else network
-
-
-def _address(text: str | None, path: str, family: str) -> str:
-    if not text:
-        return ""
-    try:
-        parsed = ipaddress.ip_address(text)
-    except ValueError as error:
-        raise InputError(path, str(error), "Give a single address.") from error
-    address = str(parsed)
-    if parsed.is_unspecified:
-        raise InputError(path, f"{address} is no host's address, the kernel takes it for none", "Leave it out.")
-    if family_of(address) != family:
-        raise InputError(
-            path, f"{address} is not {family}, as the destination is", "Give an address of the same family."
-        )
-    return address
-
-
-def _interface(name: str | None, path: str) -> str:
-    """Return the interface of a rule, where ``lo`` stands for the node itself."""
-    return name if name == "lo" else read_interface_name(path, name) if name else ""
-
-
-def _prefix_length(options: Options, path: str, family: str) -> int:
-    """Return the prefix length up to which results are refused, -1 for none."""
-    length = options.get("suppress_prefixlength")
-    if length is None:
-        return -1
-    if options["action"] != "lookup":
-        raise InputError(
-            f"{path}.suppress_prefixlength", f"action {options['action']} finds no result", "Give it with lookup only."
-        )
-    return _number(length, f"{path}.suppress_prefixlength", full_length(family))
-
-
-def _table(text: str, path: str) -> int:
-    if text in TABLE_NAMES:
-        return TABLE_NAMES[text]
-    number = _number(text, path, LARGEST_NUMBER)
-    if not number:
-        raise InputError(path, "0 is no table", "Give a number from 1, or main.")
-    return number
-
-
-def _number(value: str | int | None, path: str, largest: int) -> int:
-    try:
-        number = int(str(value), 0) if value not in (None, "") else 0
-    except ValueError as error:
-        raise InputError(path, f"{value!r} is not a number", f"Give a number up to {largest}.") from error
-    if not 0 <= number <= largest:
-        raise InputError(path, f"{number} is out of range", f"Give a number up to {largest}.")
-    return number
-
-
-def _mark(text: str | None, path: str) -> tuple[int, int]:
-    """Return value and mask; a mark without a mask is compared whole, as ``ip rule`` does."""
-    if not text:
-        return 0, 0
-    value, _slash, mask = text.partition("/")
-    number = _number(value, path, LARGEST_NUMBER)
-    under = _number(mask, path, LARGEST_NUMBER) if mask else LARGEST_NUMBER
-    if number & ~under or not under:
-        raise InputError(
-            path,
-            f"{text} has bits outside its mask, so it can never match",
-            "Give value/mask with the value inside the mask.",
-        )
-    return number, under
+def _read_chain_rule(path: str, value: Any) -> str:
+    rule = read_text(path, value).strip()
+    if not rule or not rule.isprintable():
+        raise InputError(path, f"{printable(rule)} is not one line of text", "Give one list entry per rule.")
+    return rule

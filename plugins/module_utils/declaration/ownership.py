@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""By what ours is told from everybody else's: nothing may be taken for it that another program makes.
+"""Markers of ownership: the protocol number, link alias, chain prefix and comment that tell managed objects from foreign ones.
 
-Whatever carries the mark is changed and removed by us, so a mark that others use too is refused.
+Objects that carry the marker are changed and removed, so a marker that another program uses is refused.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from ..errors import InputError
-from .values import read_bounded, read_text, shown
+from .values import printable, read_bounded, read_text
 
 LONGEST_ALIAS = 255  # bytes: IFALIASZ - 1, include/uapi/linux/if.h
 LONGEST_COMMENT = 255  # bytes: XT_MAX_COMMENT_LEN - 1, include/uapi/linux/netfilter/xt_comment.h
@@ -66,60 +66,67 @@ _OWNERS_OF_CHAINS = {
 _PREFIX = re.compile(r"[A-Za-z0-9._:-]{2,20}")
 
 
-def read_protocol(path: str, value: Any, usual: int, taken: int = 0) -> int:
-    """Return a protocol number of routes and rules (``rtm_protocol``, ``FRA_PROTOCOL``) that nobody else uses.
+def read_protocol(path: str, value: Any, default: int, of_pools: int = 0) -> int:
+    """Return a protocol number of routes and rules (``rtm_protocol``, ``FRA_PROTOCOL``) that no other program uses.
 
-    :param usual: the default, for the remedy.
-    :param taken: the number that ``pool_routing`` uses, where that is somebody else.
+    :param default: for the remedy.
+    :param of_pools: the number that ``pool_routing`` uses; 0 for ``pool_routing`` itself.
     """
-    remedy = f"Take a number from 5 to 255 that nothing else on the nodes uses, or leave it out for {usual}."
+    remedy = f"Use a number from 5 to 255 that nothing else on the nodes uses, or leave it out for {default}."
     protocol = read_bounded(path, value, 0, 255, remedy)
-    owner = {**_OWNERS_OF_PROTOCOLS, taken: POOLS}.get(protocol, "")
+    owner = {**_OWNERS_OF_PROTOCOLS, of_pools: POOLS}.get(protocol, "")
     if protocol < 5:
         owner = "the kernel and to administrators"
     if owner:
-        raise InputError(path, f"{protocol} belongs to {owner}, whose routes and rules would count as ours", remedy)
+        raise InputError(
+            path, f"{protocol} belongs to {owner}, whose routes and rules would be treated as managed", remedy
+        )
     return protocol
 
 
-def read_owner(path: str, value: Any, taken: str) -> str:
-    """Return the alias of links (``ifalias``) that nobody else uses.
+def read_owner(path: str, value: Any, of_pools: str) -> str:
+    """Return the alias of links (``ifalias``) that marks the managed ones.
 
-    :param taken: the one that ``pool_routing`` uses.
+    :param of_pools: the alias that ``pool_routing`` uses.
     """
-    remedy = "Take a word of your own, as in site.storage, or leave it out."
+    remedy = "Use a word of your own, as in site.storage, or leave it out."
     owner = read_text(path, value)
     if not owner.strip():
-        raise InputError(path, "is empty, so every link without an alias would count as ours", remedy)
-    if owner == taken:
-        raise InputError(path, f"{owner} belongs to {POOLS}, whose links would count as ours", remedy)
+        raise InputError(path, "it is empty, so every link without an alias would be treated as managed", remedy)
+    if owner == of_pools:
+        raise InputError(path, f"{owner} belongs to {POOLS}, whose links would be treated as managed", remedy)
     if not owner.isprintable() or len(owner.encode()) > LONGEST_ALIAS:
-        raise InputError(path, f"{shown(owner)} is no alias: one line of at most {LONGEST_ALIAS} bytes", remedy)
+        raise InputError(
+            path, f"{printable(owner)} is not a valid alias: one line of at most {LONGEST_ALIAS} bytes", remedy
+        )
     return owner
 
 
-def read_prefix(path: str, value: Any, taken: str) -> str:
-    """Return the beginning of the names of chains that nobody else's begin with.
+def read_prefix(path: str, value: Any, of_pools: str) -> str:
+    """Return the prefix of the names of managed chains, which no other program's chains begin with.
 
-    :param taken: the one that ``pool_routing`` uses.
+    :param of_pools: the prefix that ``pool_routing`` uses.
     """
-    remedy = "Take a word of your own of 2 to 20 letters, digits, and . _ : -, as in SITE-"
+    remedy = "Use a word of your own of 2 to 20 letters, digits, and . _ : -, as in SITE-."
     prefix = read_text(path, value)
     if not _PREFIX.fullmatch(prefix):
-        raise InputError(path, f"{shown(prefix)} cannot begin the names of chains", remedy)
+        raise InputError(path, f"{printable(prefix)} cannot be a prefix of chain names", remedy)
     built_in = next((name for name in _BUILT_IN_CHAINS if name.startswith(prefix)), "")
     if built_in:
-        raise InputError(path, f"{prefix} begins {built_in}, a built-in chain, which would count as ours", remedy)
-    for known, owner in {**_OWNERS_OF_CHAINS, taken: POOLS}.items():
+        raise InputError(
+            path, f"{built_in}, a built-in chain, begins with {prefix} and would be treated as managed", remedy
+        )
+    for known, owner in {**_OWNERS_OF_CHAINS, of_pools: POOLS}.items():
         if known.startswith(prefix) or prefix.startswith(known):
-            raise InputError(path, f"{prefix} goes with {known} of {owner}, whose chains would count as ours", remedy)
+            problem = f"{prefix} conflicts with {known} of {owner}, whose chains would be treated as managed"
+            raise InputError(path, problem, remedy)
     return prefix
 
 
 def read_comment(path: str, value: Any) -> str:
-    """Return a comment of a rule, ``""`` for none."""
+    """Return the comment of a rule; ``""`` adds none."""
     comment = read_text(path, value)
     if (comment and not comment.isprintable()) or len(comment.encode()) > LONGEST_COMMENT:
-        problem = f"{shown(comment)} is no comment: one line of at most {LONGEST_COMMENT} bytes"
-        raise InputError(path, problem, "Shorten it, and leave out what is no letter, digit or sign.")
+        problem = f"{printable(comment)} is not a valid comment: one line of at most {LONGEST_COMMENT} bytes"
+        raise InputError(path, problem, "Shorten it, and use printable characters only.")
     return comment

@@ -99,8 +99,8 @@ def test_bad_input_through_a_playbook(node: EngineNode, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "words"),
     [
-        ({"vlan": 100}, "pools[1].vlan (pool external): 100 stands where a mapping belongs"),
-        ({"gateway": "1.2.3.1"}, "pools[1].gateway (pool external): there is no such option. Write gateways"),
+        ({"vlan": 100}, "pools[1].vlan (pool external): 100 is not a mapping"),
+        ({"gateway": "1.2.3.1"}, "pools[1].gateway (pool external): there is no such option. Use gateways"),
         ({"networks": {}}, "pools[1].networks (pool external): "),
     ],
 )

@@ -37,18 +37,18 @@ SAME_WAY: dict[str, Any] = {
 V4_ONLY = {f"{FIRST}.networks": ["1.2.3.0/25"], f"{FIRST}.gateways": ["1.2.3.1"]}
 
 INTERFACES = [
-    beside("name", "external", "external is the name of pools[0] already"),
+    beside("name", "external", "external is already the name of pools[0]"),
     beside("vlan", {"parent": "eth0", "id": 200}, "parent eth0, id 200", "parent eth0, id 100", **SAME_VLAN),
     beside("vlan", {"parent": "eth1", "id": 100}, "differs from pools[0].vlan", "same vlan", **SAME_VLAN),
     beside("vlan", {"parent": "eth0", "id": 100, "mtu": 9000}, "mtu 9000", "interface eth0.100", **SAME_VLAN),
-    beside("vlan", ABSENT, "none given differs from pools[0].vlan", **SAME_VLAN),
+    beside("vlan", ABSENT, "none differs from pools[0].vlan", **SAME_VLAN),
     Flaw(
         {f"{FIRST}.vlan": ABSENT},
         f"{NEXT}.vlan",
-        ("differs from pools[0].vlan (none given)",),
+        ("differs from pools[0].vlan (none)",),
         {NEXT: second(**SAME_VLAN)},
     ),
-    beside("dedicated", True, "true differs from pools[0].dedicated (none given)", **SAME_VLAN),
+    beside("dedicated", True, "true differs from pools[0].dedicated (none)", **SAME_VLAN),
     beside(
         "dedicated", "no", "false differs", given={f"{FIRST}.dedicated": True, f"{NEXT}.dedicated": "yes"}, **SAME_VLAN
     ),
@@ -63,13 +63,13 @@ INTERFACES = [
     Flaw(
         {f"{FIRST}.vlan.parent": "eth0.200"},
         f"{FIRST}.vlan.parent",
-        ("in a circle (eth0.100 on eth0.200 on eth0.100)",),
+        ("form a loop (eth0.100 on eth0.200 on eth0.100)",),
         {NEXT: second(vlan={"parent": "eth0.100", "id": 200})},
     ),
 ]
 
 TABLES_AND_MARKS = [
-    beside("table", 100, "100 is pools[0].table already", "1.2.4.1 on eth0.200", given={f"{FIRST}.table": 100}),
+    beside("table", 100, "100 is already pools[0].table", "1.2.4.1 on eth0.200", given={f"{FIRST}.table": 100}),
     beside(
         "table",
         "0x64",
@@ -77,12 +77,12 @@ TABLES_AND_MARKS = [
         given={f"{FIRST}.table": 100, f"{NEXT}.table": 101},
         **SAME_VLAN,
     ),
-    beside("mark", "0x100", "0x100 is pools[0].mark already", "not for 1.2.4.1", given={f"{FIRST}.mark": 256}),
+    beside("mark", "0x100", "0x100 is already pools[0].mark", "not for 1.2.4.1", given={f"{FIRST}.mark": 256}),
     beside(
         "table",
         101,
         "table 100, not for table 101",
-        "a mark leads to one table",
+        "a mark selects one table",
         at="mark",
         given={**V4_ONLY, f"{FIRST}.table": 100, f"{FIRST}.mark": 256},
         **{**SAME_WAY, "mark": 256, "table": 100},
@@ -109,7 +109,7 @@ TABLES_AND_MARKS = [
     beside(
         "table",
         101,
-        "a table that we choose, not for table 101",
+        "a table that is chosen automatically, not for table 101",
         at="mark",
         given={**V4_ONLY, f"{FIRST}.mark": 256},
         **{**SAME_WAY, "mark": 256},
@@ -121,7 +121,7 @@ DENY = [
     beside(
         "deny",
         ["192.0.2.0/24"],
-        "holds pools[0].gateways[0] (192.0.2.1)",
+        "contains pools[0].gateways[0] (192.0.2.1)",
         at="deny[0]",
         given={f"{FIRST}.gateways[0]": "192.0.2.1", f"{FIRST}.onlink_networks": ["192.0.2.0/24"]},
         **SAME_VLAN,
@@ -162,7 +162,7 @@ def test_256_networks_in_a_pool_and_no_more() -> None:
     assert error.startswith("pools[0].networks: 257 entries")
     # Few entries may come to many networks: this range to 14.
     (error,) = errors_of({"pools": [{**pool, "networks": [*networks[:250], "1.2.4.1-1.2.4.254"]}]})
-    assert error.startswith("pools[0].networks: it comes to 264 networks, more than the 256")
+    assert error.startswith("pools[0].networks: the entries come to 264 networks, more than the 256")
 
 
 @pytest.mark.parametrize("option", ["networks", "onlink_networks", "deny"])
@@ -224,5 +224,5 @@ def test_the_text_of_an_error() -> None:
     (text,) = errors_of(flawed)
     assert text == (
         "pools[2].gateways[0]: 1.2.4.1 is not inside any of pools[2].networks (1.2.5.0/24). "
-        "Correct the gateway, or add the network of the interface that holds it to pools[2].onlink_networks."
+        "Correct the gateway, or add the interface's network that contains it to pools[2].onlink_networks."
     )

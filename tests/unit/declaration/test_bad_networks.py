@@ -17,8 +17,8 @@ def network(text: object, *words: str) -> Flaw:
 
 
 SPELLING = [
-    network("1.2.4.7/24", "bits set after the first 24", "Write 1.2.4.0/24", "or 1.2.4.7 for the one"),
-    network("fd00::1/64", "bits set after the first 64", "fd00::/64"),
+    network("1.2.4.7/24", "bits are set after the first 24", "Write 1.2.4.0/24", "or 1.2.4.7 for the one"),
+    network("fd00::1/64", "bits are set after the first 64", "fd00::/64"),
     network("1.2.4.0/33", "no number from 0 to 32"),
     network("fd00::/129", "no number from 0 to 128"),
     network("1.2.4.0/", "no number from 0 to 32"),
@@ -31,7 +31,7 @@ SPELLING = [
     network("1.2.4.0;reboot", "'1.2.4.0;reboot' is neither"),
     network("$(id)", "'$(id)' is neither"),
     network("fd00:::1", "neither an IPv4 nor an IPv6 address"),
-    network("fd00::1%eth0", "carries a zone", "Leave out %"),
+    network("fd00::1%eth0", "has a zone", "Leave out the %"),
     network("1" * 500, "too long for an address"),
     network("\u0661.2.3.4", "neither an IPv4", "\\u0661"),
     network("1.2.5.9-1.2.5.3", "ends before it begins", "1.2.5.3-1.2.5.9"),
@@ -43,17 +43,17 @@ SPELLING = [
     network(16909060, "16909060 without quotes", "Put it in quotes"),
     network(True, "true without quotes"),
     network(1.5, "1.5 without quotes"),
-    network(["1.2.4.0/24"], "a list stands where text belongs"),
-    network({"a": 1}, "a mapping stands where text belongs"),
-    Flaw({"pools[0].networks": {"a": 1}}, "pools[0].networks", ("a mapping stands where a list belongs",)),
-    Flaw({"pools[0].networks": 5}, "pools[0].networks", ("5 stands where a list belongs",)),
-    Flaw({"pools[0].networks": True}, "pools[0].networks", ("true stands where a list belongs",)),
+    network(["1.2.4.0/24"], "a list is not a string"),
+    network({"a": 1}, "a mapping is not a string"),
+    Flaw({"pools[0].networks": {"a": 1}}, "pools[0].networks", ("a mapping is not a list",)),
+    Flaw({"pools[0].networks": 5}, "pools[0].networks", ("5 is not a list",)),
+    Flaw({"pools[0].networks": True}, "pools[0].networks", ("true is not a list",)),
     Flaw({"pools[0].networks": "1.2.3.0/24,oops"}, "pools[0].networks[1]", ("oops is neither",)),
 ]
 
 SCOPES = [
-    network("0.0.0.0/0", "every IPv4 address"),
-    network("::/0", "every IPv6 address"),
+    network("0.0.0.0/0", "covers every IPv4 address"),
+    network("::/0", "covers every IPv6 address"),
     network("64.0.0.0/7", "larger than a /8"),
     network("128.0.0.0/1", "larger than a /8"),
     network("fc00::/7", "larger than a /8"),
@@ -61,7 +61,7 @@ SCOPES = [
     network("0.1.2.3", "inside the unspecified addresses (0.0.0.0/8)"),
     network("127.0.0.53", "inside the loopback addresses (127.0.0.0/8)", "never leave"),
     network("169.254.169.254", "inside the link-local addresses (169.254.0.0/16)"),
-    network("169.0.0.0/8", "holds the link-local addresses (169.254.0.0/16)"),
+    network("169.0.0.0/8", "contains the link-local addresses (169.254.0.0/16)"),
     network("169.253.255.0-169.254.0.5", "the link-local addresses (169.254.0.0/16)"),
     network("224.0.0.5", "multicast addresses (224.0.0.0/4)", "groups"),
     network("255.255.255.255", "class E"),
@@ -77,19 +77,19 @@ SCOPES = [
 OVERLAPS = [
     network("1.2.3.0/24", "is the same as pools[0].networks[0] (1.2.3.0/24)"),
     network("1.2.3.128/25", "1.2.3.128/25 lies inside pools[0].networks[0] (1.2.3.0/24)"),
-    network("1.2.2.0/23", "1.2.2.0/23 holds pools[0].networks[0] (1.2.3.0/24)"),
+    network("1.2.2.0/23", "1.2.2.0/23 contains pools[0].networks[0] (1.2.3.0/24)"),
     network("1.2.2.200-1.2.3.5", "1.2.2.200-1.2.3.5 overlaps pools[0].networks[0] (1.2.3.0/24)"),
     network("fd00:1:2:3:8000::/65", "lies inside pools[0].networks[1] (fd00:1:2:3::/64)"),
     Flaw(
         {"pools[1].networks[1]": "1.2.3.77"},
         "pools[1].networks[1]",
-        ("1.2.3.77/32 lies inside pools[0].networks[0] (1.2.3.0/24)", "in two places"),
+        ("1.2.3.77/32 lies inside pools[0].networks[0] (1.2.3.0/24)", "declared only once"),
         {"pools[1]": second()},
     ),
     Flaw(
         {"pools[1].networks": ["1.2.0.0/16"]},
         "pools[1].networks[0]",
-        ("1.2.0.0/16 holds pools[0].networks[0]",),
+        ("1.2.0.0/16 contains pools[0].networks[0]",),
         {"pools[1]": second(interface="eth0.100", vlan={"parent": "eth0", "id": 100})},
     ),
     network("10.113.0.0/16", "lies inside cluster.pod_networks[0] (10.112.0.0/12)", "cluster's own traffic"),
@@ -97,13 +97,13 @@ OVERLAPS = [
     Flaw(
         {N: "192.168.1.0/28"},
         N,
-        ("192.168.1.0/28 holds cluster.node_addresses[1] (192.168.1.12)",),
+        ("192.168.1.0/28 contains cluster.node_addresses[1] (192.168.1.12)",),
         {"cluster.node_addresses": ["fd00::12", "192.168.1.12"]},
     ),
     Flaw(
         {N: "192.168.1.250-192.168.1.254"},
         N,
-        ("holds cluster.api_servers[0] (192.168.1.254)",),
+        ("contains cluster.api_servers[0] (192.168.1.254)",),
         {"cluster.api_servers": ["192.168.1.254"]},
     ),
     Flaw(
@@ -126,12 +126,10 @@ OVERLAPS = [
 ]
 
 CLUSTER = [
-    Flaw({"cluster": "10.0.0.0/8"}, "cluster", ("where a mapping belongs", "pod_networks")),
-    Flaw({"cluster": ["10.0.0.0/8"]}, "cluster", ("a list stands where a mapping belongs",)),
-    Flaw(
-        {"cluster.pod_network": "10.0.0.0/8"}, "cluster.pod_network", ("no such option", "Write pod_networks, a list")
-    ),
-    Flaw({"cluster.pod_networks[0]": "10.112.0.1/12"}, "cluster.pod_networks[0]", ("bits set", "10.112.0.0/12")),
+    Flaw({"cluster": "10.0.0.0/8"}, "cluster", ("is not a mapping", "pod_networks")),
+    Flaw({"cluster": ["10.0.0.0/8"]}, "cluster", ("a list is not a mapping",)),
+    Flaw({"cluster.pod_network": "10.0.0.0/8"}, "cluster.pod_network", ("no such option", "Use pod_networks, a list")),
+    Flaw({"cluster.pod_networks[0]": "10.112.0.1/12"}, "cluster.pod_networks[0]", ("bits are set", "10.112.0.0/12")),
     Flaw(
         {"cluster.service_networks[1]": "10.112.5.0/24"},
         "cluster.service_networks[1]",
@@ -142,7 +140,7 @@ CLUSTER = [
         "cluster.pod_networks[2]",
         ("lies inside cluster.pod_networks[0]",),
     ),
-    Flaw({"cluster.service_networks[1]": "0.0.0.0/0"}, "cluster.service_networks[1]", ("every IPv4 address",)),
+    Flaw({"cluster.service_networks[1]": "0.0.0.0/0"}, "cluster.service_networks[1]", ("covers every IPv4 address",)),
     Flaw(
         {"cluster.node_addresses": ["192.168.1.0/24"]},
         "cluster.node_addresses[0]",

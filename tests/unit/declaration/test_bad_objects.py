@@ -76,36 +76,73 @@ def chain(at: str, *words: str, without: tuple[str, ...] = (), **options: Any) -
     return Flaw("chains", options, at, words, without)
 
 
-UNSET_VLAN = ("parent", "vlan_id")
+NO_VLAN = ("parent", "vlan_id")
+NO_TABLE = ("table",)
 
 LINKS = [
     link("name", "has 16 bytes, but the kernel allows 15", "`ip -brief link` shows it", name="x" * 16),
-    link("parent", "a macvlan needs a link below it", "Name it", kind="macvlan", without=UNSET_VLAN),
-    link("vlan_id", "4095 is out of range", "Give a number up to 4094", vlan_id=4095),
-    link("vlan_id", "0 does not go with kind vlan", "has an id of 1-4094", without=("vlan_id",)),
-    link("mtu", "99999 is out of range", "Give a number up to 65535", mtu=99999),
+    link("name", "the link's name is missing", "Give name", name=""),
+    link(
+        "parent", "a macvlan link needs a parent", "Give the name of the link below it", kind="macvlan", without=NO_VLAN
+    ),
+    link("parent", "a vlan link needs a parent", without=("parent",)),
+    link("parent", "a dummy link has no parent", "Leave parent out", kind="dummy", without=("vlan_id",)),
+    link("parent", "'eth0;id' cannot be used as an interface name", parent="eth0;id"),
+    link("vlan_id", "4095 is reserved by IEEE 802.1Q", "1 to 4094", vlan_id=4095),
+    link("vlan_id", "0 is for packets with a priority but no VLAN", vlan_id=0),
+    link("vlan_id", "4096 is not between 1 and 4094", vlan_id=4096),
+    link("vlan_id", "a vlan link needs an id", "Give vlan_id, 1 to 4094", without=("vlan_id",)),
+    link("vlan_id", "a macvlan link has no VLAN id", "Leave vlan_id out", kind="macvlan"),
+    link("mtu", "99999 is not between 0 and 65535", "Give the MTU in bytes", mtu=99999),
+    link("mtu", "-1 is not between 0 and 65535", mtu=-1),
 ]
 
 ROUTES = [
-    route("destination", "5.6.7.1/24 has host bits set", "as address/length", destination="5.6.7.1/24"),
-    route("destination", "'nonsense' does not appear to be", "as address/length", destination="nonsense"),
-    route("interface", "a unicast route needs the link it leaves by", "Name it, or", without=("interface",)),
-    route("table", "local is the kernel's own, whose routes are not read", "Take another one", table="255"),
-    route("table", "'nine' is not a number", "Give a number up to 4294967295", table="nine"),
-    route("gateway", "0.0.0.0 is no host's address", "Leave it out", gateway="0.0.0.0"),  # noqa: S104 - no host's
-    route("gateway", "fd00::1 is not ipv4, as the destination is", "of the same family", gateway="fd00::1"),
+    route("destination", "bits are set after the first 24", "Write 5.6.7.0/24 for", destination="5.6.7.1/24"),
+    route("destination", "nonsense is neither an IPv4 nor", "as address/length, or default", destination="nonsense"),
+    route("destination", "5.6.7.0-5.6.7.9 is neither an IPv4 nor", "as address/length", destination="5.6.7.0-5.6.7.9"),
+    route("destination", "no number from 0 to 32 after the slash", "5.6.7.0/24", destination="5.6.7.0/255.255.255.0"),
+    route("destination", "the route's destination is missing", "or default", destination=""),
+    route("interface", "a unicast route needs an interface", "or another type", without=("interface",)),
+    route("interface", "lo is the loopback device", interface="lo"),
+    route("type", "a route of type blackhole has no next hop", "Leave interface and gateway out", type="blackhole"),
+    route("table", "255 is the table local, which the kernel maintains", "except 255, or main or default", table="255"),
+    route("table", "255 is the table local, which the kernel maintains", table="local"),
+    route("table", "0 means no table to the kernel", table="0"),
+    route("table", "unknown table name nine, because names differ", "Look up its number in rt_tables", table="nine"),
+    route("table", "4294967296 is not between 1 and 4294967295", table="4294967296"),
+    route("metric", "4294967296 is not between 0 and 4294967295", "the kernel's default", metric=4294967296),
+    route(
+        "gateway", "0.0.0.1 is inside the unspecified addresses", "of the next hop, or leave it out", gateway="0.0.0.1"
+    ),
+    route("gateway", ":: is inside the unspecified address", destination="fd00::/64", gateway="::"),
+    route("gateway", "fd00::1 is IPv6, but destination is IPv4", "of one family", gateway="fd00::1"),
+    route("gateway", "5.6.7.0/24 is not one address", gateway="5.6.7.0/24"),
+    route("source", "fd00::1 is IPv6, but destination is IPv4", "of one family", source="fd00::1"),
+    route("source", "fd00::1 is IPv6, but gateway is IPv4", destination="default", gateway="5.6.7.1", source="fd00::1"),
+    route("destination", "5.6.7.0/24 is IPv4, but family is IPv6", "leave family out", family="ipv6"),
 ]
 
 RULES = [
-    rule("priority", "0 is the priority of the kernel's own first rule", "Give 1 to 32765", priority=0),
-    rule("table", "action lookup and table none do not go together", "Give a table with lookup", without=("table",)),
-    rule("goto", "action goto with goto 4", "a priority above its own", action="goto", goto=4, without=("table",)),
+    rule("priority", "0 is the priority of the kernel's rule for local addresses", "from 1 to 32765", priority=0),
+    rule("priority", "32766 is not between 0 and 32765", "from 1 to 32765", priority=32766),
+    rule("table", "action lookup needs a table", "or main, default or local", without=NO_TABLE),
+    rule("table", "action nop looks up no table", "Leave table out", action="nop"),
+    rule("table", "0 means no table to the kernel", "Give a number from 1", table="0"),
+    rule(
+        "goto", "4 is not above the rule's own priority, 5", "after this one", action="goto", goto=4, without=NO_TABLE
+    ),
+    rule("goto", "action goto needs the priority of another rule", "after this one", action="goto", without=NO_TABLE),
+    rule("goto", "action lookup goes to no other rule", "Leave goto out", goto=7),
     rule("fwmark", "0x2000/0x1f00 has bits outside its mask", "the value inside", fwmark="0x2000/0x1f00"),
+    rule("fwmark", "0 is not between 1 and 4294967295", "Give value/mask", fwmark="0/0"),
+    rule("fwmark", "'' is not a whole number", fwmark="0x100/"),
+    rule("fwmark", "0x1f00/0x1f00 is not a whole number", fwmark="0x100/0x1f00/0x1f00"),
+    rule("fwmark", "4294967296 is not between 0 and", fwmark="0x100000000"),
     *(
         rule(
             "suppress_prefixlength",
-            f"{length} is out of range",
-            f"up to {most}",
+            f"{length} is not between 0 and {most}",
             family=family,
             suppress_prefixlength=length,
         )
@@ -113,20 +150,37 @@ RULES = [
     ),
     rule(
         "suppress_prefixlength",
-        "action blackhole finds no result",
-        "with lookup only",
+        "action blackhole finds no route to suppress",
+        "use action lookup",
         action="blackhole",
         suppress_prefixlength=0,
-        without=("table",),
+        without=NO_TABLE,
     ),
-    rule("source", "1.2.3.4/8 has host bits set", "as address/length", source="1.2.3.4/8"),
+    rule("source", "bits are set after the first 8", "Write 1.0.0.0/8 for", source="1.2.3.4/8"),
+    rule(
+        "destination",
+        "fd00::/64 is IPv6, but source is IPv4",
+        "of one family",
+        source="1.0.0.0/8",
+        destination="fd00::/64",
+    ),
+    rule("source", "1.0.0.0/8 is IPv4, but family is IPv6", "leave family out", source="1.0.0.0/8", family="ipv6"),
+    rule("iif", "eth0:1 cannot be an interface name", iif="eth0:1"),
+    rule("oif", "has 16 bytes, but the kernel allows 15", oif="x" * 16),
 ]
 
 CHAINS = [
-    chain("name", "OTHER does not begin with SITE-, by which our chains are known", "Name it so", name="OTHER"),
-    chain("name", "is not a chain's name", "Use at most 28 letters, digits", name="SITE-" + "x" * 30),
-    chain("hook", "table raw has no built-in chain FORWARD", "Take one of PREROUTING, OUTPUT", hook="FORWARD"),
-    chain("rules[1]", "a rule is one line", "one list entry per rule", rules=["-j DROP", "-s x\n-j DROP"]),
+    chain("name", "OTHER does not begin with SITE-", "Use a name such as SITE-OTHER", name="OTHER"),
+    chain("name", "is not a valid chain name", "Use at most 28 letters, digits", name="SITE-" + "x" * 30),
+    chain("name", "'SITE-$(id)' is not a valid chain name", name="SITE-$(id)"),
+    chain("hook", "table raw has no built-in chain FORWARD", "Use one of PREROUTING, OUTPUT", hook="FORWARD"),
+    chain(
+        "rules[1]",
+        "'-s x\\n-j DROP' is not one line of text",
+        "one list entry per rule",
+        rules=["-j DROP", "-s x\n-j DROP"],
+    ),
+    chain("rules[0]", "'' is not one line of text", "one list entry per rule", rules=["", "-j DROP"]),
 ]
 
 
@@ -136,6 +190,13 @@ def parse(kind: str, *entries: Entry) -> tuple[Any, ...]:
     result = ArgumentSpecValidator({kind: spec[kind]}).validate({kind: [dict(entry) for entry in entries]})
     assert result.error_messages == []
     return parser(result.validated_parameters[kind])
+
+
+def refusal(kind: str, *entries: Entry) -> InputErrors:
+    """Return the errors of the parser alone, to which the entries go as they are."""
+    with pytest.raises(InputErrors) as caught:
+        PARSERS[kind][1](list(entries))
+    return caught.value
 
 
 @pytest.mark.parametrize("flaw", LINKS + ROUTES + RULES + CHAINS, ids=str)
@@ -148,14 +209,49 @@ def test_is_refused_for_this_alone(flaw: Flaw) -> None:
     assert_only(caught.value, f"{flaw.kind}[1].{flaw.at}", flaw.words)
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "value", "words"),
+    [
+        ("links", "up", "perhaps", "perhaps is neither true nor false"),
+        ("links", "kind", "bond", "bond is not one of the choices"),
+        ("links", "name", 7, "7 without quotes is not a string"),
+        ("routes", "onlink", 2, "2 is neither true nor false"),
+        ("routes", "type", "unicats", "unicats is not one of the choices"),
+        ("routes", "family", "ipx", "ipx is not one of the choices"),
+        ("routes", "gateway", ["5.6.7.1"], "a list is not a string"),
+        ("rules", "action", "jump", "jump is not one of the choices"),
+        ("rules", "invert", "maybe", "maybe is neither true nor false"),
+        ("chains", "table", "nft", "nft is not one of the choices"),
+        ("chains", "rules", 7, "7 is not a list"),
+        ("chains", "hook", False, "false without quotes is not a string"),
+    ],
+)
+def test_what_ansible_would_refuse(kind: str, option: str, value: object, words: str) -> None:
+    assert_only(refusal(kind, {**SOUND[kind], option: value}), f"{kind}[0].{option}", (words,))
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+def test_required_options_and_unknown_ones(kind: str) -> None:
+    required = [name for name, option in PARSERS[kind][0][kind]["options"].items() if option.get("required")]
+    for name in required:
+        assert_only(refusal(kind, {**SOUND[kind], name: None}), f"{kind}[0].{name}", ("is missing",))
+    assert_only(refusal(kind, {**SOUND[kind], "frob": 1}), f"{kind}[0].frob", ("there is no such option",))
+
+
 def test_two_routes_with_one_key() -> None:
     with pytest.raises(InputErrors) as caught:
         parse("routes", SOUND["routes"], {**SOUND["routes"], "interface": "eth2"})
-    words = ("5.6.7.0/24 dev eth2 table main contradicts routes[0], 5.6.7.0/24 dev eth1", "Declare one of them")
+    words = ("5.6.7.0/24 dev eth2 table main contradicts routes[0], 5.6.7.0/24 dev eth1", "Declare only one of them")
     assert_only(caught.value, "routes[1]", words)
 
 
 def test_everything_wrong_is_told_at_once() -> None:
     with pytest.raises(InputErrors) as caught:
-        parse("links", {"name": "a b", "kind": "dummy"}, SOUND["links"], {"name": "mv0", "kind": "macvlan"})
-    assert [error.path for error in caught.value.errors] == ["links[0].name", "links[2].parent"]
+        parse("links", {"name": "a b", "kind": "macvlan", "mtu": -1}, SOUND["links"], {"name": "mv0", "vlan_id": 0})
+    assert [error.path for error in caught.value.errors] == [
+        "links[0].name",
+        "links[0].mtu",
+        "links[0].parent",
+        "links[2].vlan_id",
+        "links[2].parent",
+    ]

@@ -20,7 +20,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     settings_options,
     vlan_options,
 )
-from tests.unit.declaration.flaws import SOUND, Flaw, changed, check
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
+from tests.unit.declaration.flaws import SOUND, Flaw, assert_only, changed, check
+from tests.unit.declaration.test_bad_objects import PARSERS
 
 METACHARACTERS = {
     "command": "$(id)",
@@ -151,3 +153,57 @@ def test_blanks_around_a_value_are_refused_or_go_nowhere(option: Option, blank: 
         else:
             given = {**option.given, **option.with_value(option.value)}
             check(Flaw(option.with_value(value), option.path, (ascii(blank)[1:-1],), given))
+
+
+#: Options of objects with a sound value each; those of which blanks around it are taken off come second. The rules of a
+#: chain are text for iptables, in which these characters may stand; they are only kept to one line.
+OBJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
+    "links": ({"name": "eth0.100", "kind": "vlan", "parent": "eth0"}, {"vlan_id": "100", "mtu": "1500", "up": "true"}),
+    "routes": (
+        {"type": "unicast", "interface": "eth1", "family": "ipv4"},
+        {
+            "destination": "5.6.7.0/24",
+            "table": "100",
+            "gateway": "5.6.7.1",
+            "metric": "100",
+            "onlink": "no",
+            "source": "5.6.7.9",
+        },
+    ),
+    "rules": (
+        {"action": "lookup", "iif": "eth1", "oif": "lo", "family": "ipv4"},
+        {
+            "priority": "50",
+            "table": "100",
+            "source": "1.2.3.4",
+            "destination": "5.6.7.0/24",
+            "fwmark": "0x10/0xffffff",
+            "invert": "yes",
+            "suppress_prefixlength": "16",
+        },
+    ),
+    "chains": ({"name": "SITE-A", "table": "raw", "family": "ipv4", "hook": "PREROUTING"}, {}),
+}
+
+
+@pytest.mark.parametrize("character", METACHARACTERS.values(), ids=METACHARACTERS)
+@pytest.mark.parametrize(
+    ("kind", "option"), [(kind, option) for kind, parts in OBJECTS.items() for part in parts for option in part]
+)
+def test_is_refused_in_objects(kind: str, option: str, character: str) -> None:
+    plain, stripped = OBJECTS[kind]
+    sound = {**plain, **stripped}
+    parse = PARSERS[kind][1]
+    assert len(parse([sound])) == 1
+    values = [*spoilt(sound[option], character), *(sound[option] + character for _ in [0] if option in plain)]
+    for value in values:
+        with pytest.raises(InputErrors) as caught:
+            parse([{**sound, option: value}])
+        assert_only(caught.value, f"{kind}[0].{option}", (ascii(character)[1:-1],))
+        assert str(caught.value).isprintable()
+
+
+def test_no_option_of_objects_is_left_out() -> None:
+    for kind, parts in OBJECTS.items():
+        options = set(PARSERS[kind][0][kind]["options"]) - {"rules", "goto"}  # goto goes with no other action
+        assert {option for part in parts for option in part} == options

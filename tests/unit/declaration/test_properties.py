@@ -34,6 +34,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     summarize,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
+from tests.unit.declaration.test_bad_objects import PARSERS
+from tests.unit.declaration.test_bad_objects import SOUND as SOUND_OBJECTS
 
 ANY_PURPOSE = Purpose("Give another.", shortest_length=0)
 
@@ -246,3 +248,20 @@ def test_nonsense_in_one_option_of_a_sound_pool(option: str, value: Any) -> None
         # Not always with the path of the option: a flaw may show where another option meets it.
         assert error.path.startswith("pools[0].")
         assert str(error).isprintable()
+
+
+@pytest.mark.parametrize("kind", PARSERS)
+@given(data=st.data())
+def test_nonsense_in_objects(kind: str, data: st.DataObject) -> None:
+    spec, parser = PARSERS[kind]
+    options = options_or_junk(spec[kind]["options"]).map(
+        lambda drawn: {**SOUND_OBJECTS[kind], **drawn} if isinstance(drawn, dict) else drawn
+    )
+    entries = data.draw(st.lists(options, max_size=3) | JUNK)
+    try:
+        parser(entries)
+    except InputErrors as caught:
+        for error in caught.errors:
+            assert error.path.startswith(kind)
+            assert error.remedy.endswith(".")
+            assert str(error).isprintable()

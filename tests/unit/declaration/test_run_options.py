@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.settings import check_keeping
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.settings import check_run_options
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 from tests.unit.declaration.flaws import assert_only
 
@@ -18,11 +18,11 @@ from tests.unit.declaration.flaws import assert_only
     "given", [{}, {"confirm_timeout": 0}, {"confirm_timeout": 3600}, {"metrics_directory": "/srv/a b"}]
 )
 def test_what_can_be_meant(given: dict[str, Any]) -> None:
-    check_keeping(given)
+    check_run_options(given)
 
 
-SECONDS = "Give seconds to wait for a new connection, 60 for instance, or 0 to wait for none."
-FOLDER = "Give the whole path of the directory that node_exporter reads."
+SECONDS = "Give the seconds to wait for a new connection, for example 60, or 0 not to wait."
+DIRECTORY = "Give the absolute path of the directory that node_exporter reads."
 
 
 @pytest.mark.parametrize(
@@ -31,24 +31,24 @@ FOLDER = "Give the whole path of the directory that node_exporter reads."
         ("confirm_timeout", -5, "-5 is not between 0 and 3600", SECONDS),
         ("confirm_timeout", 99999999, "99999999 is not between 0 and 3600", SECONDS),
         ("confirm_timeout", "soon", "soon is not a whole number", SECONDS),
-        ("metrics_directory", "metrics", "metrics does not begin with /", FOLDER),
-        ("metrics_directory", "../x", "../x does not begin with /", FOLDER),
-        ("metrics_directory", "$(id)", "'$(id)' does not begin with /", FOLDER),
-        ("metrics_directory", "/srv/\0", "'/srv/\\x00' is no path that a file can have", FOLDER),
-        ("metrics_directory", "/srv/a\nb", "'/srv/a\\nb' is no path that a file can have", FOLDER),
-        ("metrics_directory", "/" + "a" * 4095, "'/" + "a" * 63 + "...' is no path that a file can have", FOLDER),
-        ("metrics_directory", ["/srv"], "a list stands where text belongs", "Give one piece of text."),
-        ("pyroute2_path", "python", "python does not begin with /", "Give the whole path"),
-        ("pyroute2_path", "/srv/\x1b[1m", "'/srv/\\x1b[1m' is no path that a file can have", "Give the whole path"),
+        ("metrics_directory", "metrics", "metrics does not begin with /", DIRECTORY),
+        ("metrics_directory", "../x", "../x does not begin with /", DIRECTORY),
+        ("metrics_directory", "$(id)", "'$(id)' does not begin with /", DIRECTORY),
+        ("metrics_directory", "/srv/\0", "'/srv/\\x00' is not a valid path", DIRECTORY),
+        ("metrics_directory", "/srv/a\nb", "'/srv/a\\nb' is not a valid path", DIRECTORY),
+        ("metrics_directory", "/" + "a" * 4095, "'/" + "a" * 63 + "...' is not a valid path", DIRECTORY),
+        ("metrics_directory", ["/srv"], "a list is not a string", "Give one string."),
+        ("pyroute2_path", "python", "python does not begin with /", "Give the absolute path"),
+        ("pyroute2_path", "/srv/\x1b[1m", "'/srv/\\x1b[1m' is not a valid path", "Give the absolute path"),
     ],
 )
 def test_what_cannot(option: str, value: Any, reason: str, remedy: str) -> None:
     with pytest.raises(InputErrors) as caught:
-        check_keeping({option: value})
+        check_run_options({option: value})
     assert_only(caught.value, option, [f"{option}: {reason}", remedy])
 
 
 def test_both_are_told_at_once() -> None:
     with pytest.raises(InputErrors) as caught:
-        check_keeping({"confirm_timeout": -5, "metrics_directory": "metrics"})
+        check_run_options({"confirm_timeout": -5, "metrics_directory": "metrics"})
     assert [error.path for error in caught.value.errors] == ["confirm_timeout", "metrics_directory"]

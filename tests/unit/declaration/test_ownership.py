@@ -63,10 +63,10 @@ def test_aliases_that_may_be_ours(owner: str) -> None:
         ("", "every link without an alias"),
         ("  ", "every link without an alias"),
         ("homeward.metallb_routing", "belongs to homeward.metallb_routing.pool_routing"),
-        ("a\nb", "is no alias"),
-        ("a\0", "is no alias"),
-        ("a" * 256, "is no alias"),
-        (5, "without quotes is no text"),
+        ("a\nb", "is not a valid alias"),
+        ("a\0", "is not a valid alias"),
+        ("a" * 256, "is not a valid alias"),
+        (5, "without quotes is not a string"),
     ],
 )
 def test_aliases_of_others(owner: Any, words: str) -> None:
@@ -81,18 +81,18 @@ def test_prefixes_that_may_be_ours(prefix: str) -> None:
 @pytest.mark.parametrize(
     ("prefix", "words"),
     [
-        ("", "cannot begin the names of chains"),
-        ("K", "cannot begin the names of chains"),
-        ("A" * 21, "cannot begin the names of chains"),
-        ("$(id)", "cannot begin the names of chains"),
-        ("A B", "cannot begin the names of chains"),
-        ("KU", "goes with KUBE- of Kubernetes"),
-        ("KUBE-", "goes with KUBE- of Kubernetes"),
-        ("KUBE-SEP-", "goes with KUBE- of Kubernetes"),
-        ("cali", "goes with cali- of Calico"),
-        ("DOCKER-USER", "goes with DOCKER of Docker"),
-        ("HOMEWARD", "goes with HOMEWARD- of homeward.metallb_routing.pool_routing"),
-        ("HOMEWARD-IN", "goes with HOMEWARD- of homeward.metallb_routing.pool_routing"),
+        ("", "cannot be a prefix of chain names"),
+        ("K", "cannot be a prefix of chain names"),
+        ("A" * 21, "cannot be a prefix of chain names"),
+        ("$(id)", "cannot be a prefix of chain names"),
+        ("A B", "cannot be a prefix of chain names"),
+        ("KU", "conflicts with KUBE- of Kubernetes"),
+        ("KUBE-", "conflicts with KUBE- of Kubernetes"),
+        ("KUBE-SEP-", "conflicts with KUBE- of Kubernetes"),
+        ("cali", "conflicts with cali- of Calico"),
+        ("DOCKER-USER", "conflicts with DOCKER of Docker"),
+        ("HOMEWARD", "conflicts with HOMEWARD- of homeward.metallb_routing.pool_routing"),
+        ("HOMEWARD-IN", "conflicts with HOMEWARD- of homeward.metallb_routing.pool_routing"),
     ],
 )
 def test_prefixes_of_others(prefix: str, words: str) -> None:
@@ -112,4 +112,4 @@ def test_comments(comment: str) -> None:
 
 @pytest.mark.parametrize("comment", ["a\n-j ACCEPT", "a\0", "\r", "a" * 256])
 def test_what_is_no_comment(comment: str) -> None:
-    assert "is no comment" in refusal(read_comment, comment)
+    assert "is not a valid comment" in refusal(read_comment, comment)
