@@ -113,7 +113,7 @@ errors:
   returned: if the input is refused
   sample:
     - path: links[0].parent
-      message: "links[0].parent: a vlan needs a link below it. Name it."
+      message: "links[0].parent: a vlan link needs a parent. Give the name of the link below it."
 warnings:
   description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list
