@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.addresses import write_addresses
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.formats import load_formats
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import (
     read_links,
     write_links,
@@ -20,10 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     read_routes,
     write_routes,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
-    Rtnetlink,
-    load_formats,
-)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import (
     read_rules,
     write_rules,

@@ -13,7 +13,8 @@ from hashlib import sha256
 
 from ..errors import NodeError, StepError
 from ..kernel.lock import write_lock
-from ..kernel.netlink.events import CHAINS, EVERYTHING, NETLINK, Changes, EventFilter
+from ..kernel.netlink.event_filter import EventFilter
+from ..kernel.netlink.events import CHAINS, EVERYTHING, NETLINK, Changes
 from ..kernel.reader import Scope, read_node
 from ..kernel.writer import write_steps
 from ..paths import STATE_FILE

@@ -226,7 +226,7 @@ def test_nft_that_fails_is_passed_over_where_the_kernel_has_no_nf_tables(
     for stem in STEMS.values():
         break_save(programs, "nft", stem)
     # The kernel itself answers, about a part of netfilter that no kernel has.
-    monkeypatch.setattr(nf_tables, "_SUBSYSTEM", 42)
+    monkeypatch.setattr(nf_tables, "NFNL_SUBSYS_NFTABLES", 42)
     assert read(namespace).variant == "legacy"
     with pytest.raises(NodeError, match=r"Could not fetch.*This kernel has no nf_tables"):
         read(namespace, "nft")

@@ -10,12 +10,12 @@ from collections.abc import Callable
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.event_filter import EventFilter
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.events import (
     CHAINS,
     EVERYTHING,
     NETLINK,
     Changes,
-    EventFilter,
     EventMonitor,
 )
 from tests.support.namespace import Namespace

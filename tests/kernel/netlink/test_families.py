@@ -68,8 +68,8 @@ def test_the_kernel_of_this_machine_has_both(namespace: Namespace) -> None:
 def test_what_is_of_another_family_than_was_asked_for_is_left_out(namespace: Namespace) -> None:
     def asked(kernel: Rtnetlink) -> list[int]:
         request = {"family": AF_DECNET}
-        routes = kernel.dump(RTM_GETROUTE, FORMATS.route, "routes", request)
-        return [len(routes), len(kernel.dump(RTM_GETADDR, FORMATS.address, "addresses", request))]
+        routes = kernel.dump_fields(RTM_GETROUTE, FORMATS.route, "routes", request)
+        return [len(routes), len(kernel.dump_fields(RTM_GETADDR, FORMATS.address, "addresses", request))]
 
     assert namespace.call(inside, asked) == [0, 0]
 

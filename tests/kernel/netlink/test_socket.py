@@ -5,29 +5,29 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import subprocess
 from typing import Any
 
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import rtnetlink
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import sockets
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import (
     read_routes,
     write_routes,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
     RTM_DELRULE,
-    RTM_GETLINK,
     RTM_GETROUTE,
     RTM_NEWRULE,
+    Rtnetlink,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.wire import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
     Refusal,
     Request,
-    Rtnetlink,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import StepsFailed
@@ -70,8 +70,8 @@ def test_no_answer_is_lost_whatever_the_receive_buffer(namespace: Namespace, siz
 
 def test_answers_beyond_the_receive_buffer_are_an_error(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     """The price of one answer is right: with a lower one the kernel throws answers away, and that is told."""
-    monkeypatch.setattr(rtnetlink, "ANSWER_COST", 1)
-    monkeypatch.setattr(rtnetlink, "ANSWER_TIMEOUT", 1)
+    monkeypatch.setattr(sockets, "ANSWER_COST", 1)
+    monkeypatch.setattr(sockets, "ANSWER_TIMEOUT", 1)
     with pytest.raises(StepsFailed, match=r"within 1 s|receive buffer was full") as caught:
         namespace.call(_write_with_receive_buffer, 0)
     assert caught.value.failed in caught.value.unsure, "nobody can say whether it took effect"
@@ -82,7 +82,8 @@ def test_a_refused_dump_tells_the_kernels_words(namespace: Namespace) -> None:
         NodeError, match="The kernel does not list its routes: EINVAL: Invalid values in header for FIB"
     ):
         namespace.call(
-            inside, lambda netlink: netlink.dump(RTM_GETROUTE, FORMATS.route, "routes", {"family": 2, "src_len": 3})
+            inside,
+            lambda netlink: netlink.dump_fields(RTM_GETROUTE, FORMATS.route, "routes", {"family": 2, "src_len": 3}),
         )
 
 
@@ -103,42 +104,50 @@ def test_every_request_has_its_own_answer(namespace: Namespace) -> None:
     assert answers == [None, exists, missing, backward, None] + [exists, exists, missing, backward, exists] * 99
 
 
-def _read_while_links_come_and_go(namespace_name: str) -> tuple[int, int]:
-    """Read links again and again while others change; return how many reads, and how many dumps they took."""
-    dumps = 0
+class Disturbed(Rtnetlink):
+    """A socket in the middle of whose dumps of links another link is created.
 
-    class Counting(Rtnetlink):
-        def _dump_once(self, *arguments: Any) -> Any:
-            nonlocal dumps
-            dumps += 1
-            return super()._dump_once(*arguments)
+    :param disturbances: how many dumps are disturbed.
+    """
 
-    ready = multiprocessing.Event()
-    churn = multiprocessing.get_context("fork").Process(target=_churn, args=(ready,))
-    churn.start()
-    ready.wait()
-    reads = 0
-    with Counting(FORMATS) as netlink:
-        while churn.is_alive():
-            links = read_links(netlink, OWNERSHIP)
-            assert {f"stay{i}" for i in range(200)} <= links.interfaces.keys(), namespace_name
-            reads += 1
-    return reads, dumps
+    def __init__(self, disturbances: int) -> None:
+        super().__init__(FORMATS)
+        self.dumps = 0
+        self._created = 0
+        self._disturbances = disturbances
 
+    def _dump_once(self, *arguments: Any) -> Any:
+        self.dumps += 1
+        return super()._dump_once(*arguments)
 
-def _churn(ready: object) -> None:
-    ready.set()  # type: ignore[attr-defined]
-    lines = "".join(f"link add come{i} type veth peer name go{i}\nlink delete come{i}\n" for i in range(150))
-    subprocess.run(["ip", "-batch", "-"], input=lines, text=True, check=True)
+    def _receive(self, what: str) -> int:
+        size = super()._receive(what)
+        if self._created < min(self.dumps, self._disturbances):
+            self._created += 1
+            subprocess.run(["ip", "link", "add", f"new{self._created}", "type", "bridge"], check=True)
+        return size
 
 
-def test_a_dump_that_was_interrupted_is_done_again(namespace: Namespace) -> None:
-    namespace.ip(*(f"link add stay{i} type veth peer name away{i}" for i in range(200)))
-    reads, dumps = namespace.call(_read_while_links_come_and_go, namespace.name)
-    assert 0 < reads < dumps
+def _read_disturbed(disturbances: int) -> tuple[int, set[str]]:
+    """Return how many dumps it took, and the names of the links."""
+    with Disturbed(disturbances) as netlink:
+        names = set(read_links(netlink, OWNERSHIP).interfaces)
+        return netlink.dumps, names
 
 
-def test_an_endless_change_is_told(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Rtnetlink, "_dump_once", lambda *_arguments: ([], False))
+@pytest.fixture
+def crowded(namespace: Namespace) -> Namespace:
+    """Return a namespace with more links than the kernel sends at once."""
+    namespace.ip(*(f"link add stay{i} type bridge" for i in range(100)))
+    return namespace
+
+
+def test_an_interrupted_dump_is_repeated(crowded: Namespace) -> None:
+    dumps, names = crowded.call(_read_disturbed, 2)
+    assert dumps == 3
+    assert {"new1", "new2", *(f"stay{i}" for i in range(100))} <= names
+
+
+def test_links_that_change_during_every_dump_are_an_error(crowded: Namespace) -> None:
     with pytest.raises(NodeError, match="The kernel's links changed during each of 20 reads"):
-        namespace.call(inside, lambda netlink: netlink.dump(RTM_GETLINK, FORMATS.link, "links", {}))
+        crowded.call(_read_disturbed, 1000)

@@ -21,10 +21,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     RTM_NEWLINK,
     RTM_NEWROUTE,
     RTM_NEWRULE,
-    Refusal,
-    Request,
     Rtnetlink,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.wire import Refusal, Request
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.rollback.failure import REASON, assert_restored, fails, names_step, trap
 from tests.support.node import EngineNode, assert_same, difference

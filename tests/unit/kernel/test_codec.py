@@ -14,7 +14,6 @@ from pyroute2.netlink.rtnl.fibmsg import fibmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import (
-    CodecError,
     Fields,
     MessageFormat,
     address_bytes,
@@ -24,10 +23,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     number,
     packed,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.formats import load_formats
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import (
     find_pyroute2,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import load_formats
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.wire import MessageError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.extra_attributes import Value
 
 FORMATS = load_formats(find_pyroute2())
@@ -79,7 +79,7 @@ def test_a_message_is_walked_and_laid_out_alike(fields: Fields) -> None:
 def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     try:
         fields = FORMATS.rule.decode(data)
-    except CodecError:
+    except MessageError:
         return
     numbers = [kind for kind, _offset, _length in FORMATS.rule.walk(data)]
     assert len(fields) == 9 + len(set(numbers))
@@ -177,30 +177,30 @@ def test_the_tag_of_a_vlan_is_read_as_it_is_on_the_wire() -> None:
     ],
 )
 def test_a_field_that_does_not_exist_or_fit_is_refused(fields: Fields, problem: str) -> None:
-    with pytest.raises(CodecError, match=problem):
+    with pytest.raises(MessageError, match=problem):
         FORMATS.rule.encode(fields)
 
 
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (bytes(11), "shorter than its header of 12"),
-        (bytes(12) + b"\x04", "1 bytes are left over"),
-        (bytes(12) + struct.pack("=HH", 3, 1), "FRA_DST says it is 3 bytes long"),
-        (bytes(12) + struct.pack("=HHI", 9, 15, 1), "FRA_TABLE says it is 9 bytes long, 8 are left"),
-        (bytes(12) + struct.pack("=HHI", 9, 26, 1), "FRA_26 says"),
+        (bytes(11), r"11 bytes are shorter than the header of 12 \(FRA_\)"),
+        (bytes(12) + b"\x04", "1 bytes are left over after the last attribute"),
+        (bytes(12) + struct.pack("=HH", 3, 1), r"attribute 1 claims a length of 3 bytes .* \(FRA_\)"),
+        (bytes(12) + struct.pack("=HHI", 9, 15, 1), "attribute 15 claims a length of 9 bytes where 8 bytes are left"),
+        (bytes(12) + struct.pack("=HHI", 9, 26, 1), "attribute 26 claims"),
     ],
 )
 def test_a_message_that_is_not_whole_is_refused(data: bytes, problem: str) -> None:
-    with pytest.raises(CodecError, match=problem):
+    with pytest.raises(MessageError, match=problem):
         FORMATS.rule.decode(data)
 
 
 def test_a_number_of_another_length_is_bytes_and_no_number() -> None:
     fields = FORMATS.rule.decode(bytes(12) + struct.pack("=HHQ", 12, 15, 1))
-    with pytest.raises(CodecError, match="FRA_TABLE should be a number, but has 8 bytes"):
+    with pytest.raises(MessageError, match="FRA_TABLE should be a number, but has 8 bytes"):
         number(fields, "FRA_TABLE")
-    with pytest.raises(CodecError, match="family should not be a number"):
+    with pytest.raises(MessageError, match="family should not be a number"):
         packed(fields, "family")
     assert number(fields, "FRA_GOTO") == 0
     assert packed(fields, "FRA_SRC") == b""

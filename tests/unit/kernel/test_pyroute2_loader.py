@@ -96,7 +96,7 @@ def _python(program: str) -> str:
 
 
 LOAD = """
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import load_formats
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.formats import load_formats
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import find_pyroute2
 load_formats(find_pyroute2())
 """

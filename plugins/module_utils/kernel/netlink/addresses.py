@@ -18,18 +18,10 @@ from ...state.step import Step, StepsFailed
 from ..families import kernel_families
 from .codec import Fields, address_bytes, address_text, number, packed
 from .flushed_routes import FlushedRoutes
-from .rtnetlink import (
-    AF_OF_FAMILY,
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    RTM_DELADDR,
-    RTM_GETADDR,
-    RTM_NEWADDR,
-    IndexOf,
-    Request,
-    Rtnetlink,
-)
+from .links import IndexOf
+from .rtnetlink import AF_OF_FAMILY, RTM_DELADDR, RTM_GETADDR, RTM_NEWADDR, Rtnetlink
 from .steps import send_steps
+from .wire import NLM_F_CREATE, NLM_F_EXCL, Request
 
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
 # struct ifa_cacheinfo: preferred and valid seconds. On a shared link the node's own IPv6 traffic would leave by the default
@@ -75,7 +67,7 @@ def read_addresses(netlink: Rtnetlink, ownership: Ownership, names: Mapping[int,
     seen_protocol = False
     for family in kernel_families():
         request: Fields = {"family": AF_OF_FAMILY[family]}
-        for fields in netlink.dump(RTM_GETADDR, netlink.formats.address, f"{family} addresses", request):
+        for fields in netlink.dump_fields(RTM_GETADDR, netlink.formats.address, f"{family} addresses", request):
             seen_protocol = seen_protocol or "IFA_PROTO" in fields
             ours = fields.get("IFA_PROTO") == ownership.protocol
             (managed if ours else foreign).add(_address(fields, names))

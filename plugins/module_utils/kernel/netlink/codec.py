@@ -19,20 +19,16 @@ from functools import lru_cache
 from typing import Any
 
 from ...state.extra_attributes import Value
+from .wire import ATTRIBUTE_HEADER_SIZE, NLA_TYPE_MASK, Buffer, MessageError, attribute, attributes
 
 #: Header fields and attributes by name; an attribute that pyroute2 has no name for is called prefix and number
 #: (``RTA_30``).
 Fields = dict[str, Value]
 
-NUMBER_MASK = 0x3FFF  # NLA_TYPE_MASK: without the flags "nested" and "network byte order"
 LAYOUTS_KEPT = 64  # per length of message; further ones are walked
 
-_HEAD = struct.Struct("=HH")  # struct nlattr
+_ATTRIBUTE_HEADER = struct.Struct("=I")  # length and type as one number
 _INTEGERS = {"B", "H", "I", "Q", "b", "h", "i", "q"}
-
-
-class CodecError(ValueError):
-    """A message that is not what its format says, or a field that the format does not have."""
 
 
 class MessageFormat:
@@ -66,10 +62,10 @@ class MessageFormat:
         self._packers = {self._names[number]: struct.Struct(f"=HH{code}") for number, code in self._codes.items()}
         self._layouts: dict[int, list[_Layout]] = {}
 
-    def decode(self, data: bytes | bytearray, start: int = 0, end: int | None = None) -> Fields:
+    def decode(self, data: Buffer, start: int = 0, end: int | None = None) -> Fields:
         """Return the fields of the message in ``data[start:end]``; of an attribute that is there twice, the last one.
 
-        :raises CodecError: the lengths do not fit.
+        :raises MessageError: the lengths do not fit.
         """
         stop = len(data) if end is None else end
         length = stop - start
@@ -83,36 +79,31 @@ class MessageFormat:
             known.append(layout)
         return layout.decode(data, start) or {}  # never {}: a layout fits the message it was made from
 
-    def walk(self, data: bytes | bytearray, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, int]]:
-        """Yield number, offset of the payload and its length for each attribute after the header.
+    def walk(self, data: Buffer, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, int]]:
+        """Yield the attributes after the header as :func:`attributes` does.
 
-        :raises CodecError: an attribute is shorter than its own head or longer than the message.
+        :raises MessageError: the message is shorter than its header, or the length of an attribute does not fit.
         """
         stop = len(data) if end is None else end
-        offset = start + self._header.size
-        if offset > stop:
-            short = f"a message of {stop - start} bytes is shorter than its header of {self._header.size}"
-            raise CodecError(f"{short} ({self.prefix})")
-        while offset < stop:
-            if offset + _HEAD.size > stop:
-                raise CodecError(f"{stop - offset} bytes are left over after the last attribute ({self.prefix})")
-            length, kind = _HEAD.unpack_from(data, offset)
-            if length < _HEAD.size or offset + length > stop:
-                raise CodecError(f"{self.name_of(kind)} says it is {length} bytes long, {stop - offset} are left")
-            yield kind & NUMBER_MASK, offset + _HEAD.size, length - _HEAD.size
-            offset += (length + 3) & ~3
+        first = start + self._header.size
+        try:
+            if first > stop:
+                raise MessageError(f"{stop - start} bytes are shorter than the header of {self._header.size}")
+            yield from attributes(data, first, stop)
+        except MessageError as error:
+            raise MessageError(f"{error} ({self.prefix})") from error
 
     def encode(self, fields: Mapping[str, Value]) -> bytes:
         """Return the message with these fields; header fields not named are 0, attributes keep the mapping's order.
 
-        :raises CodecError: there is no such field, or the value does not fit it.
+        :raises MessageError: there is no such field, or the value does not fit it.
         """
         rest = dict(fields)
         header = [rest.pop(name, 0) for name in self.header_names]
         try:
             parts = [self._header.pack(*header)]
         except struct.error as error:
-            raise CodecError(
+            raise MessageError(
                 f"a header field of {dict(zip(self.header_names, header))} is out of range: {error}"
             ) from error
         parts += [self._encode_attribute(name, value) for name, value in rest.items()]
@@ -124,21 +115,21 @@ class MessageFormat:
             try:
                 return packer.pack(packer.size, self._numbers[name], value) + bytes(-packer.size % 4)
             except struct.error as error:
-                raise CodecError(f"{name} cannot be {value}: {error}") from error
-        attribute = self.number_of(name)
+                raise MessageError(f"{name} cannot be {value}: {error}") from error
+        kind = self.number_of(name)
         if isinstance(value, int):
-            raise CodecError(f"{name} takes bytes, not the number {value}")
-        return _HEAD.pack(_HEAD.size + len(value), attribute) + value + bytes(-len(value) % 4)
+            raise MessageError(f"{name} takes bytes, not the number {value}")
+        return attribute(kind, value)
 
     def name_of(self, kind: int) -> str:
         """Return an attribute's name by its number (flags are ignored)."""
-        number = kind & NUMBER_MASK
+        number = kind & NLA_TYPE_MASK
         return self._names.get(number) or f"{self.prefix}{number}"
 
     def number_of(self, name: str) -> int:
         """Return an attribute's number by its name.
 
-        :raises CodecError: there is none of this name.
+        :raises MessageError: there is none of this name.
         """
         number = self._numbers.get(name)
         if number is not None:
@@ -146,7 +137,7 @@ class MessageFormat:
         rest = name[len(self.prefix) :]
         if name.startswith(self.prefix) and rest.isdigit():
             return int(rest)
-        raise CodecError(
+        raise MessageError(
             f"there is no field {name} in {self.prefix}: {', '.join((*self.header_names, *self._numbers))}"
         )
 
@@ -164,21 +155,22 @@ class MessageFormat:
 class _Layout:
     """The attributes of one message, their order and lengths."""
 
-    def __init__(self, message_format: MessageFormat, data: bytes | bytearray, start: int, stop: int) -> None:
+    def __init__(self, message_format: MessageFormat, data: Buffer, start: int, stop: int) -> None:
         names = list(message_format.header_names)
         code = message_format.header_code
         heads = []
-        for number, offset, length in message_format.walk(data, start, stop):
+        for number, first, last in message_format.walk(data, start, stop):
+            length = last - first
             names.append(message_format.name_of(number))
-            heads.append(struct.unpack_from("=I", data, offset - 4)[0])
-            padding = min(-length % 4, stop - offset - length)
+            heads.append(_ATTRIBUTE_HEADER.unpack_from(data, first - ATTRIBUTE_HEADER_SIZE)[0])
+            padding = min(-length % 4, stop - last)
             code += f"I{message_format.code_of(number, length)}{padding}x"
         self._struct = struct.Struct(code)
         self._names = tuple(names)
         self._first = len(message_format.header_names)
         self._heads = tuple(heads)
 
-    def decode(self, data: bytes | bytearray, start: int) -> Fields | None:
+    def decode(self, data: Buffer, start: int) -> Fields | None:
         """Return the fields, or None where the message has another layout."""
         values = self._struct.unpack_from(data, start)
         first = self._first
@@ -221,22 +213,22 @@ def address_bytes(text: str) -> bytes:
 def number(fields: Fields, name: str) -> int:
     """Return a field that is a number, 0 where the message does not have it.
 
-    :raises CodecError: it is not a number of the length that pyroute2 knows.
+    :raises MessageError: it is not a number of the length that pyroute2 knows.
     """
     value = fields.get(name, 0)
     if isinstance(value, bytes):
-        raise CodecError(f"{name} should be a number, but has {len(value)} bytes: {value.hex()}")
+        raise MessageError(f"{name} should be a number, but has {len(value)} bytes: {value.hex()}")
     return value
 
 
 def packed(fields: Fields, name: str) -> bytes:
     """Return a field that is not a number, no bytes where the message does not have it.
 
-    :raises CodecError: it is a number.
+    :raises MessageError: it is a number.
     """
     value = fields.get(name, b"")
     if isinstance(value, int):
-        raise CodecError(f"{name} should not be a number, but is {value}")
+        raise MessageError(f"{name} should not be a number, but is {value}")
     return value
 
 

@@ -18,7 +18,8 @@ from ...state.extra_attributes import Value
 from ...state.family import IPV4
 from .codec import Fields, address_text, number, packed
 from .routes import is_cached
-from .rtnetlink import AF_OF_FAMILY, NLM_F_APPEND, NLM_F_CREATE, RTM_GETROUTE, RTM_NEWROUTE, Refusal, Request, Rtnetlink
+from .rtnetlink import AF_OF_FAMILY, RTM_GETROUTE, RTM_NEWROUTE, Rtnetlink
+from .wire import NLM_F_APPEND, NLM_F_CREATE, Refusal, Request
 
 _PROTOCOL_KERNEL = 2  # RTPROT_KERNEL: the kernel's own, which come and go with an address by right
 _ONLINK = 4  # RTNH_F_ONLINK; the other flags tell of the next hop's state and cannot be asked for
@@ -63,7 +64,9 @@ class FlushedRoutes:
 
 def _routes(netlink: Rtnetlink) -> dict[_Key, Fields]:
     routes = {}
-    for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{IPV4} routes", {"family": AF_OF_FAMILY[IPV4]}):
+    for fields in netlink.dump_fields(
+        RTM_GETROUTE, netlink.formats.route, f"{IPV4} routes", {"family": AF_OF_FAMILY[IPV4]}
+    ):
         # Those of the table local too: whole networks are made the node's own there.
         if not is_cached(fields) and fields["proto"] != _PROTOCOL_KERNEL and "RTA_MULTIPATH" not in fields:
             asked_for: Fields = {**fields, "flags": number(fields, "flags") & _ONLINK}

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,19 +14,10 @@ from ...errors import NodeError
 from ...state import Interface, Link, Ownership
 from ...state.link import KINDS, PROVIDER_VLAN
 from ...state.step import Step, StepsFailed
-from .codec import CodecError, Fields, name_bytes, name_text, number, packed
-from .rtnetlink import (
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    RTM_DELLINK,
-    RTM_GETLINK,
-    RTM_NEWLINK,
-    IndexOf,
-    Refusal,
-    Request,
-    Rtnetlink,
-)
+from .codec import Fields, name_bytes, name_text, number, packed
+from .rtnetlink import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, Rtnetlink
 from .steps import explain
+from .wire import NLM_F_CREATE, NLM_F_EXCL, MessageError, Refusal, Request
 
 _UP = 1  # IFF_UP
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
@@ -43,6 +35,27 @@ HINTS = {
     errno.ENETDOWN: "the parent is down",
     errno.EBUSY: "the parent is in use by something that does not share it",
 }
+
+
+class IndexOf:
+    """Indexes of interfaces by name, asked of the kernel when first needed and then kept; for one write."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, int] = {}
+
+    def __call__(self, name: str) -> int:
+        """Return the index.
+
+        :raises OSError: ENODEV, there is no interface of this name.
+        """
+        index = self._known.get(name)
+        if index is None:
+            try:
+                index = socket.if_nametoindex(name)
+            except OSError as error:
+                raise OSError(errno.ENODEV, f"there is no interface {name}") from error
+            self._known[name] = index
+        return index
 
 
 @dataclass(frozen=True)
@@ -68,7 +81,7 @@ def read_links(netlink: Rtnetlink, ownership: Ownership) -> Links:
     :raises NodeError: the kernel does not list its links.
     """
     message_format = netlink.formats.link
-    dumped = netlink.dump(RTM_GETLINK, message_format, "links", {"IFLA_EXT_MASK": _SKIP_STATISTICS})
+    dumped = netlink.dump_fields(RTM_GETLINK, message_format, "links", {"IFLA_EXT_MASK": _SKIP_STATISTICS})
     names = {number(fields, "index"): name_text(packed(fields, "IFLA_IFNAME")) for fields in dumped}
     interfaces = {}
     for fields in dumped:
@@ -151,7 +164,7 @@ def _do(netlink: Rtnetlink, step: Step, ownership: Ownership) -> str:
             return _ask(netlink, Request(RTM_DELLINK, 0, body), before.kind)
     except OSError as error:
         return explain(Refusal(error.errno or errno.EINVAL, error.strerror or ""), HINTS)
-    except CodecError as error:
+    except MessageError as error:
         return f"EINVAL: {error}"
     raise TypeError(f"not a step of one link: {step!r}")
 

@@ -1,40 +1,42 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who changed something, as far as the kernel tells: for the reader of the journal, never for a decision."""
+"""Which process caused an event, as far as the kernel says. This is for the journal only; nothing is decided by it."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-_PID_BITS = 22  # the highest process number is below 1 << 22; libraries put a counter into the bits above
-_NETLINK_ROUTE = 0
-_SOCKETS = Path("/proc/self/net/netlink")
+from .sockets import NETLINK_ROUTE
+
+_PID_BITS = 22  # the highest pid is below 1 << 22; netlink libraries put a counter into the bits above
+_NETLINK_SOCKETS = Path("/proc/self/net/netlink")
 
 
 class Originators:
-    """Names processes; what was found is kept, for one burst of events."""
+    """Names the processes behind a burst of events; names are looked up once."""
 
     def __init__(self) -> None:
         self._of_port: dict[int, str] = {}
 
     def of_port(self, port: int) -> str:
-        """Return who sent a request, by the port of its rtnetlink socket; ``""`` for the kernel and ourselves."""
+        """Return the process with this rtnetlink port, ``""`` for the kernel and for this process."""
         if port not in self._of_port:
             self._of_port[port] = _of_port(port)
         return self._of_port[port]
 
-    def of_process(self, pid: int, name: str) -> str:
-        """Return a process as the kernel itself named it."""
+    def of_process(self, process: tuple[int, str]) -> str:
+        """Return the process with this pid and name, ``""`` if it has no name."""
+        pid, name = process
         return f"{name} (pid {pid})" if name else ""
 
 
 def _of_port(port: int) -> str:
-    """Return who has the socket.
+    """Return the process that owns the socket.
 
-    By default the port is the process number, but a process in a container has another number there than here: the
-    process that we know under this number is named only if the socket is its own, or if it has just ended.
+    By default the port is the pid, but a process in a container has another pid there than here. The process with this pid
+    is therefore named only if it owns the socket, or is just ending.
     """
     pid = port & ((1 << _PID_BITS) - 1)
     if not port or pid == os.getpid():
@@ -50,14 +52,14 @@ def _of_port(port: int) -> str:
 
 
 def _socket_of(port: int) -> str:
-    """Return the open rtnetlink socket with this port as ``/proc/PID/fd`` names it, ``""`` if there is none (any more)."""
+    """Return the open rtnetlink socket with this port as ``/proc/PID/fd`` names it, ``""`` if there is none."""
     try:
-        lines = _SOCKETS.read_text(encoding="ascii").splitlines()[1:]
+        lines = _NETLINK_SOCKETS.read_text(encoding="ascii").splitlines()[1:]
     except OSError:
         return ""
     for line in lines:
         words = line.split()
-        if int(words[1]) == _NETLINK_ROUTE and int(words[2]) == port:
+        if int(words[1]) == NETLINK_ROUTE and int(words[2]) == port:
             return f"socket:[{words[-1]}]"
     return ""
 

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import errno
-import struct
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -17,26 +16,15 @@ from ...state.family import IPV4, everything
 from ...state.step import Step
 from ..families import kernel_families
 from .codec import Fields, address_bytes, address_text, number, packed
-from .rtnetlink import (
-    AF_OF_FAMILY,
-    NLM_F_CREATE,
-    NLM_F_EXCL,
-    NLM_F_REPLACE,
-    RTM_DELROUTE,
-    RTM_GETROUTE,
-    RTM_NEWROUTE,
-    Concerns,
-    IndexOf,
-    Request,
-    Rtnetlink,
-)
+from .links import IndexOf
+from .rtnetlink import AF_OF_FAMILY, COMPAT_TABLE, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, Rtnetlink
+from .sockets import Accept
 from .steps import send_steps
+from .wire import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request, find
 
 LOCAL_TABLE = 255
-_COMPAT_TABLE = 252  # stands in the header's one byte for tables above 255
-_HEAD_SIZE, _AT_LENGTH, _AT_PROTOCOL = 12, 1, 5  # of struct rtmsg; where rtm_dst_len and rtm_protocol are
-_ATTRIBUTE = struct.Struct("=HH")  # struct rtattr
-_DESTINATION = 1  # RTA_DST
+_HEADER_SIZE, _LENGTH_OFFSET, _PROTOCOL_OFFSET = 12, 1, 5  # of struct rtmsg, and of rtm_dst_len and rtm_protocol in it
+_RTA_DST = 1
 _CLONED = 0x200  # RTM_F_CLONED: an entry of the cache, not of the table
 _ONLINK = 4  # RTNH_F_ONLINK
 _SIZE_OF_RTNEXTHOP = 8
@@ -97,42 +85,33 @@ def read_routes(
     foreign: set[Route] = set()
     for family in kernel_families():
         request: Fields = {"family": AF_OF_FAMILY[family]}
-        concerns = None if places is None else _beside(places, family, ownership)
-        for fields in netlink.dump(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request, concerns):
+        accept = None if places is None else _managed_or_beside(places, family, ownership)
+        for fields in netlink.dump_fields(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request, accept):
             if not is_table_entry(fields):
                 continue
             if fields["proto"] == ownership.protocol:
                 managed.add(_own_route(family, fields, names))
             else:
-                foreign.update(_by_next_hop(netlink, _route(family, fields, names), fields, names))
+                route = _route(family, fields, names)
+                hops = packed(fields, "RTA_MULTIPATH")
+                foreign.update(_next_hops(netlink, route, hops, names) if hops else (route,))
     return frozenset(managed), frozenset(foreign)
 
 
-def _beside(places: Iterable[Route], family: str, ownership: Ownership) -> Concerns:
-    """Return what tells our routes and those to the same destinations from all others."""
+def _managed_or_beside(places: Iterable[Route], family: str, ownership: Ownership) -> Accept:
+    """Return a filter that accepts managed routes, and foreign ones to the same destinations as these."""
     parts = (route.destination.partition("/") for route in places if route.family == family)
     networks = {(int(length), address_bytes(address) if length != "0" else b"") for address, _slash, length in parts}
     lengths = {length for length, _address in networks}
 
-    def concerns(buffer: bytearray, start: int, stop: int) -> bool:
-        length, protocol = buffer[start + _AT_LENGTH], buffer[start + _AT_PROTOCOL]
+    def accept(buffer: bytearray, start: int, stop: int) -> bool:
+        length, protocol = buffer[start + _LENGTH_OFFSET], buffer[start + _PROTOCOL_OFFSET]
         if protocol == ownership.protocol:
             return True
-        address = _destination(buffer, start, stop) if length and length in lengths else b""
+        address = find(buffer, start + _HEADER_SIZE, stop, _RTA_DST) if length and length in lengths else b""
         return (length, address) in networks
 
-    return concerns
-
-
-def _destination(buffer: bytearray, start: int, stop: int) -> bytes:
-    """Return the attribute RTA_DST of a message that is not decoded, ``b""`` where it has none."""
-    offset = start + _HEAD_SIZE
-    while offset + _ATTRIBUTE.size <= stop:
-        length, kind = _ATTRIBUTE.unpack_from(buffer, offset)
-        if kind == _DESTINATION:
-            return bytes(buffer[offset + _ATTRIBUTE.size : offset + length])
-        offset += max(_ATTRIBUTE.size, (length + 3) & ~3)
-    return b""
+    return accept
 
 
 def is_table_entry(fields: Fields) -> bool:
@@ -180,11 +159,8 @@ def _own_route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
     return replace(route, extra=extra_attributes(extra)) if extra else route
 
 
-def _by_next_hop(netlink: Rtnetlink, route: Route, fields: Fields, names: Mapping[int, str]) -> Iterator[Route]:
-    """Yield the route, or one for each of its next hops that are told in RTA_MULTIPATH."""
-    hops = packed(fields, "RTA_MULTIPATH")
-    if not hops:
-        yield route
+def _next_hops(netlink: Rtnetlink, route: Route, hops: bytes, names: Mapping[int, str]) -> Iterator[Route]:
+    """Yield a route for each next hop, given ``RTA_MULTIPATH``."""
     while len(hops) >= _SIZE_OF_RTNEXTHOP:
         length = max(int.from_bytes(hops[:2], sys.byteorder), _SIZE_OF_RTNEXTHOP)  # struct rtnexthop begins with it
         hop = netlink.formats.nexthop.decode(hops, 2, length)
@@ -236,7 +212,7 @@ def _body(
     fields: Fields = {
         "family": AF_OF_FAMILY[route.family],
         "dst_len": int(length),
-        "table": route.table if route.table < 256 else _COMPAT_TABLE,
+        "table": route.table if route.table < 256 else COMPAT_TABLE,
         "proto": ownership.protocol,
         "scope": scope,
         "type": _NUMBER_OF_TYPE[route.type],

@@ -13,10 +13,11 @@ from ...state.extra_attributes import extra_attributes
 from ...state.family import everything
 from ...state.step import Step
 from ..families import kernel_families
-from .codec import CodecError, Fields, address_bytes, address_text, name_bytes, name_text, number, packed
+from .codec import Fields, address_bytes, address_text, name_bytes, name_text, number, packed
 from .current_rules import CurrentRules
-from .rtnetlink import AF_OF_FAMILY, NLM_F_CREATE, NLM_F_EXCL, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, Request, Rtnetlink
+from .rtnetlink import AF_OF_FAMILY, RTM_DELRULE, RTM_GETRULE, RTM_NEWRULE, Rtnetlink
 from .steps import send_steps
+from .wire import NLM_F_CREATE, NLM_F_EXCL, MessageError, Request
 
 # include/uapi/linux/fib_rules.h
 _ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
@@ -54,7 +55,7 @@ def read_rules(netlink: Rtnetlink, ownership: Ownership) -> tuple[frozenset[Rule
 def _list_rules(netlink: Rtnetlink, family: str) -> Iterator[tuple[int, Rule]]:
     """Yield protocol and rule, in the kernel's order."""
     request: Fields = {"family": AF_OF_FAMILY[family]}
-    for fields in netlink.dump(RTM_GETRULE, netlink.formats.rule, f"{family} rules", request):
+    for fields in netlink.dump_fields(RTM_GETRULE, netlink.formats.rule, f"{family} rules", request):
         yield number(fields, "FRA_PROTOCOL"), _rule(family, fields)
 
 
@@ -123,7 +124,7 @@ def write_rules(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership)
 def _body(netlink: Rtnetlink, rule: Rule, ownership: Ownership) -> bytes:
     extra = dict(rule.extra)
     if rule.action == "lookup" and not rule.table and "FRA_L3MDEV" not in extra:
-        raise CodecError(f"a rule that looks up a table names it: {rule}")
+        raise MessageError(f"a rule that looks up a table names it: {rule}")
     fields: Fields = {
         "family": AF_OF_FAMILY[rule.family],
         "table": rule.table if rule.table < 256 else 0,

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from ...errors import NodeError, describe
 from ...state.step import Step, StepsFailed
-from .codec import CodecError
-from .rtnetlink import Refusal, Request, Rtnetlink
+from .rtnetlink import Rtnetlink
+from .wire import MessageError, Refusal, Request
 
 Encode = Callable[[Step], Sequence[Request]]
 
@@ -33,7 +33,7 @@ def send_steps(netlink: Rtnetlink, steps: Sequence[Step], encode: Encode, hints:
     Nothing is sent after the send in which a step failed; the later steps of that same send were done or refused by
     the kernel on their own account, and are told apart by its answers.
 
-    :param encode: a step's requests; raises OSError or :class:`CodecError` where they cannot be made.
+    :param encode: a step's requests; raises OSError or :class:`MessageError` where they cannot be made.
     :param hints: errno -> its usual cause for this kind of object.
     :raises StepsFailed: a step failed; names the first one, and all that took effect, or may have where no answer came.
     """
@@ -79,7 +79,7 @@ def _next_part(
             encoded = list(encode(step))
         except OSError as error:
             return part, requests, explain(Refusal(error.errno or errno.EINVAL, error.strerror or ""), hints)
-        except CodecError as error:
+        except MessageError as error:
             return part, requests, f"EINVAL: {error}"
         part.append(step)
         requests.append(encoded)
