@@ -11,7 +11,6 @@ RUNTIME = f"{LIBRARY}/runtime.zip"
 COMMAND = f"{LIBRARY}/metallb-routing"
 PYROUTE2_DIRECTORY = f"{LIBRARY}/python"
 SHORT_COMMAND = "/usr/local/sbin/metallb-routing"
-PYROUTE2_DIRECTORY = f"{LIBRARY}/python"
 
 PROTOCOL_FILE = "/etc/iproute2/rt_protos.d/homeward.conf"
 UNIT_NAME = "homeward-metallb-routing.service"
