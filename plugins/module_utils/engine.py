@@ -129,8 +129,8 @@ def _change(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, run: Run
 
 def _roll_back(checkpoint: NodeState, scope: Scope, pyroute2_path: str, decision: AbstractContextManager[bool]) -> None:
     """Roll back to the checkpoint, if that is the decision once the lock is held."""
-    with write_lock(), decision as wanted:
-        if wanted:
+    with write_lock(), decision as decided:
+        if decided:
             transaction.roll_back(checkpoint, scope, pyroute2_path)
 
 
@@ -193,7 +193,7 @@ def _path_in(chains: Sequence[Chain]) -> Callable[[int, int], str]:
 
 
 def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mapping[str, Any]) -> Persisted:
-    """Return what makes the compiled state survive a reboot, if that is wanted."""
+    """Return the files and the unit with which the compiled state survives a reboot; nothing without ``persist``."""
     if not parameters["persist"] or compiled.state.is_empty:
         return Persisted()
     saved = Saved(

@@ -26,5 +26,6 @@ REPORT_FILE = f"{AGENT_DIRECTORY}/agent.json"
 VERSION_FILE = f"{AGENT_DIRECTORY}/version"
 METRICS_FILE = "homeward_metallb_routing.prom"
 
+MANAGED_BY = "Managed by homeward.metallb_routing: apply rewrites this file, remove deletes it."
 #: First line of every text file that is installed.
-FILE_HEADER = "# Managed by homeward.metallb_routing: apply rewrites this file, remove deletes it.\n"
+FILE_HEADER = f"# {MANAGED_BY}\n"

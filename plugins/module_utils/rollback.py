@@ -215,16 +215,16 @@ def _roll_back_with_retries(name: str, roll_back: RollBack) -> None:
 
 @contextmanager
 def _decision(name: str) -> Iterator[bool]:
-    """Decide that the change is rolled back, unless it was decided otherwise; yield which. The block does it.
+    """Decide that the change is rolled back, unless it has been confirmed; yield whether it is. The block does it.
 
     The checkpoint is older than all later changes, so these are rolled back with it and nothing is left to decide about them.
     """
     rolling_back = _marker(_ROLLING_BACK, name)
     with suppress(FileNotFoundError):
         _marker(_UNCONFIRMED, name).rename(rolling_back)
-    wanted = rolling_back.exists()
-    yield wanted
-    if not wanted:
+    decided = rolling_back.exists()
+    yield decided
+    if not decided:
         return
     for marker in _markers(_UNCONFIRMED, _ROLLING_BACK):
         if _name(marker) >= name:

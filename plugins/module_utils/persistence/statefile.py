@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The compiled state of a node as one readable file, from which it is restored without network or controller."""
+"""The state file: the desired state of a node, from which it is restored without network or controller."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import NodeError
-from ..paths import STATE_FILE
+from ..paths import MANAGED_BY, STATE_FILE
 from ..state import NodeState, Ownership
 from ..state.chain import VARIANTS, chain_sets
 from ..state.extra_attributes import desired_fields
@@ -23,18 +23,18 @@ from ..state.kinds import CHAINS, SAVED
 
 FORMAT = 1
 MODE = 0o600
-_AGAIN = "Run the playbook homeward.metallb_routing.apply to write it anew."
+_REMEDY = "Run the playbook homeward.metallb_routing.apply to rewrite it."
 
 
 @dataclass(frozen=True)
 class Saved:
-    """What is kept.
+    """The content of the state file.
 
-    :param state: of kernel objects; files and units are kept by the disk.
-    :param variant: of iptables, as the chains were written with.
-    :param cases: per pool, for people: ``{"pool": ..., "case": ..., "reason": ...}``.
-    :param pyroute2_path: directory of the copy that may have been brought along.
-    :param metrics_directory: of node_exporter's textfile collector; ``""`` keeps the metrics beside the report.
+    :param state: kernel objects only; files and units persist on disk.
+    :param variant: of iptables, with which the chains are written.
+    :param cases: for each pool, for ``status``: ``{"pool": ..., "interface": ..., "case": ..., "reason": ...}``.
+    :param pyroute2_path: directory of the copy of pyroute2 that the controller may have supplied.
+    :param metrics_directory: of node_exporter's textfile collector; ``""`` for the directory of the report.
     """
 
     state: NodeState
@@ -47,11 +47,11 @@ class Saved:
 
 
 def dumps(saved: Saved) -> str:
-    """Return the file's text: JSON, one line per object, sorted, so that equal states have equal files."""
+    """Return the text of the file: JSON, sorted, one line per object; equal states have equal texts."""
     state = {kind.plural: [_plain(item) for item in sorted(saved.state.parts_of(kind))] for kind in SAVED}
     head = {
         "format": saved.format,
-        "comment": "Made by homeward.metallb_routing; apply writes it anew, remove deletes it.",
+        "comment": MANAGED_BY,
         "ownership": asdict(saved.ownership),
         "variant": saved.variant,
         "pyroute2_path": saved.pyroute2_path,
@@ -66,28 +66,28 @@ def dumps(saved: Saved) -> str:
 
 
 def _plain(item: Any) -> dict[str, Any]:
-    """Return the object's fields but for those that have their usual value."""
+    """Return the fields of the object that differ from their defaults."""
     return {
         part.name: getattr(item, part.name) for part in desired_fields(item) if getattr(item, part.name) != part.default
     }
 
 
 def loads(text: str, path: str = STATE_FILE) -> Saved:
-    """Return what the text says.
+    """Return the content of the text.
 
-    :raises NodeError: it is not whole, or of a version that is not known here.
+    :raises NodeError: it is damaged, or of another format.
     """
     try:
         content = json.loads(text)
         version = content["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise NodeError(f"{path} is damaged or not whole ({error}). {_AGAIN}") from error
+        raise NodeError(f"{path} is damaged or incomplete ({error}). {_REMEDY}") from error
     if isinstance(version, bool) or not isinstance(version, int) or version != FORMAT:  # True == 1
-        raise NodeError(f"{path} has format {version}, and this version of the collection knows {FORMAT}. {_AGAIN}")
+        raise NodeError(f"{path} has format {version}, and this version of the collection supports {FORMAT}. {_REMEDY}")
     try:
         return _saved(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NodeError(f"{path} is damaged: {type(error).__name__}: {error}. {_AGAIN}") from error
+        raise NodeError(f"{path} is damaged: {type(error).__name__}: {error}. {_REMEDY}") from error
 
 
 def _saved(content: Mapping[str, Any]) -> Saved:
@@ -119,19 +119,19 @@ def _text(content: Mapping[str, Any], name: str) -> str:
 def _list(content: Mapping[str, Any], name: str) -> list[Any]:
     value = content[name]
     if not isinstance(value, list):
-        raise TypeError(f"{name} is not of type list")  # an empty object would say that nothing is wanted
+        raise TypeError(f"{name} is not of type list")  # an empty mapping would mean that nothing is desired
     return value
 
 
 def _case(item: Any) -> Mapping[str, Any]:
     if not isinstance(item, dict) or not {"pool", "interface", "case", "reason"} <= item.keys():
-        raise TypeError(f"{item!r} of cases does not tell pool, interface, case and reason")
+        raise TypeError(f"{item!r} of cases lacks pool, interface, case or reason")
     return item
 
 
 def _object(kind: Any, item: Any) -> Any:
     if not isinstance(item, dict):
-        raise TypeError(f"{item!r} does not name its fields")
+        raise TypeError(f"{item!r} is not of type dict")
     values = dict(item)
     known = desired_fields(kind)
     unknown = values.keys() - {part.name for part in known}
@@ -153,26 +153,26 @@ def _only_text(item: Any) -> str:
 
 
 def load(path: str = STATE_FILE) -> Saved:
-    """Read the file, if nobody but root can have written it.
+    """Read the file, if only root can have written it.
 
-    :raises NodeError: it is not there, has another owner or mode, is damaged, or is of another version.
+    :raises NodeError: it is missing, damaged, of another format, or has the wrong owner or mode.
     """
     try:
-        # Not blocking: opening a pipe would wait for somebody to write to it.
+        # Non-blocking, as opening a pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise NodeError(
-                f"{path} is a symbolic link, which anybody may have made. Move it away. {_AGAIN}"
+                f"{path} is a symbolic link, which any user may have created. Move it away. {_REMEDY}"
             ) from error
-        remedy = "Only root may; run this as root." if error.errno == errno.EACCES else _AGAIN
+        remedy = "Run this as root." if error.errno == errno.EACCES else _REMEDY
         raise NodeError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
     try:
         _refuse_tampering(path, os.fstat(descriptor))
         with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise NodeError(f"{path} cannot be read: {error}. {_AGAIN}") from error
+        raise NodeError(f"{path} cannot be read: {error}. {_REMEDY}") from error
     finally:
         os.close(descriptor)
     return loads(text, path)
@@ -181,16 +181,16 @@ def load(path: str = STATE_FILE) -> Saved:
 def _refuse_tampering(path: str, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
-        raise NodeError(f"{path} is not a regular file. Move it away. {_AGAIN}")
+        raise NodeError(f"{path} is not a regular file. Move it away. {_REMEDY}")
     if status.st_uid != 0 or mode != MODE:
         raise NodeError(
-            f"{path} belongs to user {status.st_uid} with mode {mode:04o}; it must be root's (0) with {MODE:04o}, because"
-            f" whoever writes it decides where this node's packets go. {_AGAIN}"
+            f"{path} belongs to user {status.st_uid} and has mode {mode:04o}. It must belong to root and have mode {MODE:04o},"
+            f" because it determines the routing of this node. {_REMEDY}"
         )
 
 
 def changed_at(path: str = STATE_FILE) -> tuple[int, int]:
-    """Return what changes with the file's content, owner and mode; (0, 0) where it is not there."""
+    """Return a value that changes with the content, owner or mode of the file; (0, 0) if it is missing."""
     try:
         status = Path(path).lstat()
     except OSError:

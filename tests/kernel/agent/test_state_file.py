@@ -31,14 +31,14 @@ from tests.support.prometheus import Metric, parse
 
 #: How the file is damaged, and a part of the error
 DAMAGES = {
-    "truncated": (f"truncate -s -20 {STATE_FILE}", "damaged or not whole"),
-    "empty": (f"truncate -s 0 {STATE_FILE}", "damaged or not whole"),
+    "truncated": (f"truncate -s -20 {STATE_FILE}", "damaged or incomplete"),
+    "empty": (f"truncate -s 0 {STATE_FILE}", "damaged or incomplete"),
     "newer": (
         f"""sed -i 's/"format": 1/"format": 2/' {STATE_FILE}""",
-        "has format 2, and this version of the collection knows 1",
+        "has format 2, and this version of the collection supports 1",
     ),
-    "wrong owner": (f"chown 1000 {STATE_FILE}", "belongs to user 1000 with mode 0600; it must be root's"),
-    "wrong mode": (f"chmod 0644 {STATE_FILE}", "belongs to user 0 with mode 0644"),
+    "wrong owner": (f"chown 1000 {STATE_FILE}", "belongs to user 1000 and has mode 0600. It must belong to root"),
+    "wrong mode": (f"chmod 0644 {STATE_FILE}", "belongs to user 0 and has mode 0644"),
     "symbolic link": (f"mv {STATE_FILE} /run/elsewhere; ln -s /run/elsewhere {STATE_FILE}", "is a symbolic link"),
     "pipe": (f"rm {STATE_FILE}; mkfifo -m 0600 {STATE_FILE}", "is not a regular file"),
     "missing": (f"rm {STATE_FILE}", "No such file"),
@@ -80,7 +80,7 @@ def test_an_unusable_state_file_is_refused_and_changes_nothing(node: EngineNode,
         assert (done.returncode, done.stdout) == (2, ""), word
         assert words in done.stderr
         assert "Traceback" not in done.stderr
-        assert "Run the playbook homeward.metallb_routing.apply to write it anew." in done.stderr
+        assert "Run the playbook homeward.metallb_routing.apply to rewrite it." in done.stderr
     code, facts = status_json(host)
     assert (code, facts["right"]) == (2, False)
     assert words in facts["error"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""States as they may be kept, drawn at random."""
+"""Random states, as the state file may have them."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ CASE = st.fixed_dictionaries(dict.fromkeys(("pool", "interface", "case", "reason
 
 
 @st.composite
-def kept(draw: st.DrawFn) -> Saved:
-    """Draw what may be kept."""
+def saved_states(draw: st.DrawFn) -> Saved:
+    """Draw the content of a state file."""
     variant = draw(st.sampled_from(("nft", "legacy")))
     chains: dict[str, set[Chain]] = {}
     for chain in draw(st.lists(CHAINS, max_size=3)):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state file: it says what was put into it, and whatever else it holds is refused with a sentence that helps."""
+"""The state file: a round trip gives the same state, and everything else is refused with a remedy."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Sysctl,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import SAVED, plurals
-from tests.unit.persistence.states import kept
+from tests.unit.persistence.states import saved_states
 
 ALL_KINDS = Saved(
     NodeState(
@@ -57,17 +57,17 @@ TEXT = dumps(ALL_KINDS)
 WRONG: tuple[Any, ...] = (None, True, 1.5, "text", 7, [], [7], {}, {"a": 1})
 
 
-@given(kept())
-def test_what_is_read_is_what_was_written(saved: Saved) -> None:
+@given(saved_states())
+def test_the_round_trip_gives_the_same_state(saved: Saved) -> None:
     assert loads(dumps(saved)) == saved
 
 
-@given(kept())
+@given(saved_states())
 def test_equal_states_have_equal_files(saved: Saved) -> None:
     assert dumps(loads(dumps(saved))) == dumps(saved)
 
 
-def test_every_object_has_a_line_of_its_own_for_people() -> None:
+def test_every_object_has_its_own_line() -> None:
     for kind in plurals(SAVED):
         (item,) = json.loads(TEXT)[kind]
         assert f"    {json.dumps(item)}" in TEXT.splitlines()
@@ -84,21 +84,21 @@ def test_a_file_truncated_at_any_byte_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("version", [FORMAT + 1, FORMAT - 1, -1, True, None, "1", [1], 1.0])
-def test_another_format_is_refused_with_both_numbers(version: object) -> None:
+def test_another_format_is_refused_and_both_are_named(version: object) -> None:
     text = TEXT.replace(f'"format": {FORMAT}', f'"format": {json.dumps(version)}')
     with pytest.raises(NodeError) as refused:
         loads(text)
     assert f"has format {version}," in str(refused.value)
-    assert f"knows {FORMAT}" in str(refused.value)
+    assert f"supports {FORMAT}" in str(refused.value)
 
 
-def _places(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Yield the way to everything in a document."""
+def _paths(content: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    """Yield the path of everything in a document."""
     if path:
         yield path
     entries = content.items() if isinstance(content, dict) else enumerate(content) if isinstance(content, list) else ()
     for key, value in entries:
-        yield from _places(value, (*path, key))
+        yield from _paths(value, (*path, key))
 
 
 def _at(content: Any, path: tuple[Any, ...]) -> Any:
@@ -107,11 +107,11 @@ def _at(content: Any, path: tuple[Any, ...]) -> Any:
     return content
 
 
-# A comment may say anything, and the cases are for people; their texts are never acted on.
-PLACES = [path for path in _places(json.loads(TEXT)) if path[0] not in ("comment", "cases") or path == ("cases",)]
+# The comment is not read, and the texts of the cases are only shown.
+PATHS = [path for path in _paths(json.loads(TEXT)) if path[0] not in ("comment", "cases") or path == ("cases",)]
 
 
-@pytest.mark.parametrize("path", PLACES, ids=lambda path: "-".join(map(str, path)))
+@pytest.mark.parametrize("path", PATHS, ids=lambda path: "-".join(map(str, path)))
 def test_a_value_of_another_type_is_refused(path: tuple[Any, ...]) -> None:
     right = type(_at(json.loads(TEXT), path))
     for value in WRONG:
@@ -123,7 +123,7 @@ def test_a_value_of_another_type_is_refused(path: tuple[Any, ...]) -> None:
 
 
 @pytest.mark.parametrize("name", [name for name in json.loads(TEXT) if name != "comment"])
-def test_a_missing_part_is_refused(name: str) -> None:
+def test_a_missing_key_is_refused(name: str) -> None:
     content = json.loads(TEXT)
     del content[name]
     with pytest.raises(NodeError, match="damaged"):
@@ -147,8 +147,8 @@ def test_a_field_that_no_declaration_has_is_refused(field: str, value: object) -
 
 
 @pytest.mark.parametrize("text", ["", "null", "[]", "7", '"x"', "{}", "{", "\0", "NaN"])
-def test_what_is_no_state_at_all_is_refused(text: str) -> None:
-    with pytest.raises(NodeError, match="is damaged or not whole"):
+def test_another_document_is_refused(text: str) -> None:
+    with pytest.raises(NodeError, match="is damaged or incomplete"):
         loads(text)
 
 
@@ -163,7 +163,7 @@ def test_any_bytes_are_refused(tmp_path_factory: pytest.TempPathFactory, content
 
 @pytest.fixture
 def good(tmp_path: Path) -> Path:
-    """A whole state file with the right mode."""
+    """A complete state file with the right mode."""
     path = tmp_path / "state.json"
     path.write_text(TEXT)
     path.chmod(0o600)
@@ -173,11 +173,11 @@ def good(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("mode", [0o644, 0o640, 0o660, 0o602, 0o700, 0o400, 0o4600, 0o1600])
 def test_another_mode_is_refused_and_named(good: Path, mode: int) -> None:
     good.chmod(mode)
-    with pytest.raises(NodeError, match=f"with mode {mode:04o}; it must be root's"):
+    with pytest.raises(NodeError, match=f"and has mode {mode:04o}. It must belong to root"):
         load(str(good))
 
 
-def test_a_link_a_folder_a_pipe_and_nothing_are_refused(good: Path, tmp_path: Path) -> None:
+def test_a_link_a_directory_a_pipe_and_a_missing_file_are_refused(good: Path, tmp_path: Path) -> None:
     link, folder, pipe = tmp_path / "link", tmp_path / "folder", tmp_path / "pipe"
     link.symlink_to(good)
     folder.mkdir()
@@ -189,7 +189,7 @@ def test_a_link_a_folder_a_pipe_and_nothing_are_refused(good: Path, tmp_path: Pa
         load(str(tmp_path / "nothing"))
 
 
-def test_a_file_written_anew_is_noticed(good: Path, tmp_path: Path) -> None:
+def test_a_rewritten_file_is_noticed(good: Path, tmp_path: Path) -> None:
     before = changed_at(str(good))
     other = tmp_path / "other"
     other.write_text(TEXT)

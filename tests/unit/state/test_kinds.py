@@ -24,7 +24,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kin
     Kind,
     plurals,
 )
-from tests.unit.persistence.states import kept
+from tests.unit.persistence.states import saved_states
 
 
 def test_the_fields_of_a_state_are_the_registry() -> None:
@@ -58,7 +58,7 @@ def test_objects_of_a_kind_are_frozen_and_have_a_key(kind: Kind) -> None:
     assert {item, item.key}
 
 
-@given(kept())
+@given(saved_states())
 def test_parts_of_a_state_add_up(saved: Any) -> None:
     state = saved.state
     assert NodeState.union(state.only({kind.plural}) for kind in KINDS) == state
