@@ -20,11 +20,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.kernel.agent.lab import Recorder
 from tests.kernel.agent.losses import ACCEPT
 from tests.lab import Host
-from tests.support.agent import Agent, call, keep, until
-from tests.support.node import EngineNode
+from tests.lab.waiting import wait_until
+from tests.support.agent import Agent, persist
+from tests.support.events import Recorder
+from tests.support.node import Node
 
 QUICK = [20, 20]  # losses, idle seconds
 GOAL = 100.0  # milliseconds, of the median
@@ -73,7 +74,7 @@ def measure_reconciling(host: Host, agent: Agent, count: int) -> Iterator[tuple[
                 recorder.clear()
                 before = _reconciled(agent)
                 host.run(happen)
-                until(lambda before=before: _reconciled(agent) > before, agent.said)
+                wait_until(lambda before=before: _reconciled(agent) > before, agent.log)
                 recorder.settle(10)
                 span = recorder.span()
                 times += [span.milliseconds] if span else []
@@ -97,7 +98,7 @@ def measure_cost(agent: Agent, seconds: float) -> Cost:
 def measure_storm(host: Host, agent: Agent) -> Cost:
     """Return what it costs while pods come and go: links with addresses, and routes to them, none of them ours."""
     start, used = time.monotonic(), agent.processor()
-    events = call(host, _storm)
+    events = host.call_in_child(_storm)
     return Cost(time.monotonic() - start, agent.processor() - used, events)
 
 
@@ -137,8 +138,8 @@ def main() -> int:
     given = QUICK if "--quick" in sys.argv else [int(word) for word in sys.argv[1:3]]
     count, idle = [*given, *(50, 60)[len(given) :]]
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-    with EngineNode() as node, tempfile.TemporaryDirectory() as folder:
-        keep(node.host)
+    with Node() as node, tempfile.TemporaryDirectory() as folder:
+        persist(node.host)
         with Agent(node.host, Path(folder), sweep=30.0) as agent:
             print(f"memory after the start: {agent.memory() / 1024:.1f} MiB")
             cost = measure_cost(agent, idle)

@@ -16,7 +16,8 @@ from typing import Any
 from bench.measure import Cost, cost_of_process
 from tests.lab import inventory
 from tests.lab.many_nodes import ManyNodes
-from tests.support.playbooks import CLUSTER, environment
+from tests.support.playbooks import environment
+from tests.support.pools import CLUSTER
 
 # Stands in for systemd: leaves what the real one leaves behind, and starts nothing.
 SYSTEMCTL = """#!/bin/sh

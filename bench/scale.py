@@ -17,7 +17,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import argument_spec
 from tests.support.namespace import Namespace
-from tests.support.playbooks import CLUSTER
+from tests.support.pools import CLUSTER
 
 MARK_MASK = "0x1fe0"  # eight bits: 100 gateways need 100 marks
 PROGRAMS = ("iptables", "ip6tables")

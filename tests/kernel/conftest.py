@@ -9,9 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.agent import keep
+from tests.support.agent import persist
 from tests.support.namespace import Namespace
-from tests.support.node import EngineNode
+from tests.support.node import Node
 
 
 @pytest.fixture
@@ -24,13 +24,13 @@ def namespace() -> Iterator[Namespace]:
 
 
 @pytest.fixture
-def node() -> Iterator[EngineNode]:
+def node() -> Iterator[Node]:
     """A node without traffic, as its distribution leaves it."""
-    with EngineNode() as made:
+    with Node() as made:
         yield made
 
 
 @pytest.fixture
-def kept(node: EngineNode) -> None:
-    """The node has a pool, and on it what keeps that so: ask for it with ``usefixtures``."""
-    keep(node.host)
+def persisted(node: Node) -> None:
+    """A pool is applied on the node, and the agent is installed: ask for it with ``usefixtures``."""
+    persist(node.host)

@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import time
 from collections.abc import Iterable
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from . import namespaces
 from .holders import start_holder, wait_for_holder
 from .host import Host
 from .namespaces import LabError
+from .waiting import wait_until
 
 STATE_FOLDER = Path("/run")
 _LINK_SECONDS = 10.0
@@ -97,19 +96,21 @@ class Site:
 
     def _await_links(self, hosts: Iterable[str]) -> None:
         """Wait until every link is running, which takes the kernel a moment after both ends are up."""
-        deadline = time.monotonic() + _LINK_SECONDS
+
+        def waiting(name: str) -> list[str]:
+            return namespaces.in_namespace(self.namespace(name), namespaces.links_not_running)
+
         for name in hosts:
-            while waiting := namespaces.in_namespace(self.namespace(name), namespaces.links_not_running):
-                if time.monotonic() > deadline:
-                    raise LabError(f"{name}: {', '.join(waiting)} not running after {_LINK_SECONDS} s")
-                time.sleep(0.01)
+            wait_until(
+                lambda name=name: not waiting(name),
+                lambda name=name: f"{name}: {', '.join(waiting(name))} running",
+                _LINK_SECONDS,
+            )
 
     def __enter__(self) -> Self:
         return self.up()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.down()
 
 

@@ -94,7 +94,7 @@ def _run(arguments: argparse.Namespace) -> int:
         sys.stderr.write(done.stderr)
         return done.returncode
     if arguments.command == "snapshot":
-        for part, text in lab.host(arguments.host).snapshot().parts:
+        for part, text in lab.host(arguments.host).snapshot().items():
             print(f"# {part}\n{text}\n")
     elif arguments.command == "inventory":
         print(inventory.text(lab, arguments.python), end="")

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import subprocess
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from . import namespaces, snapshot
+from .child import call_in_child
 
 Result = TypeVar("Result")
 
@@ -50,6 +52,10 @@ class Host:
         """Return the command's standard output, without the final newline."""
         return self.run(command).stdout.rstrip("\n")
 
+    def ip_json(self, line: str) -> Any:
+        """Return the output of `ip -details -json`: `-6 route show table all`."""
+        return json.loads(self.output(["ip", "-details", "-json", *line.split()]) or "[]")
+
     def start(self, command: Sequence[str] | str) -> subprocess.Popen[str]:
         """Start a command on the host, with standard output and error in one pipe."""
         return subprocess.Popen(
@@ -59,6 +65,18 @@ class Host:
     def call(self, function: Callable[[], Result]) -> Result:
         """Call a function in the host's network namespace, but not in its mount namespace."""
         return namespaces.in_namespace(self.namespace, function)
+
+    def call_in_child(self, function: Callable[..., Result], *arguments: Any) -> Result:
+        """Call a function in a child process in the host's network namespace and, on a node, mount namespace."""
+        return call_in_child(self._enter, function, *arguments)
+
+    def _enter(self) -> None:
+        if self.holder is None:
+            namespaces.set_namespace(namespaces.NAMESPACE_FOLDER / self.namespace, namespaces.CLONE_NEWNET)
+            return
+        folder = Path(f"/proc/{self.holder}/ns")
+        namespaces.set_namespace(folder / "net", namespaces.CLONE_NEWNET)
+        namespaces.set_namespace(folder / "mnt", namespaces.CLONE_NEWNS)
 
     def path(self, inside: str) -> Path:
         """Return the path of a host's file as seen from this process."""

@@ -7,7 +7,6 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,6 +18,7 @@ from .host import Host
 from .namespaces import LabError
 from .options import LabOptions
 from .services import Service, services_of
+from .waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANNOUNCEMENTS, ANNOUNCED = "announcements.json", "announced"
@@ -67,11 +67,8 @@ class Lab(Site):
         path = self.state / ANNOUNCEMENTS
         text = json.dumps(json.loads(path.read_text()) | announcers)
         self._write_announcements(text)
-        deadline = time.monotonic() + _ANNOUNCE_SECONDS
-        while (self.state / ANNOUNCED).read_text() != text:
-            if time.monotonic() > deadline:
-                raise LabError(f"the lab's speakers do not respond; see {self.state / 'daemon.log'}")
-            time.sleep(0.01)
+        explain = f"the lab's speakers respond; see {self.state / 'daemon.log'}"
+        wait_until(lambda: (self.state / ANNOUNCED).read_text() == text, explain, _ANNOUNCE_SECONDS)
 
     def _write_announcements(self, text: str) -> None:
         temporary = self.state / f"{ANNOUNCEMENTS}.new"

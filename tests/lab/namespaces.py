@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 NAMESPACE_FOLDER = Path("/run/netns")
-CLONE_NEWNET = 0x40000000
+CLONE_NEWNET, CLONE_NEWNS = 0x40000000, 0x00020000
 _SIOCGIFFLAGS, _IFF_RUNNING = 0x8913, 0x40
 _libc = ctypes.CDLL(None, use_errno=True)
 Result = TypeVar("Result")
@@ -26,6 +26,14 @@ Result = TypeVar("Result")
 
 class LabError(Exception):
     """An operation of the lab failed; the text says what and where."""
+
+
+def set_namespace(file: Path, kind: int) -> None:
+    """Move the calling thread into the namespace of this kind (CLONE_NEW...) that the file stands for."""
+    with file.open("rb") as handle:
+        if _libc.setns(handle.fileno(), kind) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(file))
 
 
 def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
@@ -39,10 +47,7 @@ def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
 
     def enter_and_call() -> None:
         try:
-            with (NAMESPACE_FOLDER / namespace).open("rb") as handle:
-                if _libc.setns(handle.fileno(), CLONE_NEWNET) != 0:
-                    code = ctypes.get_errno()
-                    raise OSError(code, os.strerror(code), namespace)
+            set_namespace(NAMESPACE_FOLDER / namespace, CLONE_NEWNET)
             results.append(function())
         except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
             errors.append(error)

@@ -1,7 +1,7 @@
 """The network state of a host as comparable text, read by independent tools.
 
-Counters and timestamps are left out. So are iptables and nft tables that only hold empty, accepting base chains, because
-they are equivalent to missing tables.
+Counters, timestamps and link states are left out. So are iptables and nft base chains that are empty and accept
+everything, and tables with no others, because they are equivalent to missing ones.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -31,25 +31,32 @@ _SEPARATOR = "=== homeward snapshot ==="
 _SYSCTL_ROOTS = ("net/ipv4/conf", "net/ipv6/conf")
 
 
-@dataclass(frozen=True)
-class Snapshot:
+class Snapshot(dict[str, str]):
     """Named texts: links, addresses, routes4, rules4, ..., iptables-nft-save, ..., nft, sysctls."""
 
-    parts: tuple[tuple[str, str], ...]
+    def differences(self, after: Mapping[str, str], *parts: str) -> list[str]:
+        """Return the lines by which some parts, or all, differ: `rules4: -...` is only before, `rules4: +...` only after."""
+        found = []
+        for part in parts or self:
+            old, new = self[part], after.get(part, "")
+            if old != new:
+                lines = difflib.unified_diff(old.splitlines(), new.splitlines(), n=0, lineterm="")
+                found += [f"{part}: {line}" for line in islice(lines, 2, None) if not line.startswith("@@")]
+        return found
 
-    def __getitem__(self, part: str) -> str:
-        return dict(self.parts)[part]
+    def difference(self, after: Mapping[str, str], *parts: str) -> str:
+        """Return the differences as text; empty if there are none."""
+        return "\n".join(self.differences(after, *parts))
 
-    def difference(self, after: Snapshot) -> str:
-        """Return a unified diff to a later snapshot; empty if they are equal."""
-        lines: list[str] = []
-        later = dict(after.parts)
-        for part, text in self.parts:
-            new = later.get(part, "")
-            lines += difflib.unified_diff(
-                text.splitlines(), new.splitlines(), f"{part} before", f"{part} after", "", "", 1
-            )
-        return "\n".join(lines)
+    def replaced(self, **parts: str) -> Snapshot:
+        """Return the snapshot with other texts for these parts."""
+        return Snapshot({**self, **parts})
+
+
+def assert_same(before: Snapshot, after: Mapping[str, str], *parts: str) -> None:
+    """Assert that two snapshots are byte-identical, in some parts or in all, and show where they are not."""
+    found = before.difference(after, *parts)
+    assert not found, found
 
 
 def take(host: Host) -> Snapshot:
@@ -57,18 +64,20 @@ def take(host: Host) -> Snapshot:
     commands = [*_IP_COMMANDS.values(), *_SAVE_COMMANDS, _NFT_COMMAND]
     script = f"\necho '{_SEPARATOR}'\n".join(commands)
     texts = host.run(script).stdout.split(f"{_SEPARATOR}\n")
-    parts: list[tuple[str, str]] = []
     cleaners: list[Callable[[str], str]] = [canonical_json for _ in _IP_COMMANDS]
     cleaners += [*(clean_save for _ in _SAVE_COMMANDS), clean_ruleset]
-    for name, text, clean in zip([*_IP_COMMANDS, *_SAVE_COMMANDS, "nft"], texts, cleaners, strict=True):
-        parts.append((name, clean(text)))
-    parts.append(("sysctls", host.call(_read_sysctls)))
-    return Snapshot(tuple(parts))
+    names = [*_IP_COMMANDS, *_SAVE_COMMANDS, "nft"]
+    found = {name: clean(text) for name, text, clean in zip(names, texts, cleaners, strict=True)}
+    return Snapshot({**found, "sysctls": host.call(_read_sysctls)})
 
 
 def canonical_json(text: str) -> str:
     """Return one object per line, with keys and lines sorted: the order of the kernel's dump is not state."""
     objects = [item for item in json.loads(text or "[]") if item]
+    return _lines(item | {"operstate": None} if "operstate" in item else item for item in objects)
+
+
+def _lines(objects: Iterable[object]) -> str:
     return "\n".join(sorted(json.dumps(item, sort_keys=True) for item in objects))
 
 
@@ -92,18 +101,55 @@ def _is_empty_line(line: str) -> bool:
     return line[0] in "*C" or (line[0] == ":" and line.endswith(" ACCEPT"))
 
 
+_EMPTY_CHAIN = re.compile(r"(?m)^\tchain \S+ \{\n\t\ttype [^\n]* policy accept;\n\t\}\n")
+_EMPTY_TABLE = re.compile(r"(?m)^table [^\n]* \{\n+\}\n")
+_IPTABLES_TABLE = re.compile(r"table ip6? (raw|mangle|nat|filter|security) ")
+_MADE_FROM_MAC = re.compile(r"fe80::[0-9a-f:]*ff:fe[0-9a-f:]+")
+
+
 def clean_ruleset(text: str) -> str:
-    """Return the nft ruleset without counters and without tables that only hold accepting, empty base chains."""
+    """Return the nft ruleset without counters, accepting empty base chains, and empty tables."""
     text = re.sub(r"counter packets \d+ bytes \d+", "counter", text)
-    tables = [table for table in re.split(r"(?m)^(?=table )", text) if table.startswith("table ")]
-    return "".join(sorted(table for table in tables if not _is_empty_table(table)))
+    text = re.sub(r"\n\n+", "\n", _EMPTY_CHAIN.sub("", text))
+    return "".join(sorted(_tables(_EMPTY_TABLE.sub("", text))))
 
 
-_EMPTY_TABLE = re.compile(r"table [^\n]*\{\n(\tchain \S+ \{\n\t\ttype [^\n]* policy accept;\n\t\}\n\n?)*\}\s*")
+def _tables(ruleset: str) -> list[str]:
+    return [table for table in re.split(r"(?m)^(?=table )", ruleset) if table.startswith("table ")]
 
 
-def _is_empty_table(table: str) -> bool:
-    return _EMPTY_TABLE.fullmatch(table) is not None
+def unordered(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot without the order in which chains and addresses were added; the rules of a chain keep theirs.
+
+    Of nft's ruleset only native tables are left: the others are in the listings of iptables.
+    """
+    saves = {part: _by_chain(text) for part, text in snapshot.items() if part.endswith("-save")}
+    links = [json.loads(line) for line in snapshot["addresses"].splitlines()]
+    addresses = _lines({**link, "addr_info": sorted(link["addr_info"], key=str)} for link in links)
+    native = [table for table in _tables(snapshot["nft"]) if not _IPTABLES_TABLE.match(table)]
+    return snapshot.replaced(**saves, addresses=addresses, nft="".join(native))
+
+
+def _by_chain(saved: str) -> str:
+    """Return the lines with their table in front, sorted by chain."""
+    lines: list[str] = []
+    for table in re.split(r"(?m)^(?=\*)", saved):
+        name, *entries = table.splitlines() or [""]
+        entries.sort(key=lambda line: " ".join(line.split(" ", 2)[:2]) if line.startswith("-A ") else line)
+        lines += [f"{name[1:]} {entry}" for entry in entries]
+    return "\n".join(lines)
+
+
+def without_link_numbers(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot without what differs if a link is created again: its number, and the address made from its MAC."""
+    found = {part: _MADE_FROM_MAC.sub("fe80::made-from-mac", text) for part, text in snapshot.items()}
+    for part in ("routes4", "routes6"):
+        found[part] = "\n".join(sorted(found[part].splitlines()))
+    for part in ("links", "addresses"):
+        links = map(json.loads, found[part].splitlines())
+        numbers = ("ifindex", "link_index")
+        found[part] = _lines({key: value for key, value in link.items() if key not in numbers} for link in links)
+    return Snapshot(found)
 
 
 def _read_sysctls() -> str:

@@ -1,15 +1,14 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The command metallb-routing on a node of the lab or of ``node.py``: install and run it, as an agent too.
+"""The agent and the command metallb-routing on a node without systemd.
 
-These nodes have no systemd. The collection is made to believe that they have, so that it installs its files; the tests do
-what systemd would: an agent is a child of the test's process.
+The collection is told that systemd runs, so it installs its files; the test does what systemd would be asked for, and the
+agent is a child of the test's process.
 """
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import re
@@ -18,12 +17,10 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import systemd
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import (
@@ -36,67 +33,42 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.persisten
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Unit
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.lab import Host
-from tests.lab.namespaces import CLONE_NEWNET
-from tests.support.node import Answer, in_child, run_module
+from tests.lab.snapshot import Snapshot
+from tests.lab.waiting import wait_until
+from tests.support import snapshots
+from tests.support.modules import Answer, change
 from tests.support.pools import EXTERNAL, declared
 
-Result = TypeVar("Result")
 READY_SECONDS = 30.0
-RECONCILE_SECONDS = 20.0  # until a test gives up; machines may be slow
-_FROM_HARDWARE = re.compile(r"fe80::[0-9a-f:]*ff:fe[0-9a-f:]+")
-_CLONE_NEWNS = 0x00020000
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-def call(host: Host, function: Callable[..., Result], *arguments: Any) -> Result:
-    """Call the function on the node, network and files, in a child process."""
-
-    def enter() -> None:
-        for kind, flag in (("net", CLONE_NEWNET), ("mnt", _CLONE_NEWNS)):
-            with Path(f"/proc/{host.holder}/ns/{kind}").open("rb") as handle:
-                if _libc.setns(handle.fileno(), flag):
-                    raise OSError(ctypes.get_errno(), f"cannot enter {host.name}: {kind}")
-
-    return in_child(enter, function, *arguments)
-
-
-def apply(host: Host, parameters: Mapping[str, Any], service: Service | None = None) -> Answer:
-    """Run ``pool_routing`` as on a node with systemd; it must succeed.
-
-    :param service: what systemd has and does; by default it has nothing and does nothing.
-    """
-
-    def run() -> Answer:
-        stand_in_for_systemd(service)
-        whole = {"persist": True, **parameters, "_ansible_check_mode": False, "_ansible_diff": False}
-        return run_module("pool_routing", whole)
-
-    answer = call(host, run)
-    assert not answer.get("failed"), (host.name, answer["msg"])
-    return answer
+SECONDS = 20.0  # for everything else, on a slow machine
 
 
 @dataclass(frozen=True)
 class Service:
     """A service as systemd has it.
 
-    :param change: carries steps out where systemd would, on the node, while the module holds the lock.
+    :param change: carries out steps in systemd's place, on the node, while the module holds the lock.
     """
 
     unit: Unit
     change: Callable[[Sequence[Step]], object]
 
 
-def stand_in_for_systemd(service: Service | None = None) -> None:
-    """Have the modules in this process find a systemd, which has this service or none, and does nothing without."""
+def fake_systemd(service: Service | None = None) -> None:
+    """Let the modules in this process find a systemd that has this service, or none, and does nothing else."""
     deploy.systemd_runs = lambda: True
     deploy.may_write = lambda _folder: False  # /usr/local/sbin is the machine's own
     systemd.read = lambda _names: frozenset({service.unit} if service else ())
     systemd.write = lambda steps: service.change(steps) if service else None
 
 
-def keep(host: Host, **changes: Any) -> None:
-    """Make the node right for one pool with addresses of the node's own, and leave on it what keeps it so."""
+def apply(host: Host, parameters: Mapping[str, Any], service: Service | None = None) -> Answer:
+    """Run ``pool_routing`` as on a node with systemd; it must succeed."""
+    return change(host, "pool_routing", {"persist": True, **parameters}, before=lambda: fake_systemd(service))
+
+
+def persist(host: Host, **changes: Any) -> None:
+    """Apply a pool with addresses of the node's own, and install the agent."""
     pool = {**EXTERNAL, "addresses": ["1.2.3.251", "fd00:1:2:3::251"]}
     apply(host, declared(pool, **{"iptables_variant": "nft", **changes}))
 
@@ -107,7 +79,7 @@ def read_state(host: Host) -> str:
 
 
 def write_state(host: Host, text: str) -> None:
-    """Replace the node's state file, as apply does: in one move."""
+    """Replace the node's state file atomically, as apply does."""
     host.run(f"umask 077; cat > {STATE_FILE}.new; mv {STATE_FILE}.new {STATE_FILE}", stdin=text)
 
 
@@ -117,33 +89,37 @@ def command(*words: str) -> list[str]:
 
 
 def status_json(host: Host) -> tuple[int, dict[str, Any]]:
-    """Return the exit code of ``status --json`` and what it says."""
+    """Return the exit code and the output of ``status --json``."""
     done = host.run(command("status", "--json"), check=False)
     return done.returncode, json.loads(done.stdout)
 
 
+def metrics(host: Host) -> str:
+    """Return the text of the metrics file."""
+    (path,) = host.path(AGENT_DIRECTORY).glob("*.prom")
+    return path.read_text()
+
+
 class Agent:
-    """An agent on a node, started by the ``with`` block if it was not before; ends with the block.
+    """The agent running on a node; a context manager that starts it, unless it runs, and ends it.
 
-    Its output goes to a file, so it never waits for a reader.
-
-    :param folder: for its output and the socket on which it reports that it is ready.
-    :param sweep: seconds between two checks of everything; by default so long that only events matter.
+    :param folder: for its log and the socket on which it reports that it is ready.
+    :param sweep: seconds between two full checks; by default so long that only events wake it.
     """
 
     def __init__(self, host: Host, folder: Path, sweep: float = 3600.0) -> None:
         self.host = host
         self._sweep = sweep
-        self._output = folder / f"agent-{time.monotonic_ns()}.txt"
+        self._log = folder / f"agent-{time.monotonic_ns()}.txt"
         self._socket = folder / f"notify-{time.monotonic_ns()}"
         self.process: subprocess.Popen[str] | None = None
 
     def launch(self) -> Self:
-        """Start it."""
+        """Start it without waiting."""
         self._socket.unlink(missing_ok=True)
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(self._socket))
-        with self._output.open("a") as output:
+        with self._log.open("a") as output:
             self.process = subprocess.Popen(
                 self.host.command(command("agent", "--sweep", str(self._sweep))),
                 env={**os.environ, "NOTIFY_SOCKET": str(self._socket)},
@@ -155,13 +131,13 @@ class Agent:
         return self
 
     def await_ready(self, seconds: float = READY_SECONDS) -> Self:
-        """Wait until it reports to the socket, which stands in for systemd, that it is ready."""
+        """Wait until it reports to its service manager that it is ready."""
         self._manager.settimeout(seconds)
         try:
             assert self._manager.recv(100) == b"READY=1"
         except TimeoutError:
             self.stop()
-            raise AssertionError(f"the agent is not ready after {seconds} s: {self.said()}") from None
+            raise AssertionError(f"the agent is not ready after {seconds} s: {self.log()}") from None
         return self
 
     def is_ready(self) -> bool:
@@ -172,15 +148,13 @@ class Agent:
             return False
 
     def start(self) -> Self:
-        """Start it and wait until it says that it is ready."""
+        """Start it and wait until it is ready."""
         return self.launch().await_ready()
 
     def __enter__(self) -> Self:
         return self if self.process else self.start()
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_error: object) -> None:
         self.stop()
 
     @property
@@ -192,27 +166,27 @@ class Agent:
     def signal(self, number: signal.Signals) -> None:
         """Send it a signal; it must be alive."""
         assert self.process is not None
-        assert self.process.poll() is None, f"the agent has ended: {self.said()}"
+        assert self.process.poll() is None, f"the agent has ended: {self.log()}"
         self.process.send_signal(number)
 
-    def freeze(self) -> None:
-        """Stop it until :meth:`thaw`; it has stopped when this returns."""
+    def pause(self) -> None:
+        """Stop it until :meth:`resume`; it has stopped when this returns."""
         self.signal(signal.SIGSTOP)
         os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
-    def thaw(self) -> None:
-        """Let it go on."""
+    def resume(self) -> None:
+        """Let it continue."""
         self.signal(signal.SIGCONT)
 
     def reset_backoff(self) -> None:
-        """Have it check everything and reset its backoff; wait until it has checked."""
-        until(lambda: self.host.path(REPORT_FILE).exists(), self.said)
+        """Have it check everything and reset its backoff (SIGHUP), and wait until it has."""
+        wait_until(self.host.path(REPORT_FILE).exists, self.log)
         before = self.report()["checked"]
         self.signal(signal.SIGHUP)
-        until(lambda: self.report()["checked"] != before, self.said)
+        wait_until(lambda: self.report()["checked"] != before, self.log)
 
     def stop(self) -> int:
-        """End it, kindly, and return its exit code."""
+        """Terminate it and return its exit code."""
         assert self.process is not None
         self._manager.close()
         self._socket.unlink(missing_ok=True)
@@ -220,18 +194,26 @@ class Agent:
             self.process.send_signal(signal.SIGCONT)
             self.process.terminate()
         try:
-            return self.process.wait(RECONCILE_SECONDS)
+            return self.process.wait(SECONDS)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
-            raise AssertionError(f"the agent does not end: {self.said()}") from None
+            raise AssertionError(f"the agent does not end: {self.log()}") from None
 
-    def said(self) -> str:
-        """Return everything that it has printed so far."""
-        return self._output.read_text()
+    def log(self) -> str:
+        """Return everything that it has written so far."""
+        return self._log.read_text()
+
+    def wait_for_log(self, text: str, count: int = 1) -> None:
+        """Wait until the log has the text so often."""
+        wait_until(lambda: self.log().count(text) >= count, lambda: f"{text!r} is not in the log:\n{self.log()}")
+
+    def wait_until_restored(self, before: Snapshot) -> None:
+        """Wait until the node is again as in the snapshot (of :func:`snapshots.restorable`)."""
+        snapshots.wait_until_same(self.host, before, self.log)
 
     def report(self) -> dict[str, Any]:
-        """Return what it last reported."""
+        """Return its last report."""
         report: dict[str, Any] = json.loads(self.host.path(REPORT_FILE).read_text())
         return report
 
@@ -243,86 +225,3 @@ class Agent:
         """Return the seconds of processor time that it and the programs it ran have used."""
         words = Path(f"/proc/{self.pid}/stat").read_text().rpartition(")")[2].split()
         return sum(int(word) for word in words[11:15]) / os.sysconf("SC_CLK_TCK")
-
-
-def until(what: Callable[[], object], why: Callable[[], object], seconds: float = RECONCILE_SECONDS) -> None:
-    """Wait until something is so.
-
-    :param why: tells what to look at if it does not come.
-    """
-    deadline = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < deadline, why()
-        time.sleep(0.01)
-
-
-def picture(host: Host) -> dict[str, str]:
-    """Return the node's state as other tools see it.
-
-    Left out are the numbers of links, the order in which chains were made, and which address the kernel made of a link's own.
-    """
-    parts = dict(host.snapshot().parts)
-    found = {}
-    for name, raw in parts.items():
-        text = _FROM_HARDWARE.sub("fe80::hardware", raw)
-        lines = text.splitlines()
-        if name in ("links", "addresses"):
-            lines = [_without_numbers(line) for line in lines]
-        elif name.endswith("-save"):
-            lines = list(_sorted_by_chain(text))
-        elif name == "nft":
-            tables = re.split(r"(?m)^(?=table )", text)
-            lines = [table for table in tables if not re.match(r"table ip6? (raw|mangle|nat|filter|security) ", table)]
-        found[name] = "\n".join(lines if name.endswith("-save") else sorted(lines))
-    return found
-
-
-def _sorted_by_chain(saved: str) -> Iterator[str]:
-    """Yield the lines with their table in front; each chain's in their order."""
-    for table in re.split(r"(?m)^(?=\*)", saved):
-        name, *lines = table.splitlines() or [""]
-        for line in sorted(lines, key=lambda line: line if line[:3] != "-A " else " ".join(line.split(" ", 2)[:2])):
-            yield f"{name[1:]} {line}"
-
-
-def _without_numbers(line: str) -> str:
-    """Return a link without its number and those of its addresses' order; a link made anew has another one."""
-    link = json.loads(line)
-    for key in ("ifindex", "link_index"):
-        link.pop(key, None)
-    link["addr_info"] = sorted(link.get("addr_info", []), key=str)
-    return json.dumps(link, sort_keys=True)
-
-
-def differences(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
-    """Return the lines by which two pictures differ."""
-    found = []
-    for part, text in before.items():
-        old, new = text.splitlines(), after[part].splitlines()
-        found += [f"{part}: - {line}" for line in (Counter(old) - Counter(new)).elements()]
-        found += [f"{part}: + {line}" for line in (Counter(new) - Counter(old)).elements()]
-        if not found and old != new:
-            found.append(f"{part}: another order")
-    return found
-
-
-def until_same(host: Host, before: Mapping[str, str], agent: Agent) -> None:
-    """Wait until the node is as in the picture."""
-    found: list[str] = []
-
-    def same() -> bool:
-        found[:] = differences(before, picture(host))
-        return not found
-
-    until(same, lambda: "\n".join(["not reconciled:", *found, "the agent printed:", *agent.said().splitlines()[-20:]]))
-
-
-def metrics(host: Host) -> str:
-    """Return the text of the metrics file."""
-    (path,) = host.path(AGENT_DIRECTORY).glob("*.prom")
-    return path.read_text()
-
-
-def run_all(host: Host, lines: Sequence[str]) -> None:
-    """Run commands on the node in one shell."""
-    host.run("\n".join(lines))

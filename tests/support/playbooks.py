@@ -18,26 +18,15 @@ from typing import Any
 
 from tests.lab import inventory
 from tests.lab.base import Site
+from tests.support.pools import CLUSTER, EXTERNAL
 
 ROOT = Path(__file__).resolve().parents[2]
 RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 
-#: The declaration of design and README for the lab's pool; its interface is there already.
-POOL: Mapping[str, Any] = {
-    "name": "external",
-    "networks": ["1.2.3.0/24", "fd00:1:2:3::/64"],
-    "interface": "eth0.100",
-    "gateways": ["1.2.3.1", "fd00:1:2:3::1"],
-}
-CLUSTER: Mapping[str, Any] = {
-    "pod_networks": ["10.112.0.0/12", "fd00:112::/32"],
-    "service_networks": ["10.96.0.0/12", "fd00:96::/108"],
-}
-
 
 def variables(**pool: Any) -> dict[str, Any]:
     """Return the variables that declare the lab's pool, changed as given."""
-    return {"metallb_routing_pools": [{**POOL, **pool}], "metallb_routing_cluster": dict(CLUSTER)}
+    return {"metallb_routing_pools": [{**EXTERNAL, **pool}], "metallb_routing_cluster": dict(CLUSTER)}
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.kernel.agent.lab import POOL_LINK, reload_kube_proxy, remake_link, wear_address
+from tests.kernel.agent.lab import POOL_LINK, recreate_link, reload_kube_proxy, set_mac
 from tests.lab import Host, Lab
-from tests.support.agent import run_all
 
 #: A foreign rule that accepts packets before all others, as Calico can have.
 ACCEPT = "-m comment --comment somebody -s 198.51.100.0/24 -j ACCEPT"
@@ -39,7 +38,7 @@ class Loss:
     def happen(self, lab: Lab, node: Host) -> None:
         """Cause it."""
         if self.lines:
-            run_all(node, self.lines)
+            node.run("\n".join(self.lines))
         if self.after:
             self.after(lab, node.name)
 
@@ -48,14 +47,14 @@ def _iptables(lines: str, program: str = "iptables", table: str = "mangle") -> t
     return tuple(f"{program} -w -t {table} {line}" for line in lines.split("; "))
 
 
-def _wear_address(lab: Lab, node: str) -> None:
-    wear_address(lab.host(node))
+def _set_mac(lab: Lab, node: str) -> None:
+    set_mac(lab.host(node))
 
 
 #: On node1: the link is foreign, the chains are nft.
 FOREIGN_LINK = (
     Loss("link set down and up", (f"ip link set {POOL_LINK} down", f"ip link set {POOL_LINK} up")),
-    Loss("link deleted, and made again by its owner", (), after=remake_link),
+    Loss("link deleted, and made again by its owner", (), after=recreate_link),
     Loss("address deleted", (f"ip address del 1.2.3.251/32 dev {POOL_LINK}",)),
     Loss("IPv6 address deleted", (f"ip address del fd00:1:2:3::251/128 dev {POOL_LINK}",)),
     Loss("all IPv4 addresses of the link flushed", (f"ip -4 address flush dev {POOL_LINK}",)),
@@ -100,12 +99,12 @@ FOREIGN_LINK = (
 
 #: On node2: the link is managed, the chains are legacy.
 OWN_LINK = (
-    Loss("parent deleted, and made again by its owner", (), after=remake_link, recovery=_wear_address),
+    Loss("parent deleted, and made again by its owner", (), after=recreate_link, recovery=_set_mac),
     Loss("managed link set down", (f"ip link set {POOL_LINK} down",)),
     Loss(
         "managed link deleted, its sysctls with it",
         (f"ip link del {POOL_LINK}",),
-        recovery=_wear_address,
+        recovery=_set_mac,
     ),
     Loss("legacy chain flushed", _iptables("-F HOMEWARD-PREROUTING", "iptables-legacy"), without_event=True),
     Loss("whole legacy table mangle flushed", _iptables("-F; -X", "iptables-legacy"), without_event=True),

@@ -24,24 +24,14 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lo
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE, UNIT_NAME
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Unit
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
-from tests.support.agent import (
-    READY_SECONDS,
-    Agent,
-    Service,
-    apply,
-    call,
-    command,
-    differences,
-    picture,
-    read_state,
-    status_json,
-    until,
-    until_same,
-)
-from tests.support.node import EngineNode, assert_same
+from tests.lab.snapshot import assert_same
+from tests.lab.waiting import wait_until
+from tests.support.agent import READY_SECONDS, Agent, Service, apply, command, read_state, status_json
+from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, STORAGE, declared
+from tests.support.snapshots import restorable
 
-pytestmark = pytest.mark.usefixtures("kept")
+pytestmark = pytest.mark.usefixtures("persisted")
 
 #: Deletes the IPv4 rule of priority 2800 whenever it is there, with one netlink socket: RTM_DELRULE with FRA_PRIORITY
 RIVAL = """
@@ -58,23 +48,23 @@ while True:
 DELAY = re.compile(r"(rule priority 2800 .*) keeps being changed by (.*); backing off for (\d+) s")
 
 
-def test_backoff_from_a_rival_names_it_and_delays_nothing_else(node: EngineNode, tmp_path: Path) -> None:
+def test_backoff_from_a_rival_names_it_and_delays_nothing_else(node: Node, tmp_path: Path) -> None:
     host = node.host
-    right = picture(host)
+    right = restorable(host)
     with Agent(host, tmp_path) as agent:
         rival = subprocess.Popen(host.command([sys.executable, "-c", RIVAL]))
         try:
-            until(lambda: len(DELAY.findall(agent.said())) >= 3, agent.said)
-            delays = [int(seconds) for _rule, _who, seconds in DELAY.findall(agent.said())]
+            wait_until(lambda: len(DELAY.findall(agent.log())) >= 3, agent.log)
+            delays = [int(seconds) for _rule, _who, seconds in DELAY.findall(agent.log())]
             assert delays[:3] == [1, 2, 4]
-            assert all(who.endswith(f"(pid {rival.pid})") for _rule, who, _seconds in DELAY.findall(agent.said()))
+            assert all(who.endswith(f"(pid {rival.pid})") for _rule, who, _seconds in DELAY.findall(agent.log()))
 
-            before = len(agent.said())
+            before = len(agent.log())
             host.run("ip route flush table 7701; iptables-nft -w -t mangle -F HOMEWARD-PREROUTING")
             without = {**right, "rules4": re.sub(r'.*"priority": 2800,.*\n', "", right["rules4"])}
             assert without != right
-            until_same(host, without, agent)
-            assert "rule priority 2800" not in agent.said()[before:].partition("add route")[0], (
+            agent.wait_until_restored(without)
+            assert "rule priority 2800" not in agent.log()[before:].partition("add route")[0], (
                 "the others did not wait for it"
             )
             report = agent.report()
@@ -88,26 +78,26 @@ def test_backoff_from_a_rival_names_it_and_delays_nothing_else(node: EngineNode,
         finally:
             rival.kill()
             rival.wait()
-        until(lambda: agent.report()["drift"] == 0, agent.said, seconds=delays[-1] * 2 + 20)
-        until_same(host, right, agent)
+        wait_until(lambda: agent.report()["drift"] == 0, agent.log, seconds=delays[-1] * 2 + 20)
+        agent.wait_until_restored(right)
         assert agent.report()["left_alone"] == []
-        count = agent.said().count("reconciled: add rule priority 2800")
+        count = agent.log().count("reconciled: add rule priority 2800")
         assert count <= 20 + 10, "a burst of twenty, some that were refilled meanwhile, and one for each delay"
 
 
-def test_sighup_ends_the_backoff(node: EngineNode, tmp_path: Path) -> None:
+def test_sighup_ends_the_backoff(node: Node, tmp_path: Path) -> None:
     host = node.host
-    right = picture(host)
+    right = restorable(host)
     with Agent(host, tmp_path) as agent:
         rival = subprocess.Popen(host.command([sys.executable, "-c", RIVAL]))
         try:
-            until(lambda: len(DELAY.findall(agent.said())) >= 3, agent.said)
+            wait_until(lambda: len(DELAY.findall(agent.log())) >= 3, agent.log)
         finally:
             rival.kill()
             rival.wait()
         agent.reset_backoff()
         assert agent.report()["left_alone"] == []
-        assert differences(right, picture(host)) == [], "it did not wait for the end of the delay"
+        assert_same(right, restorable(host))
 
 
 CHANGES: Mapping[str, Mapping[str, Any]] = {
@@ -118,19 +108,19 @@ CHANGES: Mapping[str, Mapping[str, Any]] = {
 }
 
 
-def test_a_running_agent_follows_every_apply(node: EngineNode, tmp_path: Path) -> None:
+def test_a_running_agent_follows_every_apply(node: Node, tmp_path: Path) -> None:
     host = node.host
     with Agent(host, tmp_path) as agent:
         for name, parameters in CHANGES.items():
             apply(host, {**parameters, "iptables_variant": "nft"})
-            right = picture(host)
+            right = restorable(host)
             agent.reset_backoff()
-            assert agent.said() == "", f"{name}: there was no drift"
+            assert agent.log() == "", f"{name}: there was no drift"
             assert status_json(host)[0] == 0, name
-            until_same(host, right, agent)
+            agent.wait_until_restored(right)
         host.run("ip route flush table all proto 77; ip rule flush protocol 77")
-        until_same(host, right, agent)
-        assert "10.9.8" in agent.said(), "it has the last state, and its events"
+        agent.wait_until_restored(right)
+        assert "10.9.8" in agent.log(), "it has the last state, and its events"
 
 
 class Systemd:
@@ -191,7 +181,7 @@ def systemd(folder: Path) -> Iterator[Systemd]:
         manager.stop()
 
 
-def test_apply_starts_and_stops_the_agent_while_it_holds_the_lock(node: EngineNode, tmp_path: Path) -> None:
+def test_apply_starts_and_stops_the_agent_while_it_holds_the_lock(node: Node, tmp_path: Path) -> None:
     host = node.host
     with systemd(tmp_path) as manager:
 
@@ -203,11 +193,11 @@ def test_apply_starts_and_stops_the_agent_while_it_holds_the_lock(node: EngineNo
         assert first
         apply(host, CHANGES["another gateway"], service("an older one"))
         assert manager.pid not in (0, first)
-        right = picture(host)
+        right = restorable(host)
         assert "proto 77" in host.output("ip -N rule")
         host.run("ip rule flush protocol 77; ip route flush table 7701")
-        until(lambda: status_json(host)[0] == 0, manager.output.read_text)
-        assert right["rules4"] == picture(host)["rules4"]
+        wait_until(lambda: status_json(host)[0] == 0, manager.output.read_text)
+        assert right["rules4"] == restorable(host)["rules4"]
 
         apply(host, ABSENT, service("an older one"))
         assert manager.pid == 0, "the agent was stopped first, so it did not reconcile what was removed"
@@ -217,15 +207,15 @@ def test_apply_starts_and_stops_the_agent_while_it_holds_the_lock(node: EngineNo
 
 
 def test_removal_with_an_agent_leaves_nothing(tmp_path: Path) -> None:
-    with EngineNode() as node, systemd(tmp_path) as manager:
-        before = node.picture()
+    with Node() as node, systemd(tmp_path) as manager:
+        before = node.snapshot()
         apply(node.host, declared(EXTERNAL), Service(Unit(UNIT_NAME, "", enabled=False, running=False), manager.change))
         apply(node.host, ABSENT, Service(Unit(UNIT_NAME, "", enabled=True, running=True), manager.change))
         node.host.run("rm -rf /run/homeward-metallb-routing")  # systemd does: RuntimeDirectory
-        assert_same(before, node.picture())
+        assert_same(before, node.snapshot())
 
 
-def test_concurrent_runs_are_serialized(node: EngineNode, tmp_path: Path) -> None:
+def test_concurrent_runs_are_serialized(node: Node, tmp_path: Path) -> None:
     host = node.host
     ways = [
         declared({**EXTERNAL, "gateways": [f"1.2.3.{number}", f"fd00:1:2:3::{number}"]}, iptables_variant="nft")
@@ -234,15 +224,15 @@ def test_concurrent_runs_are_serialized(node: EngineNode, tmp_path: Path) -> Non
     with Agent(host, tmp_path) as agent, ThreadPoolExecutor(len(ways)) as pool:
         list(pool.map(lambda way: apply(host, way), ways))
         agent.reset_backoff()
-        assert agent.said() == ""
+        assert agent.log() == ""
         assert status_json(host)[0] == 0
     (last,) = set(re.findall(r'"gateway": "(1\.2\.3\.\d)"', read_state(host)))
     assert host.output("ip route show default table 7701").splitlines()[0].startswith(f"default via {last} ")
 
 
-def test_the_agent_waits_for_the_lock(node: EngineNode, tmp_path: Path) -> None:
+def test_the_agent_waits_for_the_lock(node: Node, tmp_path: Path) -> None:
     host = node.host
-    right = picture(host)
+    right = restorable(host)
     with Agent(host, tmp_path) as agent:
 
         def work() -> str:
@@ -253,19 +243,19 @@ def test_the_agent_waits_for_the_lock(node: EngineNode, tmp_path: Path) -> None:
                     ["ip", "rule", "list", "priority", "2800"], check=True, capture_output=True, text=True
                 ).stdout
 
-        assert call(host, work) == ""
-        until_same(host, right, agent)
+        assert host.call_in_child(work) == ""
+        agent.wait_until_restored(right)
 
 
-def test_chains_in_an_unreadable_table_are_not_written_again(node: EngineNode, tmp_path: Path) -> None:
+def test_chains_in_an_unreadable_table_are_not_written_again(node: Node, tmp_path: Path) -> None:
     """A native rule of nft hides managed chains; the agent reports that, skips that family's chains, and reconciles the rest."""
     host = node.host
-    right = picture(host)
+    right = restorable(host)
     with Agent(host, tmp_path) as agent:
         host.run("nft add rule ip mangle PREROUTING ct state established meta mark set ct mark and 0xff00")
-        until(lambda: "ipv4 chains wait: " in agent.said(), agent.said)
+        wait_until(lambda: "ipv4 chains wait: " in agent.log(), agent.log)
         host.run("ip route flush table 7701; ip6tables-nft -w -t mangle -F HOMEWARD-PREROUTING")
-        until(lambda: "reconciled: change chains ipv6" in agent.said(), agent.said)
+        wait_until(lambda: "reconciled: change chains ipv6" in agent.log(), agent.log)
         agent.reset_backoff()
         chain = host.output("nft -a list chain ip mangle PREROUTING")
         assert chain.count("jump HOMEWARD-PREROUTING") == 1
@@ -276,6 +266,6 @@ def test_chains_in_an_unreadable_table_are_not_written_again(node: EngineNode, t
 
         handle = next(line for line in chain.splitlines() if "ct state" in line).rpartition(" ")[2]
         host.run(f"nft delete rule ip mangle PREROUTING handle {handle}")
-        until(lambda: not agent.report()["waiting"], agent.said)
-        until_same(host, right, agent)
-        assert "chains ipv4" not in agent.said(), "there was no drift"
+        wait_until(lambda: not agent.report()["waiting"], agent.log)
+        agent.wait_until_restored(right)
+        assert "chains ipv4" not in agent.log(), "there was no drift"

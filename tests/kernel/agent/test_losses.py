@@ -16,11 +16,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.agent.lab import Connection, Recorder, Span, prepare
+from tests.kernel.agent.lab import prepare
 from tests.kernel.agent.losses import FOREIGN_LINK, OWN_LINK, Loss
 from tests.kernel.delivery.lab import lab_of
 from tests.lab import Host, Lab
-from tests.support.agent import Agent, differences, picture, until, until_same
+from tests.lab.snapshot import Snapshot
+from tests.lab.waiting import wait_until
+from tests.support.agent import Agent
+from tests.support.events import Recorder, Span
+from tests.support.snapshots import lost, restorable
+from tests.support.stream import Stream
 
 CASES = [pytest.param("node1", loss, id=loss.name) for loss in FOREIGN_LINK]
 CASES += [pytest.param("node2", loss, id=loss.name) for loss in OWN_LINK]
@@ -34,7 +39,7 @@ class World:
     lab: Lab
     agents: dict[str, Agent]
     recorders: dict[str, Recorder]
-    right: dict[str, dict[str, str]]
+    right: dict[str, Snapshot]
     table: list[str]
     folder: Path
 
@@ -53,7 +58,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
     with lab_of() as lab:
         prepare(lab)
         first, second = lab.nodes
-        right = {node.name: picture(node) for node in lab.nodes}
+        right = {node.name: restorable(node) for node in lab.nodes}
         with (
             Agent(first, folder) as one,
             Agent(second, folder) as two,
@@ -85,7 +90,7 @@ def test_a_loss_is_reconciled_and_a_connection_survives(world: World, name: str,
 
     with world.checking_often(name) if loss.without_event else nullcontext(world.agents[name]) as agent:
         world.recorders[name].clear()
-        with Connection(world.lab, SERVICE[name]) as connection:
+        with Stream(world.lab, SERVICE[name]) as connection:
             loss.happen(world.lab, node)
             span = _await_reconciled(world, node, loss, agent)
             connection.finish()
@@ -96,14 +101,14 @@ def test_a_loss_is_reconciled_and_a_connection_survives(world: World, name: str,
 def _without_agent(world: World, node: Host, loss: Loss) -> list[str]:
     """Cause the loss while the agent is stopped, and return what is lost; then have the agent reconcile it."""
     agent = world.agents[node.name]
-    agent.freeze()
+    agent.pause()
     try:
         loss.happen(world.lab, node)
-        missing = [line for line in differences(world.right[node.name], picture(node)) if ": - " in line]
+        missing = lost(world.right[node.name], node)
         if loss.clean_up:
             missing += ["the managed jump is not the first"] * (not _is_first(node))
     finally:
-        agent.thaw()
+        agent.resume()
     if loss.without_event:
         agent.signal(signal.SIGHUP)
     _await_reconciled(world, node, loss, agent)
@@ -117,10 +122,10 @@ def _await_reconciled(world: World, node: Host, loss: Loss, agent: Agent) -> Spa
         loss.recovery(world.lab, node.name)
     span = None
     if loss.clean_up:
-        until(lambda: _is_first(node), agent.said)
+        wait_until(lambda: _is_first(node), agent.log)
         span = world.recorders[node.name].span()
         node.run(loss.clean_up)
-    until_same(node, world.right[node.name], agent)
+    agent.wait_until_restored(world.right[node.name])
     return span or world.recorders[node.name].span()
 
 

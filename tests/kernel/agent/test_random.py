@@ -18,11 +18,14 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler, service
 from tests.kernel.agent.losses import ACCEPT, FOREIGN_LINK, Loss
 from tests.lab import Host
-from tests.support.agent import Agent, call, command, differences, picture, run_all, status_json, until, until_same
+from tests.lab.snapshot import assert_same
+from tests.lab.waiting import wait_until
+from tests.support.agent import Agent, command, status_json
 from tests.support.examples import told_seed
-from tests.support.node import EngineNode
+from tests.support.node import Node
+from tests.support.snapshots import restorable
 
-pytestmark = [pytest.mark.usefixtures("kept"), pytest.mark.random]
+pytestmark = [pytest.mark.usefixtures("persisted"), pytest.mark.random]
 
 KILLS = 100
 MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
@@ -84,11 +87,11 @@ def seed() -> int:
     ids=["managed beside foreign", "all without foreign"],
 )
 def test_losses_in_a_row_leave_everything_as_it_was(
-    node: EngineNode, tmp_path: Path, seed: int, foreign: tuple[str, ...], losses: list[Loss], count: int
+    node: Node, tmp_path: Path, seed: int, foreign: tuple[str, ...], losses: list[Loss], count: int
 ) -> None:
     host, chance = node.host, random.Random(seed)
-    run_all(host, foreign)
-    right = picture(host)
+    host.run("\n".join(foreign))
+    right = restorable(host)
     with Agent(host, tmp_path) as agent:
         pid, memory = agent.pid, []
         for number in range(1, count + 1):
@@ -100,35 +103,35 @@ def test_losses_in_a_row_leave_everything_as_it_was(
                 agent.reset_backoff()
                 while not host.run(f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}", check=False).returncode:
                     pass
-                until_same(host, right, agent)
+                agent.wait_until_restored(right)
                 memory.append(agent.memory())
         assert agent.pid == pid
         agent.signal(signal.SIGHUP)  # it is alive
         assert sum(agent.report()["healed"].values()) > count / 2
-        assert "Traceback" not in agent.said()
+        assert "Traceback" not in agent.log()
         early, late = memory
         assert abs(late - early) <= early / 10, memory
 
 
-def test_each_loss_is_reconciled_by_itself(node: EngineNode, tmp_path: Path, seed: int) -> None:
+def test_each_loss_is_reconciled_by_itself(node: Node, tmp_path: Path, seed: int) -> None:
     """In random order, twice: something is lost, the agent reconciles it and reports so."""
     host, chance = node.host, random.Random(seed)
-    right = picture(host)
+    right = restorable(host)
     with Agent(host, tmp_path) as agent:
         agent.reset_backoff()  # its first check is over
         for loss in (*chance.sample(LOSSES, len(LOSSES)), *chance.sample(LOSSES, len(LOSSES))):
             reconciled = sum(agent.report()["healed"].values())
-            agent.freeze()
-            run_all(host, loss.lines)
-            assert differences(right, picture(host)), f"{loss.name}: nothing was lost"
-            agent.thaw()
+            agent.pause()
+            host.run("\n".join(loss.lines))
+            assert right.differences(restorable(host)), f"{loss.name}: nothing was lost"
+            agent.resume()
             if loss.without_event:
                 agent.signal(signal.SIGHUP)
             if loss.clean_up:
-                until(lambda: _jump_is_first(host), agent.said)
+                wait_until(lambda: _jump_is_first(host), agent.log)
                 host.run(loss.clean_up)
-            until_same(host, right, agent)
-            until(lambda before=reconciled: sum(agent.report()["healed"].values()) > before, agent.said)
+            agent.wait_until_restored(right)
+            wait_until(lambda before=reconciled: sum(agent.report()["healed"].values()) > before, agent.log)
             agent.reset_backoff()
 
 
@@ -141,9 +144,9 @@ def _lose(host: Host, lines: tuple[str, ...]) -> None:
     host.run("\n".join(f"{line} || true" for line in lines))
 
 
-def test_the_next_start_reconciles_whatever_a_kill_leaves(node: EngineNode, tmp_path: Path, seed: int) -> None:
+def test_the_next_start_reconciles_whatever_a_kill_leaves(node: Node, tmp_path: Path, seed: int) -> None:
     host, chance = node.host, random.Random(seed)
-    right = picture(host)
+    right = restorable(host)
     everything, usual = _whole_restore(host)
     half_done = 0
     assert everything > 20
@@ -156,33 +159,33 @@ def test_the_next_start_reconciles_whatever_a_kill_leaves(node: EngineNode, tmp_
             _kill_a_child(host, victim, chance.uniform(0, 1.2 * usual))
         else:
             _kill_the_command(host, ("restore", "agent")[number // 10 % 2], chance)
-        missing = len(call(host, reconciler.check)[1].steps)
+        missing = len(host.call_in_child(reconciler.check)[1].steps)
         half_done += 0 < missing < everything
         # The duration changes with the load of the machine; a kill that is too early or too late hits nothing.
         usual *= {0: 0.9, everything: 1.1}.get(missing, 1.0)
         # The next start is of the other program half of the times.
         if number % 4 < 2:
-            call(host, reconciler.restore)
+            host.call_in_child(reconciler.restore)
         else:
             _served(host)
-        drift = call(host, reconciler.check)[1]
+        drift = host.call_in_child(reconciler.check)[1]
         assert (drift.steps, drift.waiting) == ((), ()), f"kill {number}"
         if number % 10 == 0:
-            assert differences(right, picture(host)) == [], f"kill {number}"
-    assert differences(right, picture(host)) == []
+            assert_same(right, restorable(host))
+    assert_same(right, restorable(host))
     assert half_done >= KILLS / 10, (
         f"only {half_done} of {MOST_KILLS} kills hit the work half done, so they show little"
     )
     with Agent(host, tmp_path) as agent:
         assert status_json(host)[0] == 0
-        assert "reconciled" not in agent.said()
+        assert "reconciled" not in agent.log()
 
 
 def _whole_restore(host: Host) -> tuple[int, float]:
     """Return the number of steps of a complete restore, and the seconds that it takes."""
     _lose(host, ALL_LOST)
     start = time.monotonic()
-    done, _waiting = call(host, reconciler.restore)
+    done, _waiting = host.call_in_child(reconciler.restore)
     return len(done), time.monotonic() - start
 
 
@@ -205,7 +208,7 @@ def _kill_a_child(host: Host, function: Callable[[], object], seconds: float) ->
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
 
-    call(host, run)
+    host.call_in_child(run)
 
 
 def _served(host: Host) -> None:
@@ -224,7 +227,7 @@ def _served(host: Host) -> None:
         _pid, status = os.waitpid(child, 0)
         assert os.WIFSIGNALED(status), "the agent ended by itself"
 
-    call(host, run)
+    host.call_in_child(run)
 
 
 def _kill_the_command(host: Host, word: str, chance: random.Random) -> None:

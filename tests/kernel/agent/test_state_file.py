@@ -11,23 +11,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE
-from tests.support.agent import (
-    Agent,
-    apply,
-    command,
-    differences,
-    keep,
-    metrics,
-    picture,
-    read_state,
-    status_json,
-    until,
-    until_same,
-    write_state,
-)
-from tests.support.node import Answer, EngineNode, warnings_of
+from tests.lab.snapshot import assert_same
+from tests.lab.waiting import wait_until
+from tests.support.agent import Agent, apply, command, metrics, persist, read_state, status_json, write_state
+from tests.support.modules import Answer, warnings_of
+from tests.support.node import Node
 from tests.support.pools import EXTERNAL, STORAGE, declared
 from tests.support.prometheus import Metric, parse
+from tests.support.snapshots import restorable
 
 #: How the file is damaged, and a part of the error
 DAMAGES = {
@@ -52,14 +43,14 @@ LOSS = "ip rule flush protocol 77; ip route flush table 7701"
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[EngineNode]:
-    with EngineNode() as made:
-        keep(made.host)
+def node() -> Iterator[Node]:
+    with Node() as made:
+        persist(made.host)
         yield made
 
 
 @pytest.fixture
-def kept(node: EngineNode) -> Iterator[str]:
+def state_text(node: Node) -> Iterator[str]:
     """The text of the state file; after the test the file is restored, and so is the node."""
     text = read_state(node.host)
     yield text
@@ -68,13 +59,13 @@ def kept(node: EngineNode) -> Iterator[str]:
     node.host.run(command("restore"))
 
 
-@pytest.mark.usefixtures("kept")
+@pytest.mark.usefixtures("state_text")
 @pytest.mark.parametrize(("spoil", "words"), SPOIL)
-def test_an_unusable_state_file_is_refused_and_changes_nothing(node: EngineNode, spoil: str, words: str) -> None:
+def test_an_unusable_state_file_is_refused_and_changes_nothing(node: Node, spoil: str, words: str) -> None:
     host = node.host
     host.run(LOSS)  # so that there is drift
     host.run(spoil)
-    before = picture(host)
+    before = restorable(host)
     for word in ("restore", "agent", "guard", "status"):
         done = host.run(command(word), check=False, timeout=60)
         assert (done.returncode, done.stdout) == (2, ""), word
@@ -84,42 +75,42 @@ def test_an_unusable_state_file_is_refused_and_changes_nothing(node: EngineNode,
     code, facts = status_json(host)
     assert (code, facts["right"]) == (2, False)
     assert words in facts["error"]
-    assert differences(before, picture(host)) == []
+    assert_same(before, restorable(host))
 
 
 @pytest.mark.parametrize(("spoil", "words"), SPOIL)
 def test_a_running_agent_keeps_the_last_usable_state_and_reports_so(
-    node: EngineNode, kept: str, tmp_path: Path, spoil: str, words: str
+    node: Node, state_text: str, tmp_path: Path, spoil: str, words: str
 ) -> None:
     host = node.host
-    right = picture(host)
+    right = restorable(host)
     with Agent(host, tmp_path) as agent:
         host.run(spoil)
         host.run(LOSS)
-        until_same(host, right, agent)
-        until(lambda: words in agent.report()["trouble"], agent.said)
-        assert "Until then the state that was read before stays in effect." in agent.said()
-        assert agent.said().count(words) == 1, "printed once, not at every check"
+        agent.wait_until_restored(right)
+        wait_until(lambda: words in agent.report()["trouble"], agent.log)
+        assert "Until then the state that was read before stays in effect." in agent.log()
+        assert agent.log().count(words) == 1, "printed once, not at every check"
 
         host.run(f"rm -rf {STATE_FILE}")
-        write_state(host, kept)
+        write_state(host, state_text)
         agent.reset_backoff()
         assert agent.report()["trouble"] == ""
         assert agent.stop() == 0
 
 
-def test_restore_prints_its_steps_and_the_result(node: EngineNode) -> None:
+def test_restore_prints_its_steps_and_the_result(node: Node) -> None:
     host = node.host
-    right = picture(host)
+    right = restorable(host)
     host.run(LOSS)
     done = host.run(command("restore"))
     assert "add rule priority 2800" in done.stdout
     assert done.stdout.endswith("The node is in the desired state.\n")
-    assert differences(right, picture(host)) == []
+    assert_same(right, restorable(host))
     assert host.run(command("restore")).stdout == "The node is in the desired state.\n"
 
 
-def test_status_shows_drift_without_an_agent(node: EngineNode) -> None:
+def test_status_shows_drift_without_an_agent(node: Node) -> None:
     host = node.host
     assert status_json(host)[0] == 0
     host.run("ip rule del priority 2800")
@@ -138,9 +129,9 @@ def test_status_shows_drift_without_an_agent(node: EngineNode) -> None:
     assert "The node is in the desired state." in host.output(command("status"))
 
 
-def test_status_shows_an_unconfirmed_change(node: EngineNode) -> None:
+def test_status_shows_an_unconfirmed_change(node: Node) -> None:
     host = node.host
-    keep(host, priority_base=5000, confirm_timeout=600)
+    persist(host, priority_base=5000, confirm_timeout=600)
     (marker,) = host.path("/run/homeward.metallb_routing").glob("unconfirmed.*")
     code, facts = status_json(host)
     assert (code, facts["right"]) == (0, True)
@@ -151,7 +142,7 @@ def test_status_shows_an_unconfirmed_change(node: EngineNode) -> None:
     assert status_json(host)[1]["undecided"], "the state file goes early"
     assert "is being rolled back" in host.run(command("status"), check=False).stderr
     host.run(f"mv {STATE_FILE}.away {STATE_FILE}")
-    keep(host)
+    persist(host)
     assert status_json(host)[1]["undecided"] == []
 
 
@@ -160,17 +151,17 @@ def healed_total(**counts: int) -> dict[tuple[tuple[str, str], ...], float]:
     return {(("kind", kind),): float(counts.get(kind, 0)) for kind in kinds}
 
 
-def test_status_and_metrics_show_what_was_reconciled_and_when(node: EngineNode, tmp_path: Path) -> None:
+def test_status_and_metrics_show_what_was_reconciled_and_when(node: Node, tmp_path: Path) -> None:
     host = node.host
-    right = picture(host)
+    right = restorable(host)
     prefix = "homeward_metallb_routing"
     with Agent(host, tmp_path) as agent:
         fresh = parse(metrics(host))
         assert fresh[f"{prefix}_healed_total"] == Metric("counter", healed_total())
         host.run("ip rule del priority 2800")
         host.run("ip -6 route del default table 7701 metric 1024")
-        until_same(host, right, agent)
-        until(lambda: agent.report()["healed"] == {"rule": 1, "route": 1}, agent.said)
+        agent.wait_until_restored(right)
+        wait_until(lambda: agent.report()["healed"] == {"rule": 1, "route": 1}, agent.log)
         code, facts = status_json(host)
         told = host.output(command("status"))
         agent.reset_backoff()
@@ -190,7 +181,7 @@ def test_status_and_metrics_show_what_was_reconciled_and_when(node: EngineNode, 
     assert "The agent is not running" in host.output(command("status")), "its report exists, but it has ended"
 
 
-def test_a_pool_that_is_left_out_is_named(node: EngineNode) -> None:
+def test_a_pool_that_is_left_out_is_named(node: Node) -> None:
     """Two roles one after the other, each with its own pools, would take away each other's without a word."""
     assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
     assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
@@ -203,11 +194,11 @@ def told_of_pools(answer: Answer) -> list[str]:
     return [text for text in warnings_of(answer) if text.startswith("pools: ")]
 
 
-def test_metrics_go_where_they_are_declared_to(node: EngineNode, tmp_path: Path) -> None:
+def test_metrics_go_where_they_are_declared_to(node: Node, tmp_path: Path) -> None:
     host = node.host
     host.run("mkdir /var/lib/collector")
-    keep(host, metrics_directory="/var/lib/collector")
+    persist(host, metrics_directory="/var/lib/collector")
     with Agent(host, tmp_path):
         text = host.run("cat /var/lib/collector/*.prom").stdout
     assert parse(text)["homeward_metallb_routing_drift"].values == {(): 0.0}
-    keep(host)
+    persist(host)

@@ -5,22 +5,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import itertools
 import os
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from tests.kernel.delivery.count import count
 from tests.lab import Cell, Delivery, Host, Lab, LabOptions
 from tests.lab.delivery import all_cells
-from tests.lab.namespaces import CLONE_NEWNET
 from tests.lab.services import SECOND
-from tests.support.node import Answer, in_child, run_module
-from tests.support.playbooks import CLUSTER, POOL
+from tests.support.modules import Answer, change
+from tests.support.pools import EXTERNAL, declared
 
-NODE_ADDRESSES = ("192.168.1.11", "192.168.1.12", "fd00:192:168:1::11", "fd00:192:168:1::12")
 PER_NODE = {
     "node1": ("1.2.3.251", "fd00:1:2:3::251"),
     "node2": ("1.2.3.252", "fd00:1:2:3::252"),
@@ -28,8 +24,6 @@ PER_NODE = {
 BEHIND_ROUTERS = ("outside", "lan")
 #: Seconds without progress: for flows that must come through, and for those that must not
 PATIENCE, LOST = 8.0, 0.8
-_CLONE_NEWNS = 0x00020000
-_libc = ctypes.CDLL(None, use_errno=True)
 _numbers = itertools.count()
 
 
@@ -40,23 +34,13 @@ def lab_of(**options: Any) -> Lab:
 
 def pool_of(lab: Lab, **changes: Any) -> dict[str, Any]:
     """Return the declaration of the lab's pool, changed as given; what is None is left out."""
-    pool = {**POOL, "interface": lab.options.pool_interface, **changes}
+    pool = {**EXTERNAL, "interface": lab.options.pool_interface, **changes}
     return {name: value for name, value in pool.items() if value is not None}
 
 
 def run(node: Host, parameters: Mapping[str, Any]) -> Answer:
     """Run ``pool_routing`` on a node; it must succeed."""
-
-    def enter() -> None:
-        for kind, flag in (("net", CLONE_NEWNET), ("mnt", _CLONE_NEWNS)):
-            with Path(f"/proc/{node.holder}/ns/{kind}").open("rb") as handle:
-                if _libc.setns(handle.fileno(), flag):
-                    raise OSError(ctypes.get_errno(), f"cannot enter {node.name}: {kind}")
-
-    whole = {"iptables_variant": "auto", **parameters, "_ansible_check_mode": False, "_ansible_diff": False}
-    answer = in_child(enter, run_module, "pool_routing", whole)
-    assert not answer.get("failed"), (node.name, answer["msg"])
-    return answer
+    return change(node, "pool_routing", {"iptables_variant": "auto", **parameters})
 
 
 def apply(lab: Lab, *pools: Mapping[str, Any], per_node: bool = False, **settings: Any) -> list[Answer]:
@@ -65,13 +49,11 @@ def apply(lab: Lab, *pools: Mapping[str, Any], per_node: bool = False, **setting
     :param per_node: give each node its own addresses of the first pool.
     :param settings: further parameters of the module.
     """
-    declared = [dict(pool) for pool in pools] or [pool_of(lab)]
+    first, *rest = pools or (pool_of(lab),)
     answers = []
     for node in lab.nodes:
-        if per_node:
-            declared[0]["addresses"] = list(PER_NODE[node.name])
-        cluster = {**CLUSTER, "node_addresses": list(NODE_ADDRESSES)}
-        answers.append(run(node, {"pools": declared, "cluster": cluster, **settings}))
+        own = {"addresses": list(PER_NODE[node.name])} if per_node else {}
+        answers.append(run(node, declared({**first, **own}, *rest, **settings)))
     return answers
 
 

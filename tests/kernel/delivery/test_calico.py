@@ -11,7 +11,7 @@ import pytest
 
 from tests.kernel.delivery.lab import LOST, apply, assert_all_reached, lab_of, try_all
 from tests.lab import Cell, Lab
-from tests.support.node import Answer, warnings_of
+from tests.support.modules import Answer, warnings_of
 
 pytest_plugins = ["tests.kernel.delivery.count"]
 

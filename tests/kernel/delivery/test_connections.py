@@ -27,7 +27,6 @@ OTHER: dict[str, Any] = {
     "interface": "eth0",
     "gateways": ["1.2.4.1", "fd00:1:2:4::1"],
 }
-FIRST_PORT = 9700
 #: Hosts that answer when the test says so, the service's port that leads to them, and their addresses
 WAITING = (
     ("server1", 81, {4: "10.112.1.10", 6: "fd00:112:1::10"}),
@@ -41,7 +40,7 @@ def streams(lab: Lab, clients: tuple[str, ...]) -> Iterator[list[Stream]]:
     """Open connections from all these clients to each of the services."""
     with ExitStack() as stack:
         wanted = [(client, *service) for client in clients for service in SERVICES]
-        yield [stack.enter_context(Stream(lab, *one, FIRST_PORT + number)) for number, one in enumerate(wanted)]
+        yield [stack.enter_context(Stream(lab, service, client, family)) for client, service, family in wanted]
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])

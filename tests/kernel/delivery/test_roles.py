@@ -15,7 +15,8 @@ from tests.kernel.delivery.lab import BEHIND_ROUTERS, LOST, PATIENCE, assert_all
 from tests.lab import Cell, Lab
 from tests.lab.delivery import all_cells
 from tests.lab.services import SAME_SUBNET_POOL
-from tests.support.playbooks import CLUSTER, Played, play
+from tests.support.playbooks import Played, play
+from tests.support.pools import CLUSTER
 
 pytest_plugins = ["tests.kernel.delivery.count"]
 

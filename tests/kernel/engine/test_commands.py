@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from tests.lab.snapshot import Snapshot, assert_same
 from tests.support.examples import examples
-from tests.support.node import Answer, EngineNode, Picture, assert_same, unordered
+from tests.support.modules import Answer
+from tests.support.node import Node
 from tests.support.pools import (
     ABSENT,
     EXTERNAL,
@@ -22,9 +24,10 @@ from tests.support.pools import (
     SHARED,
     STORAGE,
     Parameters,
-    declarations,
     declared,
 )
+from tests.support.random_pools import declarations
+from tests.support.snapshots import assert_equivalent
 
 POOLS = "pool_routing"
 VARIANTS = ("nft", "legacy")
@@ -32,34 +35,34 @@ SOME = examples(6)
 
 
 @pytest.fixture
-def nodes() -> Iterator[tuple[EngineNode, EngineNode]]:
+def nodes() -> Iterator[tuple[Node, Node]]:
     """Two nodes that do not differ: one for the module, one for a person."""
-    with EngineNode() as one, EngineNode() as other:
-        assert_same(one.picture(), other.picture())
+    with Node() as one, Node() as other:
+        assert_same(one.snapshot(), other.snapshot())
         yield one, other
 
 
-def both_do(nodes: tuple[EngineNode, EngineNode], module: str, parameters: Parameters) -> Answer:
+def both_do(nodes: tuple[Node, Node], module: str, parameters: Parameters) -> Answer:
     """Do it by module and by hand, and compare the nodes."""
     by_module, by_hand = nodes
     answer = by_module.change(module, parameters, check=True)
     type_lines(by_hand, answer["commands"])
     by_module.change(module, parameters)
-    assert_same(comparable(by_module.picture()), comparable(by_hand.picture()))
+    assert_equivalent(without_macs(by_module.snapshot()), without_macs(by_hand.snapshot()))
     return answer
 
 
-def comparable(picture: Picture) -> Picture:
-    """Return the picture without what the kernel draws by lot: the MAC of a new macvlan."""
-    parts = unordered(picture)
+def without_macs(snapshot: Snapshot) -> Snapshot:
+    """Return the snapshot without what is random: the MAC of a new macvlan."""
+    found = Snapshot(snapshot)
     for part in ("links", "addresses"):
-        parts[part] = re.sub(r'"address": "[^"]*"', '"address": null', parts[part])
-    parts["addresses"] = re.sub(r'\{"family": "inet6", "local": "fe80::[^}]*\}', "", parts["addresses"])
-    parts["routes6"] = re.sub(r'(?m)^\{"dev": "mv0", "dst": "fe80::[^/"]+".*\n?', "", parts["routes6"])
-    return parts
+        found[part] = re.sub(r'"address": "[^"]*"', '"address": null', found[part])
+    found["addresses"] = re.sub(r'\{"family": "inet6", "local": "fe80::[^}]*\}', "{}", found["addresses"])
+    found["routes6"] = re.sub(r'(?m)^\{"dev": "mv0", "dst": "fe80::[^/"]+".*\n?', "", found["routes6"])
+    return found
 
 
-def type_lines(node: EngineNode, lines: Sequence[str]) -> None:
+def type_lines(node: Node, lines: Sequence[str]) -> None:
     """Type the lines one by one into a plain shell, which ends at the first that fails."""
     node.host.run("\n".join(lines))
 
@@ -70,12 +73,12 @@ def type_lines(node: EngineNode, lines: Sequence[str]) -> None:
     [(EXTERNAL,), (STORAGE, INSIDE), (SECOND, SHARED), (EXTERNAL, STORAGE, SECOND, SHARED)],
     ids=lambda pools: "+".join(pool["name"] for pool in pools),
 )
-def test_pools_come_and_go(nodes: tuple[EngineNode, EngineNode], pools: Any, variant: str) -> None:
-    start = nodes[0].picture()
+def test_pools_come_and_go(nodes: tuple[Node, Node], pools: Any, variant: str) -> None:
+    start = nodes[0].snapshot()
     assert both_do(nodes, POOLS, {**declared(*pools), "iptables_variant": variant})["commands"]
     assert both_do(nodes, POOLS, {**ABSENT, "iptables_variant": variant})["commands"]
     for node in nodes:
-        assert_same(start, node.picture())
+        assert_same(start, node.snapshot())
 
 
 @pytest.mark.random
@@ -85,31 +88,31 @@ def test_random_pools_come_change_and_go(variant: str) -> None:
     @given(declarations(variant), declarations(variant))
     def come_change_and_go(first: Parameters, second: Parameters) -> None:
         # Nodes of its own: what fails is tried once more, and would find what it left.
-        with EngineNode() as one, EngineNode() as other:
-            start = one.picture()
+        with Node() as one, Node() as other:
+            start = one.snapshot()
             for parameters in (first, second, {**ABSENT, "iptables_variant": variant}):
                 both_do((one, other), POOLS, parameters)
             for node in (one, other):
-                assert_same(start, node.picture())
+                assert_same(start, node.snapshot())
 
     come_change_and_go()
 
 
-def test_a_shared_interface_becomes_dedicated_and_back(nodes: tuple[EngineNode, EngineNode]) -> None:
+def test_a_shared_interface_becomes_dedicated_and_back(nodes: tuple[Node, Node]) -> None:
     """The mark stays, so the rule of arriving packets differs from those of arriving replies in ``to`` alone."""
     both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
     both_do(nodes, POOLS, declared(EXTERNAL))
     both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
 
 
-def test_ipvs(nodes: tuple[EngineNode, EngineNode]) -> None:
-    start = nodes[0].picture()
+def test_ipvs(nodes: tuple[Node, Node]) -> None:
+    start = nodes[0].snapshot()
     pools = declared(SHARED, INSIDE, STORAGE, cluster={"kube_proxy_mode": "ipvs"})
     lines = both_do(nodes, POOLS, pools)["commands"]
     assert "sysctl -w net/ipv4/conf/all/arp_ignore=1" in lines
     assert any("from 1.2.6.0/24 lookup" in line for line in lines)
     both_do(nodes, POOLS, ABSENT)
-    assert_same(start, nodes[0].picture())
+    assert_same(start, nodes[0].snapshot())
 
 
 @pytest.mark.parametrize(
@@ -159,16 +162,16 @@ def test_ipvs(nodes: tuple[EngineNode, EngineNode]) -> None:
     ],
     ids=["ip_links", "ip_routes", "ip_rules"],
 )
-def test_modules_of_one_kind(nodes: tuple[EngineNode, EngineNode], module: str, stages: list[dict[str, Any]]) -> None:
-    start = nodes[0].picture()
+def test_modules_of_one_kind(nodes: tuple[Node, Node], module: str, stages: list[dict[str, Any]]) -> None:
+    start = nodes[0].snapshot()
     for parameters in stages:
         assert both_do(nodes, module, parameters)["commands"]
-    assert_same(start, nodes[1].picture())
+    assert_same(start, nodes[1].snapshot())
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_chains(nodes: tuple[EngineNode, EngineNode], variant: str) -> None:
-    start = nodes[0].picture()
+def test_chains(nodes: tuple[Node, Node], variant: str) -> None:
+    start = nodes[0].snapshot()
     rules = ['-m comment --comment "it\'s \\"quoted\\" $HOME" -j RETURN', "-s 10.0.0.0/8,1.2.3.4 -j DROP"]
     for chains in (
         [{"name": "SITE-IN", "table": "raw", "hook": "PREROUTING", "rules": rules}],
@@ -178,4 +181,4 @@ def test_chains(nodes: tuple[EngineNode, EngineNode], variant: str) -> None:
         both_do(
             nodes, "iptables_chains", {"chains": chains, "prefix": "SITE-", "purge": True, "iptables_variant": variant}
         )
-    assert_same(start, nodes[1].picture())
+    assert_same(start, nodes[1].snapshot())

@@ -13,18 +13,22 @@ from typing import Any
 import pytest
 from hypothesis import given
 
+from tests.lab.snapshot import Snapshot, assert_same
 from tests.support import ip_witness
 from tests.support.events import Events
 from tests.support.examples import examples
-from tests.support.node import Answer, EngineNode, Picture, assert_same, difference, unordered
-from tests.support.pools import ABSENT, EXTERNAL, SECOND, Parameters, declarations, declared
+from tests.support.modules import Answer
+from tests.support.node import Node
+from tests.support.pools import ABSENT, EXTERNAL, SECOND, Parameters, declared
+from tests.support.random_pools import declarations
+from tests.support.snapshots import assert_equivalent
 
 VARIANTS = ("nft", "legacy")
 POOLS = "pool_routing"
 FEW = examples(10)
 
 
-def change_truly(node: EngineNode, parameters: Parameters, before: Picture) -> tuple[Answer, Picture]:
+def change_truly(node: Node, parameters: Parameters, before: Snapshot) -> tuple[Answer, Snapshot]:
     """Check, apply, and apply again; the check must have been true, and it and the last run must have written nothing.
 
     :param before: the node's picture now.
@@ -34,8 +38,8 @@ def change_truly(node: EngineNode, parameters: Parameters, before: Picture) -> t
         foretold = node.change(POOLS, parameters, check=True)
     done = node.change(POOLS, parameters)
     assert foretold == done
-    after = node.picture()
-    assert done["changed"] == bool(done["commands"]) == (before != after), difference(before, after)
+    after = node.snapshot()
+    assert done["changed"] == bool(done["commands"]) == (before != after), before.difference(after)
     with writes_nothing(node, after):
         again = node.change(POOLS, parameters)
     assert (again["changed"], again["commands"]) == (False, []), again["commands"]
@@ -44,17 +48,17 @@ def change_truly(node: EngineNode, parameters: Parameters, before: Picture) -> t
 
 
 @contextmanager
-def writes_nothing(node: EngineNode, before: Picture) -> Iterator[None]:
+def writes_nothing(node: Node, before: Snapshot) -> Iterator[None]:
     """Assert that nothing is written on the node meanwhile, not even what is there already."""
     stamps = file_stamps(node)
-    with Events(node) as events:
+    with Events(node.host) as events:
         yield
     assert events.seen == []
     assert file_stamps(node) == stamps
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def file_stamps(node: EngineNode) -> dict[str, Any]:
+def file_stamps(node: Node) -> dict[str, Any]:
     """Return inode and time of each file of ours, which change even if the same content is written."""
     found = {}
     for folder in ("/run/homeward.metallb_routing", "/etc/iproute2/rt_protos.d", "/var/lib/homeward.metallb_routing"):
@@ -64,8 +68,8 @@ def file_stamps(node: EngineNode) -> dict[str, Any]:
     return found
 
 
-def assert_left_nothing(node: EngineNode, start: Picture) -> None:
-    assert_same(start, node.picture())
+def assert_left_nothing(node: Node, start: Snapshot) -> None:
+    assert_same(start, node.snapshot())
     assert not node.host.path("/run/homeward.metallb_routing").exists()
 
 
@@ -76,8 +80,8 @@ def test_random_pools_come_change_and_go(variant: str) -> None:
     @given(declarations(variant), declarations(variant))
     def come_change_and_go(first: Parameters, second: Parameters) -> None:
         # A node of its own: what fails is tried once more, and would find what it left.
-        with EngineNode() as node:
-            start = now = node.picture()
+        with Node() as node:
+            start = now = node.snapshot()
             for parameters in (first, second, ABSENT):
                 _answer, now = change_truly(node, parameters, now)
             assert_left_nothing(node, start)
@@ -86,11 +90,11 @@ def test_random_pools_come_change_and_go(variant: str) -> None:
 
 
 @pytest.mark.random
-def test_where_pools_were_before_leaves_no_trace(node: EngineNode) -> None:
+def test_where_pools_were_before_leaves_no_trace(node: Node) -> None:
     """The state depends on what is declared now; the marks alone, which stay a gateway's own, come from history."""
-    with EngineNode() as fresh:
-        start = node.picture()
-        assert_same(start, fresh.picture())
+    with Node() as fresh:
+        start = node.snapshot()
+        assert_same(start, fresh.snapshot())
 
         @FEW
         @given(first=declarations(), second=declarations())
@@ -104,7 +108,7 @@ def test_where_pools_were_before_leaves_no_trace(node: EngineNode) -> None:
             fresh.change(POOLS, second)
             # On a shared link requests have a mark of their own besides, which cannot be declared.
             if all(case.get("dedicated", True) for case in cases.values()):
-                assert_same(unordered(node.picture()), unordered(fresh.picture()))
+                assert_equivalent(node.snapshot(), fresh.snapshot())
                 compared.append(second)
             for one in (node, fresh):
                 one.change(POOLS, ABSENT)
@@ -131,22 +135,22 @@ def test_where_pools_were_before_leaves_no_trace(node: EngineNode) -> None:
     ],
     ids=lambda moved: next(iter(moved)),
 )
-def test_one_option_changes_and_changes_back(node: EngineNode, moved: dict[str, Any]) -> None:
-    start = node.picture()
+def test_one_option_changes_and_changes_back(node: Node, moved: dict[str, Any]) -> None:
+    start = node.snapshot()
     whole = declared({**EXTERNAL, "mark": "0x200", "table": "122"}, SECOND)  # else the marks come from history
     node.change(POOLS, whole)
-    there = node.picture()
+    there = node.snapshot()
     answer, _picture = change_truly(node, declared({**whole["pools"][0], **moved}, SECOND), there)
     assert answer["changed"]
     node.change(POOLS, whole)
-    assert_same(unordered(there), unordered(node.picture()))
+    assert_equivalent(there, node.snapshot())
     node.change(POOLS, ABSENT)
     assert_left_nothing(node, start)
 
 
 @pytest.mark.random
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_difference_says_what_other_tools_see(node: EngineNode, variant: str) -> None:
+def test_the_difference_says_what_other_tools_see(node: Node, variant: str) -> None:
     @FEW
     @given(parameters=declarations(variant))
     def compare(parameters: Parameters) -> None:
@@ -155,7 +159,7 @@ def test_the_difference_says_what_other_tools_see(node: EngineNode, variant: str
     compare()
 
 
-def said_is_seen(node: EngineNode, parameters: Parameters, variant: str) -> None:
+def said_is_seen(node: Node, parameters: Parameters, variant: str) -> None:
     """From nothing, the lines after are exactly what ``ip``, ``iptables-save`` and the settings show of ours."""
     said = node.change(POOLS, parameters)["diff"]["after"]
     seen: Any = node
@@ -164,12 +168,12 @@ def said_is_seen(node: EngineNode, parameters: Parameters, variant: str) -> None
     for line in said.get("sysctls", []):
         name, _sign, value = line.partition("=")
         assert node.host.sysctl(name) == value
-    counted = "".join(node.picture()[f"{stem}-{variant}-save"] for stem in ("iptables", "ip6tables"))
+    counted = "".join(node.snapshot()[f"{stem}-{variant}-save"] for stem in ("iptables", "ip6tables"))
     assert len(said.get("chains", [])) == counted.count("\n:HOMEWARD-") + counted.count("\n-A HOMEWARD-")
     node.change(POOLS, ABSENT)
 
 
-def test_listeners_do_hear_what_is_written(node: EngineNode) -> None:
+def test_listeners_do_hear_what_is_written(node: Node) -> None:
     """Otherwise hearing nothing would say nothing."""
     for command, heard in {
         "ip route add 10.77.0.0/16 dev eth1; ip route del 10.77.0.0/16 dev eth1": "rtnetlink 24",
@@ -177,13 +181,13 @@ def test_listeners_do_hear_what_is_written(node: EngineNode) -> None:
         "sysctl -qw net/ipv4/conf/eth1/rp_filter=1 net/ipv4/conf/eth1/rp_filter=0": "rtnetlink 80",
         "iptables-nft -t raw -N X; iptables-nft -t raw -X X": "nftables 2563",
     }.items():
-        with Events(node) as events:
+        with Events(node.host) as events:
             node.host.run(command)
         assert heard in events.seen, (command, events.seen)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_absent_where_nothing_is_changes_nothing(node: EngineNode, variant: str) -> None:
-    with Events(node) as events:
+def test_absent_where_nothing_is_changes_nothing(node: Node, variant: str) -> None:
+    with Events(node.host) as events:
         answer = node.change(POOLS, {**ABSENT, "iptables_variant": variant})
     assert (answer["changed"], answer["commands"], events.seen) == (False, [], [])

@@ -14,8 +14,10 @@ import pytest
 import yaml
 
 from tests.lab import kernel_features
+from tests.lab.snapshot import Snapshot, assert_same
 from tests.support.events import Events
-from tests.support.node import MODULES, EngineNode, Picture, assert_same, difference
+from tests.support.modules import MODULES
+from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, declared
 
 COLLECTION = "ansible_collections.homeward.metallb_routing.plugins.modules"
@@ -54,9 +56,9 @@ FOREIGN = (
 
 
 @pytest.fixture
-def node() -> Iterator[EngineNode]:
+def node() -> Iterator[Node]:
     """A node on which others have things of each kind."""
-    with EngineNode() as made:
+    with Node() as made:
         made.host.run(FOREIGN)
         yield made
 
@@ -65,25 +67,25 @@ def arguments(module: str, *objects: dict[str, Any], **more: Any) -> dict[str, A
     return {NAMES[module]: [dict(item) for item in objects], **MORE.get(module, {}), **more}
 
 
-def settled(node: EngineNode, module: str, parameters: dict[str, Any], *, changes: bool = True) -> Picture:
+def settled(node: Node, module: str, parameters: dict[str, Any], *, changes: bool = True) -> Snapshot:
     """Check, apply, apply again; return the picture afterwards."""
-    before = node.picture()
+    before = node.snapshot()
     foretold = node.change(module, parameters, check=True)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
     assert node.change(module, parameters) == foretold
-    after = node.picture()
-    assert foretold["changed"] == changes == bool(difference(before, after)) == bool(foretold["commands"])
+    after = node.snapshot()
+    assert foretold["changed"] == changes == bool(before.difference(after)) == bool(foretold["commands"])
     assert (foretold["diff"] != {"before": {}, "after": {}}) == changes
-    with Events(node) as events:
+    with Events(node.host) as events:
         again = node.change(module, parameters)
     assert (again["changed"], again["commands"], events.seen) == (False, [], [])
-    assert_same(after, node.picture())
+    assert_same(after, node.snapshot())
     return after
 
 
 @pytest.mark.parametrize("module", NAMES)
-def test_add_change_absent(node: EngineNode, module: str) -> None:
-    start = node.picture()
+def test_add_change_absent(node: Node, module: str) -> None:
+    start = node.snapshot()
     first, changed, other = OBJECTS[module]
     settled(node, module, arguments(module, first, other))
     both = settled(node, module, arguments(module, changed))
@@ -91,13 +93,13 @@ def test_add_change_absent(node: EngineNode, module: str) -> None:
     settled(node, module, arguments(module, other, state="absent"))
     # A rule has no key but all of itself, so the changed one stands beside the first.
     settled(node, module, arguments(module, *((first, changed) if module == "ip_rules" else (first,)), state="absent"))
-    assert_same(start, node.picture())
+    assert_same(start, node.snapshot())
     settled(node, module, arguments(module, first, other, state="absent"), changes=False)
 
 
 @pytest.mark.parametrize("module", NAMES)
-def test_purge_takes_only_what_has_our_sign(node: EngineNode, module: str) -> None:
-    start = node.picture()
+def test_purge_takes_only_what_has_our_sign(node: Node, module: str) -> None:
+    start = node.snapshot()
     first, _changed, other = OBJECTS[module]
     theirs = {
         "ip_links": {"owner": "another.play"},
@@ -109,17 +111,17 @@ def test_purge_takes_only_what_has_our_sign(node: EngineNode, module: str) -> No
     if module == "iptables_chains":
         renamed["name"] = "SITX-B"
     node.change(module, arguments(module, renamed, **theirs))
-    with_theirs = node.picture()
+    with_theirs = node.snapshot()
     settled(node, module, arguments(module, first))
     settled(node, module, arguments(module, purge=True))
-    assert_same(with_theirs, node.picture())
+    assert_same(with_theirs, node.snapshot())
     settled(node, module, arguments(module, **theirs, purge=True))
-    assert_same(start, node.picture())
+    assert_same(start, node.snapshot())
 
 
 @pytest.mark.parametrize("module", ["ip_routes", "ip_rules"])
-def test_hundreds_at_once(node: EngineNode, module: str) -> None:
-    start = node.picture()
+def test_hundreds_at_once(node: Node, module: str) -> None:
+    start = node.snapshot()
     made = {
         "ip_routes": lambda n: {
             "destination": f"20.{n >> 8}.{n & 255}.0/24",
@@ -139,7 +141,7 @@ def test_hundreds_at_once(node: EngineNode, module: str) -> None:
     answer = node.change(module, arguments(module, *many[:250], purge=True))
     assert len(answer["commands"]) == 250
     node.change(module, arguments(module, purge=True))
-    assert_same(start, node.picture())
+    assert_same(start, node.snapshot())
 
 
 @pytest.mark.parametrize(
@@ -150,16 +152,16 @@ def test_hundreds_at_once(node: EngineNode, module: str) -> None:
         ("iptables_chains", {"name": "SITE-C", "table": "nat", "rules": ["-j REJECT"]}),
     ],
 )
-def test_all_or_none(node: EngineNode, module: str, bad: dict[str, Any]) -> None:
+def test_all_or_none(node: Node, module: str, bad: dict[str, Any]) -> None:
     first, changed, other = OBJECTS[module]
     node.change(module, arguments(module, first))
-    before = node.picture()
+    before = node.snapshot()
     answer = node.module(module, arguments(module, changed, bad, other))
     assert answer.get("failed"), answer
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_a_rule_of_iptables_in_any_spelling(node: EngineNode) -> None:
+def test_a_rule_of_iptables_in_any_spelling(node: Node) -> None:
     rules = [
         "--source 5.6.7.8,9.9.9.9 --jump DROP",
         "-p tcp --dport 80 -j MARK --set-mark 2",
@@ -173,7 +175,7 @@ def test_a_rule_of_iptables_in_any_spelling(node: EngineNode) -> None:
 
 
 @pytest.mark.parametrize("module", ["ip_links", "ip_routes", "iptables_chains"])
-def test_two_declarations_of_one_object(node: EngineNode, module: str) -> None:
+def test_two_declarations_of_one_object(node: Node, module: str) -> None:
     first, changed, other = OBJECTS[module]
     answer = node.refuse(module, arguments(module, first, other, changed))
     path = f"{NAMES[module]}[2]"
@@ -182,14 +184,14 @@ def test_two_declarations_of_one_object(node: EngineNode, module: str) -> None:
     assert "(family=" not in answer["msg"], "written for people"
 
 
-def test_a_foreign_object_in_the_way(node: EngineNode) -> None:
+def test_a_foreign_object_in_the_way(node: Node) -> None:
     answer = node.refuse("ip_links", arguments("ip_links", {"name": "mv9", "kind": "macvlan", "parent": "eth1"}))
     assert "mv9" in answer["msg"]
     answer = node.refuse("ip_routes", arguments("ip_routes", {"destination": "5.6.9.0/24", "interface": "eth2"}))
     assert "5.6.9.0/24 dev eth1" in answer["msg"]
 
 
-def test_a_macvlan_on_a_macvlan(node: EngineNode) -> None:
+def test_a_macvlan_on_a_macvlan(node: Node) -> None:
     """The kernel would put it on eth1, and it would be made anew with every run."""
     for parent in ("mv9", "mv0"):
         links = [OBJECTS["ip_links"][0], {"name": "mv2", "kind": "macvlan", "parent": parent}]
@@ -199,7 +201,7 @@ def test_a_macvlan_on_a_macvlan(node: EngineNode) -> None:
 
 
 @pytest.mark.parametrize("module", ["iptables_chains", "pool_routing"])
-def test_a_table_with_rules_that_iptables_cannot_print(node: EngineNode, module: str) -> None:
+def test_a_table_with_rules_that_iptables_cannot_print(node: Node, module: str) -> None:
     native = "fib daddr type local accept"
     node.host.run(f"nft 'add table ip raw; add chain ip raw own; add rule ip raw own {native}'")
     chain = {"name": "SITE-IN", "table": "raw", "hook": "PREROUTING", "rules": ["-i eth9 -j DROP"]}
@@ -209,16 +211,16 @@ def test_a_table_with_rules_that_iptables_cannot_print(node: EngineNode, module:
     node.host.run("nft delete table ip raw")
 
 
-def test_routing_info_tells_what_there_is(node: EngineNode) -> None:
+def test_routing_info_tells_what_there_is(node: Node) -> None:
     empty = node.change("routing_info", {})
     assert all(empty[name] == [] for name in ("links", "addresses", "sysctls", "routes", "rules", "chains"))
     node.change("pool_routing", declared(EXTERNAL, SECOND))
-    before = node.picture()
-    with Events(node) as events:
+    before = node.snapshot()
+    with Events(node.host) as events:
         told = node.change("routing_info", {})
     assert events.seen == []
     assert not told["changed"]
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
     assert told["addresses"] == [{"interface": "eth0.200", "address": "1.2.5.201/32"}]
     assert len(told["routes"]) == before["routes4"].count('"protocol": "77"') + before["routes6"].count(
         '"protocol": "77"'
@@ -255,20 +257,20 @@ def examples(module: str) -> list[dict[str, Any]]:
     [(module, task) for module in MODULES for task in examples(module) if f"homeward.metallb_routing.{module}" in task],
     ids=lambda value: value["name"] if isinstance(value, dict) else value,
 )
-def test_examples_run(node: EngineNode, module: str, task: dict[str, Any]) -> None:
+def test_examples_run(node: Node, module: str, task: dict[str, Any]) -> None:
     parameters = task[f"homeward.metallb_routing.{module}"] or {}
     if any(link.get("kind", "vlan") == "vlan" for link in parameters.get("links", [])) and not kernel_features.supports(
         "vlan"
     ):
         pytest.skip("needs 8021q in the kernel (tests/vm has it)")
-    before = node.picture()
+    before = node.snapshot()
     answer = node.change(module, parameters)
     assert node.change(module, parameters)["changed"] is False
     assert answer["changed"] or module == "routing_info" or "purge" in parameters or parameters.get("state") == "absent"
     undo = {"pool_routing": ABSENT, "iptables_chains": {"chains": [], "purge": True, "prefix": "SITE-"}}
     if module != "routing_info":
         node.change(module, undo.get(module, {NAMES.get(module, ""): [], "purge": True}))
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
 def test_every_module_shows_how_to_use_it() -> None:

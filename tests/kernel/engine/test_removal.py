@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LIBRARY, STATE_FILE
-from tests.support.agent import Agent, apply, command, differences, keep, picture
-from tests.support.node import OUR_PLACES, EngineNode, assert_same
+from tests.lab.snapshot import assert_same
+from tests.support.agent import Agent, apply, command, persist
+from tests.support.node import OUR_PLACES, Node
 from tests.support.pools import ABSENT, declared
+from tests.support.snapshots import restorable
 
 COLLECTOR = "/var/lib/collector"
 #: A rule that iptables cannot print.
@@ -22,14 +24,14 @@ ON_LINK = {"name": "on-link", "networks": ["10.9.8.0/24"], "interface": "eth1"}
 
 
 @pytest.fixture
-def node() -> Iterator[EngineNode]:
+def node() -> Iterator[Node]:
     """A node on which nothing of ours has been yet."""
-    with EngineNode() as made:
+    with Node() as made:
         made.host.run(f"mkdir {COLLECTOR}")
         yield made
 
 
-def files(node: EngineNode) -> str:
+def files(node: Node) -> str:
     """Return what there is where we put files."""
     return node.host.output(
         f"ls -d {' '.join(OUR_PLACES)} {COLLECTOR}/* /run/homeward.metallb_routing 2>/dev/null || true"
@@ -37,19 +39,20 @@ def files(node: EngineNode) -> str:
 
 
 @pytest.mark.parametrize("damage", ["true", f"echo damaged > {STATE_FILE}"])
-def test_the_command_leaves_nothing(node: EngineNode, damage: str) -> None:
-    before = picture(node.host)
-    keep(node.host)
+def test_the_command_leaves_nothing(node: Node, damage: str) -> None:
+    before = restorable(node.host)
+    persist(node.host)
     node.host.run(f"mkdir -p {LIBRARY}/python/pyroute2")
     assert files(node)
     node.host.run(damage)
     told = node.host.output(command("remove"))
     assert told.splitlines()[-1] == "Everything managed has been removed from this node."
-    assert (differences(before, picture(node.host)), files(node)) == ([], "")
+    assert_same(before, restorable(node.host))
+    assert files(node) == ""
 
 
-def test_metrics_go_with_the_rest(node: EngineNode, tmp_path: Path) -> None:
-    keep(node.host, metrics_directory=COLLECTOR)
+def test_metrics_go_with_the_rest(node: Node, tmp_path: Path) -> None:
+    persist(node.host, metrics_directory=COLLECTOR)
     with Agent(node.host, tmp_path):
         assert node.host.path(COLLECTOR).joinpath("homeward_metallb_routing.prom").exists()
     node.host.run(command("remove"))
@@ -58,38 +61,39 @@ def test_metrics_go_with_the_rest(node: EngineNode, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("changes", [{"metrics_directory": "/var/lib"}, {"persist": False}, {"state": "absent"}])
 def test_metrics_go_when_they_are_wanted_elsewhere_or_no_more(
-    node: EngineNode, tmp_path: Path, changes: dict[str, object]
+    node: Node, tmp_path: Path, changes: dict[str, object]
 ) -> None:
-    keep(node.host, metrics_directory=COLLECTOR)
+    persist(node.host, metrics_directory=COLLECTOR)
     with Agent(node.host, tmp_path):
         pass
     assert COLLECTOR in files(node)
     if changes.get("state") == "absent":
         apply(node.host, declared(state="absent"))
     else:
-        keep(node.host, **changes)
+        persist(node.host, **changes)
     assert COLLECTOR not in files(node)
 
 
 @pytest.mark.parametrize("table", ["mangle", "raw"])
 @pytest.mark.parametrize("way", ["remove", "restore", "absent"])
-def test_nothing_is_written_while_ours_cannot_be_seen(node: EngineNode, table: str, way: str) -> None:
+def test_nothing_is_written_while_ours_cannot_be_seen(node: Node, table: str, way: str) -> None:
     """iptables calls a table empty that has a rule which it cannot print; nft shows that ours is there."""
-    before = picture(node.host)
-    keep(node.host)
+    before = restorable(node.host)
+    persist(node.host)
     node.host.run(f"nft add rule ip {table} PREROUTING {NATIVE}")
-    hidden = node.picture()
+    hidden = node.snapshot()
     told = refusal(node, way)
     assert f"the ipv4 table {table} of iptables-nft holds rules that iptables cannot print" in told
     assert f'"nft -a list table ip {table}" shows them' in told
-    assert_same({**hidden, "files": ""}, {**node.picture(), "files": ""})
+    assert_same(hidden, node.snapshot().replaced(files=hidden["files"]))
 
     node.host.run(f"nft delete rule ip {table} PREROUTING handle {handle_of_native(node, table)}")
     node.host.run(command("remove"))
-    assert (differences(before, picture(node.host)), files(node)) == ([], "")
+    assert_same(before, restorable(node.host))
+    assert files(node) == ""
 
 
-def refusal(node: EngineNode, way: str) -> str:
+def refusal(node: Node, way: str) -> str:
     """Return what is said by whoever has to refuse."""
     if way == "absent":
         answer = node.module("pool_routing", ABSENT)
@@ -100,15 +104,15 @@ def refusal(node: EngineNode, way: str) -> str:
     return done.stderr
 
 
-def handle_of_native(node: EngineNode, table: str) -> str:
+def handle_of_native(node: Node, table: str) -> str:
     listed = node.host.output(f"nft -a list chain ip {table} PREROUTING")
     return next(line for line in listed.splitlines() if "ct state" in line).rpartition(" ")[2]
 
 
-def test_a_native_table_without_anything_of_ours_keeps_nobody_from_removing(node: EngineNode) -> None:
+def test_a_native_table_without_anything_of_ours_keeps_nobody_from_removing(node: Node) -> None:
     node.host.run(f"nft 'add table ip mangle; add chain ip mangle own; add rule ip mangle own {NATIVE}'")
     node.change("pool_routing", declared(ON_LINK, persist=False))
-    before = node.picture()
+    before = node.snapshot()
     assert not node.change("pool_routing", declared(ON_LINK, persist=False))["changed"]
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
     assert node.change("pool_routing", ABSENT)["changed"]

@@ -1,21 +1,16 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What others have on a node: as lines for a shell, in many combinations; and a picture with ours taken out of it."""
+"""Foreign state of a node, as shell commands, in many combinations."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from hypothesis import strategies as st
 
-from tests.lab import snapshot
-from tests.support.node import Picture, without_empty_chains
+from tests.lab import kube_proxy_rules
 
-KUBE_PROXY = Path(__file__).resolve().parents[2] / "lab/kube_proxy"
 _SAVED = "kube-proxy-1.36-node1.{}-save"
 PROGRAMS = ("iptables", "ip6tables")
 
@@ -136,7 +131,7 @@ def worlds(draw: st.DrawFn) -> tuple[str, ...]:
     for variant in draw(st.sampled_from([("nft",), ("legacy",), ("nft", "legacy")])):
         if draw(st.booleans()):
             lines += [
-                f"{program}-{variant}-restore --noflush -w < {KUBE_PROXY / _SAVED.format(program)}"
+                f"{program}-{variant}-restore --noflush -w < {kube_proxy_rules.FIXTURE_FOLDER / _SAVED.format(program)}"
                 for program in PROGRAMS
             ]
         for text in some(CHAINS, 4):
@@ -146,33 +141,3 @@ def worlds(draw: st.DrawFn) -> tuple[str, ...]:
 
 def _restoring(variant: str, program: str, text: str) -> str:
     return f"{program}-{variant}-restore --noflush -w <<'EOF'\n{text}EOF\n"
-
-
-def without_ours(picture: Picture, addresses: Collection[str] = ()) -> Picture:
-    """Return the picture without what carries our mark of ownership: what is left must never change.
-
-    :param addresses: ours; this ``ip`` does not show what we know them by.
-    """
-    left = dict(picture)
-    links = [json.loads(line) for line in picture["addresses"].splitlines()]
-    for link in links:
-        link["addr_info"] = [item for item in link["addr_info"] if item["local"] not in addresses]
-    left["addresses"] = "\n".join(json.dumps(link) for link in sorted(links, key=lambda link: str(link["ifindex"])))
-    for part in ("routes4", "routes6", "rules4", "rules6"):
-        left[part] = _lines_without(picture[part], '"protocol": "77"')
-    for address in addresses:
-        local = rf'"dst": "{address}".*"table": "255"'
-        left.update({part: _lines_without(left[part], local) for part in ("routes4", "routes6")})
-    for part in picture:
-        if part.endswith("-save"):
-            left[part] = snapshot.clean_save(_lines_without(picture[part], "HOMEWARD-"))
-    chains = re.sub(r"(?m)^\tchain HOMEWARD-\S* \{\n(?:\t\t.*\n)*\t\}\n\n?", "", picture["nft"])
-    left["nft"] = without_empty_chains(re.sub(r"\n\n\}", "\n}", _lines_without(chains, "HOMEWARD-")))
-    ours = r"conf/(eth\S*/(rp_filter|src_valid_mark|accept_ra)|all/arp_(ignore|announce)) "
-    left["sysctls"] = _lines_without(picture["sysctls"], ours)
-    left["files"] = _lines_without(picture["files"], "homeward")
-    return left
-
-
-def _lines_without(text: str, pattern: str) -> str:
-    return "".join(line for line in text.splitlines(keepends=True) if not re.search(pattern, line))

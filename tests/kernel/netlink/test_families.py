@@ -25,7 +25,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import read_rules
 from tests.support.namespace import Namespace
-from tests.support.node import EngineNode
+from tests.support.node import Node
 from tests.support.steps import FORMATS, OWNERSHIP, inside
 
 AF_DECNET = 12
@@ -49,7 +49,7 @@ def _families_read(kernel: Rtnetlink) -> list[set[str]]:
 
 
 @pytest.mark.usefixtures("without_ipv6")
-def test_chains_of_ipv6_are_refused(node: EngineNode) -> None:
+def test_chains_of_ipv6_are_refused(node: Node) -> None:
     """ip6tables-nft would write them, and the next run would not find them."""
     chains = [{"name": "SITE-A", "table": "raw", "family": "ipv6", "rules": ["-j DROP"]}]
     answer = node.refuse("iptables_chains", {"prefix": "SITE-", "chains": chains})

@@ -17,14 +17,14 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import Busy, write_lock
-from tests.support.node import EngineNode
+from tests.support.node import Node
 
 LOCK = "/run/homeward.metallb_routing.lock"
 NOBODY = 65534
 
 
 @pytest.fixture(autouse=True)
-def run_folder(node: EngineNode) -> None:
+def run_folder(node: Node) -> None:
     """Give the folder the rights that it has on a real node."""
     node.host.run("chmod 0755 /run")
 
@@ -39,7 +39,7 @@ def attempt(wait: float = 0.1) -> str:
 
 
 @contextmanager
-def held(node: EngineNode, *command: str) -> Iterator[None]:
+def held(node: Node, *command: str) -> Iterator[None]:
     """Hold a lock with flock(1) for the block."""
     words = node.host.command([*command, "sh", "-c", "echo held; exec cat"])
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -50,12 +50,12 @@ def held(node: EngineNode, *command: str) -> Iterator[None]:
         holder.stdin.close()
 
 
-def test_another_user_keeps_nobody_waiting(node: EngineNode) -> None:
+def test_another_user_keeps_nobody_waiting(node: Node) -> None:
     with held(node, "setpriv", f"--reuid={NOBODY}", "--clear-groups", "flock", "/run"):
         assert node.call(attempt) == ""
 
 
-def test_another_user_can_neither_make_nor_open_it(node: EngineNode) -> None:
+def test_another_user_can_neither_make_nor_open_it(node: Node) -> None:
     def as_nobody() -> list[str]:
         answers = []
         with write_lock():
@@ -72,13 +72,13 @@ def test_another_user_can_neither_make_nor_open_it(node: EngineNode) -> None:
     assert "Run as root" in problem
 
 
-def test_who_holds_it_is_waited_for(node: EngineNode) -> None:
+def test_who_holds_it_is_waited_for(node: Node) -> None:
     with held(node, "flock", LOCK):
         assert "Another run on this node has held the lock" in node.call(attempt)
     assert node.call(attempt) == ""
 
 
-def test_nothing_stays_of_it(node: EngineNode) -> None:
+def test_nothing_stays_of_it(node: Node) -> None:
     assert node.call(attempt) == ""
     assert not node.host.path(LOCK).exists()
     node.host.run(["touch", LOCK])  # of a run that was killed
@@ -101,9 +101,7 @@ def directory(lock: Path, _folder: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [symlink, somebody_elses, directory], ids=lambda make: make.__name__)
-def test_what_is_no_lock_of_ours_is_left_alone(
-    node: EngineNode, tmp_path: Path, make: Callable[[Path, Path], None]
-) -> None:
+def test_what_is_no_lock_of_ours_is_left_alone(node: Node, tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
     def look() -> str:
         make(Path(LOCK), tmp_path)
         return attempt()
@@ -112,7 +110,7 @@ def test_what_is_no_lock_of_ours_is_left_alone(
     assert os.path.lexists(node.host.path(LOCK))
 
 
-def test_a_lock_that_others_can_read_is_closed_to_them(node: EngineNode) -> None:
+def test_a_lock_that_others_can_read_is_closed_to_them(node: Node) -> None:
     def look() -> int:
         Path(LOCK).touch()
         Path(LOCK).chmod(0o644)
@@ -122,7 +120,7 @@ def test_a_lock_that_others_can_read_is_closed_to_them(node: EngineNode) -> None
     assert node.call(look) == 0o600
 
 
-def test_many_at_once_come_one_after_the_other(node: EngineNode) -> None:
+def test_many_at_once_come_one_after_the_other(node: Node) -> None:
     count = node.host.path("/run/.lab/count")
     count.write_text("0")
 
@@ -139,7 +137,7 @@ def test_many_at_once_come_one_after_the_other(node: EngineNode) -> None:
     count.unlink()
 
 
-def test_one_that_is_killed_frees_it(node: EngineNode) -> None:
+def test_one_that_is_killed_frees_it(node: Node) -> None:
     def die() -> None:
         with write_lock():
             os._exit(1)
@@ -149,7 +147,7 @@ def test_one_that_is_killed_frees_it(node: EngineNode) -> None:
     assert node.call(attempt) == ""
 
 
-def test_busy_is_told_apart(node: EngineNode) -> None:
+def test_busy_is_told_apart(node: Node) -> None:
     """The guard goes on listening then, and tells nobody."""
 
     def look() -> bool:

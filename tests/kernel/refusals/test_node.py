@@ -14,8 +14,10 @@ from pathlib import Path
 import pyroute2
 import pytest
 
-from tests.lab import kernel_features
-from tests.support.node import MODULES, EngineNode, assert_same, warnings_of
+from tests.lab import Host, kernel_features
+from tests.lab.snapshot import assert_same
+from tests.support.modules import MODULES, warnings_of
+from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
 
 POOLS = "pool_routing"
@@ -25,9 +27,9 @@ ROUTES: Parameters = {"routes": [{"destination": "5.6.7.0/24", "interface": "eth
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[EngineNode]:
+def node() -> Iterator[Node]:
     """A node on which nothing is ever written but by tests that put it back."""
-    with EngineNode() as made:
+    with Node() as made:
         yield made
 
 
@@ -37,7 +39,7 @@ def become_nobody() -> None:
     os.setresuid(65534, 65534, 65534)
 
 
-def test_not_root(node: EngineNode) -> None:
+def test_not_root(node: Node) -> None:
     for variant in ("nft", "legacy", "auto"):
         answer = node.refuse(POOLS, {**SOUND, "iptables_variant": variant}, before=become_nobody)
         assert "Run as root (become: true)" in answer["msg"], answer["msg"]
@@ -46,13 +48,13 @@ def test_not_root(node: EngineNode) -> None:
 
 
 @pytest.fixture
-def bare() -> Iterator[EngineNode]:
+def bare() -> Iterator[Node]:
     """A node of its own for a test that takes something away from it."""
-    with EngineNode() as made:
+    with Node() as made:
         yield made
 
 
-def hide(node: EngineNode, *programs: str) -> None:
+def hide(node: Node, *programs: str) -> None:
     """Take programs off the node, so that not even their names are left: a node without a package has none."""
     folders = {"/usr/sbin", "/sbin", "/usr/bin", "/bin", "/usr/local/sbin", *os.environ["PATH"].split(os.pathsep)}
     for folder in sorted({os.path.realpath(folder) for folder in folders if Path(folder).is_dir()}):
@@ -67,39 +69,21 @@ def hide(node: EngineNode, *programs: str) -> None:
         )
 
 
-def test_no_iptables_at_all(bare: EngineNode) -> None:
-    with bare_picture(bare):
-        hide(bare, "iptables", "ip6tables", "xtables")
-        for parameters in (SOUND, ABSENT):
-            for check in (True, False):
-                answer = bare.module(POOLS, parameters, check=check)
-                assert answer.get("failed"), answer
-                assert "no iptables was found" in answer["msg"]
-                assert "Install the package iptables" in answer["msg"]
-
-
-class bare_picture:  # noqa: N801 - reads as a statement
-    """Compare without iptables' own listings, which a node without iptables cannot give."""
-
-    def __init__(self, node: EngineNode) -> None:
-        self._node = node
-
-    def __enter__(self) -> None:
-        self._before = self._seen()
-
-    def __exit__(self, *_others: object) -> None:
-        assert self._seen() == self._before
-
-    def _seen(self) -> list[str]:
-        lines = ("ip -d link", "ip address", "ip route show table all", "ip rule", "ip -6 rule", "nft list ruleset")
-        return [
-            *(self._node.host.output(line) for line in lines),
-            self._node.host.sysctl("net/ipv4/conf/eth0.100/rp_filter"),
-        ]
+def test_no_iptables_at_all(bare: Node) -> None:
+    machine = Host("machine", bare.name)  # sees the node's network with this machine's iptables
+    before = machine.snapshot()
+    hide(bare, "iptables", "ip6tables", "xtables")
+    for parameters in (SOUND, ABSENT):
+        for check in (True, False):
+            answer = bare.module(POOLS, parameters, check=check)
+            assert answer.get("failed"), answer
+            assert "no iptables was found" in answer["msg"]
+            assert "Install the package iptables" in answer["msg"]
+    assert_same(before, machine.snapshot())
 
 
 @pytest.mark.parametrize("program", ["iptables", "ip6tables"])
-def test_the_kernel_lacks_what_a_rule_needs(node: EngineNode, tmp_path: Path, program: str) -> None:
+def test_the_kernel_lacks_what_a_rule_needs(node: Node, tmp_path: Path, program: str) -> None:
     """A stand-in for the program says what the real one says on such a kernel, and is the real one for all else."""
     real = shutil.which(f"{program}-nft-restore", path=f"{os.environ['PATH']}:/usr/sbin:/sbin")
     stand_in = tmp_path / f"{program}-nft-restore"
@@ -121,7 +105,7 @@ printf '%s\\n' "$text" | {real} "$@"
     assert "Nothing was written" in answer["msg"]
 
 
-def test_the_wanted_variant_is_missing(bare: EngineNode) -> None:
+def test_the_wanted_variant_is_missing(bare: Node) -> None:
     hide(bare, "legacy")
     answer = bare.module(POOLS, {**SOUND, "iptables_variant": "legacy"})
     assert answer.get("failed")
@@ -137,7 +121,7 @@ def old_pyroute2(folder: Path) -> Path:
 
 
 @pytest.mark.parametrize("which", ["none", "0.5.14"])
-def test_pyroute2_is_missing_or_too_old(node: EngineNode, tmp_path: Path, which: str) -> None:
+def test_pyroute2_is_missing_or_too_old(node: Node, tmp_path: Path, which: str) -> None:
     path = str(old_pyroute2(tmp_path)) if which != "none" else str(tmp_path)
 
     def take_away() -> None:
@@ -153,7 +137,7 @@ def test_pyroute2_is_missing_or_too_old(node: EngineNode, tmp_path: Path, which:
 
 @pytest.mark.skipif(kernel_features.supports("vlan"), reason="this kernel has 8021q, so its lack cannot be shown")
 @pytest.mark.parametrize("module", [POOLS, "ip_links"])
-def test_no_8021q(node: EngineNode, module: str) -> None:
+def test_no_8021q(node: Node, module: str) -> None:
     links = {"links": [{"name": "eth0.300", "parent": "eth0", "vlan_id": 300}]}
     answer = node.refuse(module, declared(VLAN, STORAGE) if module == POOLS else links)
     assert "no links of type vlan (module 8021q)" in answer["msg"]
@@ -161,16 +145,16 @@ def test_no_8021q(node: EngineNode, module: str) -> None:
 
 
 @pytest.mark.skipif(not kernel_features.supports("vlan"), reason="needs 8021q in the kernel (tests/vm has it)")
-def test_8021q_makes_the_vlan(bare: EngineNode) -> None:
-    before = bare.picture()
+def test_8021q_makes_the_vlan(bare: Node) -> None:
+    before = bare.snapshot()
     assert bare.change(POOLS, declared(VLAN))["changed"]
     assert not bare.change(POOLS, declared(VLAN))["changed"]
     bare.change(POOLS, ABSENT)
-    assert_same(before, bare.picture())
+    assert_same(before, bare.snapshot())
 
 
 @pytest.mark.parametrize("name", ["cilium_host", "bpfin.cali", "lxc0123456789ab"])
-def test_ebpf_in_the_place_of_kube_proxy(bare: EngineNode, name: str) -> None:
+def test_ebpf_in_the_place_of_kube_proxy(bare: Node, name: str) -> None:
     bare.host.run(f"ip link add {name} type veth peer name other")
     answer = bare.refuse(POOLS, SOUND)
     assert answer["errors"][0]["path"] == "cluster.kube_proxy_mode"
@@ -182,7 +166,7 @@ def test_ebpf_in_the_place_of_kube_proxy(bare: EngineNode, name: str) -> None:
 
 
 @pytest.mark.parametrize("scope", ["all", "eth0.100"])
-def test_ipv6_is_switched_off(bare: EngineNode, scope: str) -> None:
+def test_ipv6_is_switched_off(bare: Node, scope: str) -> None:
     bare.host.run(f"sysctl -qw net/ipv6/conf/{scope}/disable_ipv6=1")
     answer = bare.refuse(POOLS, SOUND)
     assert answer["errors"][0]["path"] == "pools[0].networks"
@@ -191,20 +175,20 @@ def test_ipv6_is_switched_off(bare: EngineNode, scope: str) -> None:
     assert bare.change(POOLS, SOUND)["changed"], "what the link says counts"
 
 
-def test_an_interface_that_is_down(bare: EngineNode) -> None:
+def test_an_interface_that_is_down(bare: Node) -> None:
     bare.host.run("ip link set eth0.100 down")
     answer = bare.refuse(POOLS, SOUND)
     assert answer["errors"][0]["path"] == "pools[0].interface"
     assert "ip link set eth0.100 up" in answer["msg"]
 
 
-def test_a_truth_about_kube_proxy_that_nobody_saw(node: EngineNode) -> None:
+def test_a_truth_about_kube_proxy_that_nobody_saw(node: Node) -> None:
     answer = node.change(POOLS, declared(EXTERNAL), check=True)
     assert any(text.startswith("cluster.kube_proxy_mode: ") for text in warnings_of(answer))
 
 
 @pytest.mark.parametrize("module", MODULES)
-def test_unknown_options(node: EngineNode, module: str) -> None:
+def test_unknown_options(node: Node, module: str) -> None:
     required = {
         "ip_links": {"links": []},
         "ip_routes": {"routes": []},

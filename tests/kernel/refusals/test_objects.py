@@ -9,14 +9,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.node import EngineNode, assert_told
+from tests.support.modules import assert_error
+from tests.support.node import Node
 from tests.support.pools import Parameters
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[EngineNode]:
+def node() -> Iterator[Node]:
     """A node on which nothing is ever written."""
-    with EngineNode() as made:
+    with Node() as made:
         yield made
 
 
@@ -99,7 +100,5 @@ BAD_OBJECTS: list[tuple[str, Parameters, str, str, str]] = [
 @pytest.mark.parametrize(
     ("module", "parameters", "path", "reason", "remedy"), BAD_OBJECTS, ids=[f"{row[0]} {row[2]}" for row in BAD_OBJECTS]
 )
-def test_bad_objects(
-    node: EngineNode, module: str, parameters: Parameters, path: str, reason: str, remedy: str
-) -> None:
-    assert_told(node.refuse(module, parameters), path, reason, remedy)
+def test_bad_objects(node: Node, module: str, parameters: Parameters, path: str, reason: str, remedy: str) -> None:
+    assert_error(node.refuse(module, parameters), path, reason, remedy)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.node import EngineNode, assert_told
+from tests.support.modules import assert_error
+from tests.support.node import Node
 from tests.support.pools import EXTERNAL, SECOND, SHARED, STORAGE, Parameters, declared
 
 POOLS = "pool_routing"
@@ -20,9 +21,9 @@ RANGES = "Declare only the addresses MetalLB hands out"
 
 
 @pytest.fixture(scope="module")
-def node() -> Iterator[EngineNode]:
+def node() -> Iterator[Node]:
     """A node on which nothing is ever written but by tests that put it back."""
-    with EngineNode() as made:
+    with Node() as made:
         yield made
 
 
@@ -194,11 +195,11 @@ BAD: list[tuple[str, Parameters, str, str, str]] = [
 @pytest.mark.parametrize(
     ("parameters", "path", "reason", "remedy"), [row[1:] for row in BAD], ids=[row[0] for row in BAD]
 )
-def test_bad_pools(node: EngineNode, parameters: Parameters, path: str, reason: str, remedy: str) -> None:
-    assert_told(node.refuse(POOLS, parameters), path, reason, remedy)
+def test_bad_pools(node: Node, parameters: Parameters, path: str, reason: str, remedy: str) -> None:
+    assert_error(node.refuse(POOLS, parameters), path, reason, remedy)
 
 
-def test_all_errors_at_once(node: EngineNode) -> None:
+def test_all_errors_at_once(node: Node) -> None:
     answer = node.refuse(
         POOLS, declared({**EXTERNAL, "interface": "a" * 16, "mark": "0x4000"}, {**SECOND, "networks": ["x"]})
     )
@@ -209,15 +210,15 @@ def test_all_errors_at_once(node: EngineNode) -> None:
     }
 
 
-def test_the_ssh_connection_is_safe(node: EngineNode) -> None:
+def test_the_ssh_connection_is_safe(node: Node) -> None:
     def come_over_ssh() -> None:
         os.environ["SSH_CONNECTION"] = "1.2.3.99 40000 172.16.0.11 22"
 
     covered = "1.2.3.0/24 covers 1.2.3.99, the other end of the connection that this runs over"
-    assert_told(node.refuse(POOLS, SOUND, before=come_over_ssh), "pools[0].networks", covered, RANGES)
+    assert_error(node.refuse(POOLS, SOUND, before=come_over_ssh), "pools[0].networks", covered, RANGES)
 
     def come_by_eth2() -> None:
         os.environ["SSH_CONNECTION"] = "9.9.9.9 40000 172.16.0.11 22"
 
     answer = node.refuse(POOLS, declared({**SHARED, "dedicated": True}), before=come_by_eth2)
-    assert_told(answer, "pools[0].dedicated", "eth2 is not dedicated to the pool", "Leave dedicated out")
+    assert_error(answer, "pools[0].dedicated", "eth2 is not dedicated to the pool", "Leave dedicated out")

@@ -11,8 +11,11 @@ from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
-from tests.support.node import Answer, EngineNode, Picture, assert_same, unordered
+from tests.lab.snapshot import Snapshot, assert_same
+from tests.support.modules import Answer
+from tests.support.node import Node
 from tests.support.pools import Parameters
+from tests.support.snapshots import assert_equivalent
 
 REASON = "somebody pulled the plug"
 ROLLED_BACK = "The change was rolled back; the node is as before."
@@ -27,18 +30,18 @@ def names_step(answer: Answer, *words: str) -> None:
         assert word in answer["msg"], answer["msg"]
 
 
-def fails(node: EngineNode, parameters: Parameters, *words: str, module: str = "pool_routing", **options: Any) -> None:
+def fails(node: Node, parameters: Parameters, *words: str, module: str = "pool_routing", **options: Any) -> None:
     """Run a module that fails at a step, and compare the node."""
-    before = node.picture()
+    before = node.snapshot()
     answer = node.module(module, parameters, **options)
     names_step(answer, *words)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def assert_restored(node: EngineNode, before: Picture) -> None:
+def assert_restored(node: Node, before: Snapshot) -> None:
     """Assert that all is as before, but for the order in which chains are listed: some were made anew."""
-    after = node.picture()
-    assert_same(unordered(before), unordered(after))
+    after = node.snapshot()
+    assert_equivalent(before, after)
     assert_same(before, after, "files", "sysctls", "routes4", "routes6", "rules4", "rules6", "links")
 
 

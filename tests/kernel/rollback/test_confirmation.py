@@ -27,10 +27,13 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths imp
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.rollback.failure import ROLLED_BACK
 from tests.lab.namespaces import processes_in
-from tests.support.agent import apply, command, keep, read_state, until
-from tests.support.node import EngineNode, assert_same, difference, unordered
+from tests.lab.snapshot import assert_same
+from tests.lab.waiting import wait_until
+from tests.support.agent import apply, command, persist, read_state
+from tests.support.node import Node
 from tests.support.playbooks import Played, play
 from tests.support.pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
+from tests.support.snapshots import assert_equivalent
 
 POOLS = "pool_routing"
 SOON = {"confirm_timeout": 2}
@@ -40,43 +43,43 @@ CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"]}, SECON
 PLUGINS = Path(__file__).parent / "connection_plugins"
 
 
-def waiting(node: EngineNode) -> list[int]:
+def waiting(node: Node) -> list[int]:
     """Return the processes that will roll a change back."""
     return [pid for pid in processes_in([node.name]) if pid != node.host.holder]
 
 
-def until_none_waits(node: EngineNode) -> None:
-    until(lambda: not waiting(node), lambda: f"processes {waiting(node)} still wait for a confirmation")
+def until_none_waits(node: Node) -> None:
+    wait_until(lambda: not waiting(node), lambda: f"processes {waiting(node)} still wait for a confirmation")
 
 
-def until_rolled_back(node: EngineNode) -> None:
+def until_rolled_back(node: Node) -> None:
     assert waiting(node), "nobody waits for a confirmation"
     until_none_waits(node)
 
 
-def markers(node: EngineNode, state: str = "unconfirmed") -> list[Path]:
+def markers(node: Node, state: str = "unconfirmed") -> list[Path]:
     """Return the marker files of changes in this state."""
     return list(node.host.path("/run/homeward.metallb_routing").glob(f"{state}.*"))
 
 
 @pytest.mark.parametrize("parameters", [FIRST, CHANGED, ABSENT], ids=["first", "changed", "absent"])
-def test_what_nobody_confirms_is_rolled_back(node: EngineNode, parameters: Parameters) -> None:
+def test_what_nobody_confirms_is_rolled_back(node: Node, parameters: Parameters) -> None:
     if parameters is not FIRST:
         node.change(POOLS, FIRST)
-    before = node.picture()
+    before = node.snapshot()
     assert node.change(POOLS, {**parameters, **SOON})["changed"]
-    assert difference(before, node.picture())
+    assert before.difference(node.snapshot())
     until_rolled_back(node)
-    assert_same(unordered(before), unordered(node.picture()))
+    assert_equivalent(before, node.snapshot())
 
 
-def test_what_keeps_the_state_is_rolled_back_with_it(node: EngineNode) -> None:
+def test_what_keeps_the_state_is_rolled_back_with_it(node: Node) -> None:
     """Or the service would put back at once, and at every boot, what nobody confirmed."""
-    before = node.picture()
+    before = node.snapshot()
     apply(node.host, {**FIRST, **SOON})
-    assert difference(before, node.picture(), "files")
+    assert before.difference(node.snapshot(), "files")
     until_rolled_back(node)
-    assert_same(unordered(before), unordered(node.picture()))
+    assert_equivalent(before, node.snapshot())
     apply(node.host, FIRST)
     kept = read_state(node.host)
     apply(node.host, {**CHANGED, **SOON})
@@ -85,19 +88,19 @@ def test_what_keeps_the_state_is_rolled_back_with_it(node: EngineNode) -> None:
     assert read_state(node.host) == kept
 
 
-def test_what_is_confirmed_stays(node: EngineNode) -> None:
+def test_what_is_confirmed_stays(node: Node) -> None:
     pending = node.change(POOLS, {**FIRST, **LATER})["unconfirmed"]
     (marker,) = markers(node)
     assert waiting(node)
     assert (pending["path"], pending["seconds"]) == (f"/run/homeward.metallb_routing/{marker.name}", 60)
     marker.unlink()
-    made = node.picture()
+    made = node.snapshot()
     until_none_waits(node)
-    assert_same(made, node.picture())
+    assert_same(made, node.snapshot())
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
-def test_another_run_confirms(node: EngineNode) -> None:
+def test_another_run_confirms(node: Node) -> None:
     """It has found its way to the node; a run in check mode decides nothing."""
     node.change(POOLS, {**FIRST, **LATER})
     assert waiting(node)
@@ -112,27 +115,27 @@ def test_another_run_confirms(node: EngineNode) -> None:
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
-def test_another_run_that_is_refused_confirms_nothing(node: EngineNode) -> None:
-    before = node.picture()
+def test_another_run_that_is_refused_confirms_nothing(node: Node) -> None:
+    before = node.snapshot()
     node.change(POOLS, {**FIRST, "confirm_timeout": 3})
     assert node.module(POOLS, declared({**EXTERNAL, "interface": "nosuch0"})).get("failed")
     assert markers(node)
     until_rolled_back(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_another_run_that_comes_while_the_first_is_writing_confirms_nothing(node: EngineNode) -> None:
-    before = node.picture()
+def test_another_run_that_comes_while_the_first_is_writing_confirms_nothing(node: Node) -> None:
+    before = node.snapshot()
     writing, go_on = node.host.path("/run/.lab/writing"), node.host.path("/run/.lab/go-on")
 
     def pause(*arguments: Any) -> None:
         Path("/run/.lab/writing").touch()
-        until(Path("/run/.lab/go-on").exists, lambda: "nobody lets the first run go on")
+        wait_until(Path("/run/.lab/go-on").exists, lambda: "nobody lets the first run go on")
         write_rules(*arguments)
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(node.change, POOLS, {**FIRST, **SOON}, before=lambda: trap(pause))
-        until(writing.exists, lambda: "the first run does not write")
+        wait_until(writing.exists, lambda: "the first run does not write")
         try:
             answer = node.module(POOLS, FIRST, before=be_impatient)
             assert "Another run on this node has held the lock" in answer["msg"]
@@ -143,11 +146,11 @@ def test_another_run_that_comes_while_the_first_is_writing_confirms_nothing(node
     until_none_waits(node)
     writing.unlink()
     go_on.unlink()
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
 @contextmanager
-def held_lock(node: EngineNode) -> Iterator[None]:
+def held_lock(node: Node) -> Iterator[None]:
     """Hold the lock of the node, as a run does that takes long."""
     command = node.host.command(["flock", LOCK, "sh", "-c", "echo held; exec cat"])
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -180,15 +183,15 @@ def make_a_mistake(*_arguments: object) -> None:
     raise ZeroDivisionError
 
 
-def test_removing_on_the_node_confirms_too(node: EngineNode) -> None:
+def test_removing_on_the_node_confirms_too(node: Node) -> None:
     """Or what was removed would come back when the time is over."""
-    before = node.picture()
-    keep(node.host, **LATER)
+    before = node.snapshot()
+    persist(node.host, **LATER)
     assert waiting(node)
     node.host.run(command("remove"))
     assert not markers(node)
     until_none_waits(node)
-    assert_same(unordered(before), unordered(node.picture()))
+    assert_equivalent(before, node.snapshot())
 
 
 def fork_no_more() -> None:
@@ -198,71 +201,71 @@ def fork_no_more() -> None:
     os.fork = refuse_to
 
 
-def test_a_node_that_could_not_roll_it_back_is_not_changed(node: EngineNode) -> None:
-    before = node.picture()
+def test_a_node_that_could_not_roll_it_back_is_not_changed(node: Node) -> None:
+    before = node.snapshot()
     answer = node.module(POOLS, {**FIRST, **SOON}, before=fork_no_more)
     assert "The node cannot prepare to roll back an unconfirmed change" in answer["msg"], answer
     assert "Resource temporarily unavailable" in answer["msg"]
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_a_run_without_change_and_one_that_fails_leave_nothing_to_confirm(node: EngineNode) -> None:
-    before = node.picture()
+def test_a_run_without_change_and_one_that_fails_leave_nothing_to_confirm(node: Node) -> None:
+    before = node.snapshot()
     assert not node.change(POOLS, {**ABSENT, **SOON})["changed"]
     assert not waiting(node)
     answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(refuse))
     assert answer["msg"].endswith(ROLLED_BACK), answer
     assert not markers(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_a_mistake_of_ours_is_undone_too(node: EngineNode) -> None:
-    before = node.picture()
+def test_a_mistake_of_ours_is_undone_too(node: Node) -> None:
+    before = node.snapshot()
     answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: trap(make_a_mistake))
     assert '"add rule ' in answer["msg"], answer
     assert "failed: ZeroDivisionError" in answer["msg"], answer
     assert answer["msg"].endswith(ROLLED_BACK), answer
     assert not markers(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_a_run_that_is_killed_leaves_no_half_of_it(node: EngineNode) -> None:
-    before = node.picture()
+def test_a_run_that_is_killed_leaves_no_half_of_it(node: Node) -> None:
+    before = node.snapshot()
 
     with pytest.raises(AssertionError, match="died"):
         node.change(POOLS, {**FIRST, **SOON}, before=lambda: trap(die))
-    assert difference(before, node.picture()), "killed before it had done anything"
+    assert before.difference(node.snapshot()), "killed before it had done anything"
     until_rolled_back(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_with_a_change_all_goes_that_was_done_after_it(node: EngineNode) -> None:
+def test_with_a_change_all_goes_that_was_done_after_it(node: Node) -> None:
     """The second run did not come to its end, so nobody knows whether the node can be reached after the first."""
-    before = node.picture()
+    before = node.snapshot()
     node.change(POOLS, {**FIRST, "confirm_timeout": 4})
     with pytest.raises(AssertionError, match="died"):
         node.change(POOLS, {**CHANGED, **LATER}, before=lambda: trap(die))
     assert len(markers(node)) == 2
     until_rolled_back(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
 # --- the rollback does not succeed at once
 
 
-def test_the_lock_is_held_when_the_time_is_over(node: EngineNode) -> None:
-    before = node.picture()
+def test_the_lock_is_held_when_the_time_is_over(node: Node) -> None:
+    before = node.snapshot()
     node.change(POOLS, {**FIRST, **SOON}, before=be_impatient)
-    made = node.picture()
+    made = node.snapshot()
     with held_lock(node):
         time.sleep(4)
         assert markers(node), "nobody tries again"
-        assert_same(made, node.picture())
+        assert_same(made, node.snapshot())
     until_rolled_back(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def hinder(node: EngineNode, kind: str) -> Path:
+def hinder(node: Node, kind: str) -> Path:
     """Return a file on the node; as long as it is there no step of this kind can be undone by a run that :func:`hindered`."""
     file = node.host.path(f"/run/.lab/hinder-{kind}")
     file.touch()
@@ -282,33 +285,33 @@ def hindered() -> None:
 
 
 @pytest.mark.parametrize("kind", ["rule", "chains", "route"])
-def test_what_cannot_be_rolled_back_yet_is_tried_again(node: EngineNode, kind: str) -> None:
-    before = node.picture()
+def test_what_cannot_be_rolled_back_yet_is_tried_again(node: Node, kind: str) -> None:
+    before = node.snapshot()
     node.change(POOLS, {**FIRST, **SOON}, before=hindered)
     obstacle = hinder(node, kind)
-    until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
-    until(lambda: not difference(before, node.picture(), "sysctls"), lambda: "the rest is not rolled back")
-    assert difference(before, node.picture())
+    wait_until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
+    wait_until(lambda: not before.difference(node.snapshot(), "sysctls"), lambda: "the rest is not rolled back")
+    assert before.difference(node.snapshot())
     assert not markers(node)
     obstacle.unlink()
     until_rolled_back(node)
-    assert_same(unordered(before), unordered(node.picture()))
+    assert_equivalent(before, node.snapshot())
 
 
-def test_removing_the_marker_ends_the_tries(node: EngineNode) -> None:
+def test_removing_the_marker_ends_the_tries(node: Node) -> None:
     node.change(POOLS, {**FIRST, **SOON}, before=hindered)
     hinder(node, "rule")
-    until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
+    wait_until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
     (marker,) = markers(node, "rolling-back")
     marker.unlink()
     until_none_waits(node)
 
 
-def test_another_run_ends_the_tries(node: EngineNode) -> None:
+def test_another_run_ends_the_tries(node: Node) -> None:
     """It makes the node as declared, whatever had been rolled back of that."""
     node.change(POOLS, {**FIRST, **SOON}, before=hindered)
     obstacle = hinder(node, "rule")
-    until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
+    wait_until(lambda: markers(node, "rolling-back"), lambda: "nobody rolls it back")
     node.change("ip_rules", {"rules": []})
     assert markers(node, "rolling-back"), "that module says nothing about pools"
     node.change(POOLS, FIRST)
@@ -318,8 +321,8 @@ def test_another_run_ends_the_tries(node: EngineNode) -> None:
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
-def test_what_could_not_be_reverted_is_rolled_back(node: EngineNode) -> None:
-    before = node.picture()
+def test_what_could_not_be_reverted_is_rolled_back(node: Node) -> None:
+    before = node.snapshot()
     obstacle = hinder(node, "chains")
 
     def arm() -> None:
@@ -332,13 +335,13 @@ def test_what_could_not_be_reverted_is_rolled_back(node: EngineNode) -> None:
     assert markers(node)
     obstacle.unlink()
     until_rolled_back(node)
-    assert_same(unordered(before), unordered(node.picture()))
+    assert_equivalent(before, node.snapshot())
 
 
 # --- as a user runs it
 
 
-def play_node(node: EngineNode, folder: Path, connection: str, seconds: int, state: str = "present") -> Played:
+def play_node(node: Node, folder: Path, connection: str, seconds: int, state: str = "present") -> Played:
     """Run the node's role; the connection named decides about what comes after."""
     book = [{"hosts": "all", "gather_facts": False, "roles": ["homeward.metallb_routing.node"]}]
     (folder / "site.yml").write_text(json.dumps(book))
@@ -352,10 +355,10 @@ def play_node(node: EngineNode, folder: Path, connection: str, seconds: int, sta
     return play(node, str(folder / "site.yml"), values, connection_plugins=PLUGINS)
 
 
-def test_the_role_confirms_by_a_new_connection(node: EngineNode, tmp_path: Path) -> None:
+def test_the_role_confirms_by_a_new_connection(node: Node, tmp_path: Path) -> None:
     assert play_node(node, tmp_path, "netns", 0).code == 0, "brings pyroute2, which stays"
     node.change(POOLS, ABSENT)
-    before = node.picture()
+    before = node.snapshot()
     played = play_node(node, tmp_path, "netns", 60)
     assert (played.code, played.changed()) == (0, 1), played.text
     assert not markers(node)
@@ -364,27 +367,27 @@ def test_the_role_confirms_by_a_new_connection(node: EngineNode, tmp_path: Path)
     assert not waiting(node)
     assert play_node(node, tmp_path, "netns", 60, "absent").changed() == 1
     until_none_waits(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_a_node_that_is_cut_off_comes_back(node: EngineNode, tmp_path: Path) -> None:
+def test_a_node_that_is_cut_off_comes_back(node: Node, tmp_path: Path) -> None:
     """The connection fails as long as the node has our rules: whatever is to blame for that is gone with them."""
     assert play_node(node, tmp_path, "netns", 0).code == 0
     node.change(POOLS, ABSENT)
-    before = node.picture()
+    before = node.snapshot()
     played = play_node(node, tmp_path, "netns_cut_off_by_rules", 3)
     assert played.code != 0
     assert "could not be confirmed over a new connection within 3 s" in played.text, played.text
     until_none_waits(node)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_an_answer_that_gets_lost_confirms_all_the_same(node: EngineNode, tmp_path: Path) -> None:
+def test_an_answer_that_gets_lost_confirms_all_the_same(node: Node, tmp_path: Path) -> None:
     """The task asks once more, and must not tell that the change is rolled back."""
     assert play_node(node, tmp_path, "netns", 0).code == 0
-    made = node.picture()
+    made = node.snapshot()
     node.change(POOLS, ABSENT)
     played = play_node(node, tmp_path, "netns_loses_an_answer", 60)
     assert (played.code, played.changed()) == (0, 1), played.text
     until_none_waits(node)
-    assert_same(unordered(made), unordered(node.picture()))
+    assert_equivalent(made, node.snapshot())

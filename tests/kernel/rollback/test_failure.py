@@ -22,8 +22,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel im
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.rollback.failure import REASON, ROLLED_BACK, assert_restored, fails, trap
-from tests.support.agent import stand_in_for_systemd
-from tests.support.node import EngineNode, assert_same, difference
+from tests.lab.snapshot import assert_same
+from tests.support.agent import fake_systemd
+from tests.support.node import Node
 from tests.support.pools import (
     ABSENT,
     EXTERNAL,
@@ -46,7 +47,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def set_trap(number: int) -> None:
-    stand_in_for_systemd()
+    fake_systemd()
     trap(number)()
 
 
@@ -67,14 +68,14 @@ KEPT_CHANGED = {**CHANGED, "persist": True}
     ],
     ids=["come-nft", "change-nft", "change-legacy", "go-nft", "come-kept", "change-kept", "go-kept"],
 )
-def test_every_step_in_turn(node: EngineNode, start: Parameters, end: Parameters, variant: str) -> None:
+def test_every_step_in_turn(node: Node, start: Parameters, end: Parameters, variant: str) -> None:
     """With what keeps a state, too: the state file, the program, the unit and the neighbours' files."""
-    node.change(POOLS, {**start, "iptables_variant": variant}, before=stand_in_for_systemd)
+    node.change(POOLS, {**start, "iptables_variant": variant}, before=fake_systemd)
     end = {**end, "iptables_variant": variant}
     if end.get("persist"):
-        planned = node.change(POOLS, end, check=True, before=stand_in_for_systemd)["commands"]
+        planned = node.change(POOLS, end, check=True, before=fake_systemd)["commands"]
         assert any("/var/lib/homeward.metallb_routing/state.json" in line for line in planned)
-    before = node.picture()
+    before = node.snapshot()
     tried = 0
     while True:
         answer = node.module(POOLS, end, before=partial(set_trap, tried))
@@ -87,13 +88,13 @@ def test_every_step_in_turn(node: EngineNode, start: Parameters, end: Parameters
         assert_restored(node, before)
     assert tried >= 15, "a plan with steps of every kind"
     assert tried == int(found[2]), "no step was passed over"
-    assert difference(before, node.picture())
+    assert before.difference(node.snapshot())
 
 
 # --- real causes
 
 
-def test_a_gateway_that_the_kernel_refuses(node: EngineNode) -> None:
+def test_a_gateway_that_the_kernel_refuses(node: Node) -> None:
     routes = [
         {"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"},
         {"destination": "fd56::/64", "interface": "eth1", "table": "100"},
@@ -103,12 +104,12 @@ def test_a_gateway_that_the_kernel_refuses(node: EngineNode) -> None:
     fails(node, {"routes": routes}, "default via 7.7.7.7 dev eth1", "ENETUNREACH", module="ip_routes")
 
 
-def test_a_link_that_vanishes_midway(node: EngineNode) -> None:
+def test_a_link_that_vanishes_midway(node: Node) -> None:
     """Somebody deletes the link behind our back after we read the node: all else is as before, and so is the message."""
-    before = node.picture()
+    before = node.snapshot()
     node.change(POOLS, FIRST)
     node.change(POOLS, ABSENT)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
     def delete_link_before_routes() -> None:
         write = writer._write  # noqa: SLF001
@@ -124,13 +125,13 @@ def test_a_link_that_vanishes_midway(node: EngineNode) -> None:
     assert answer.get("failed"), answer
     assert "eth0.100" in answer["msg"]
     assert "ENODEV" in answer["msg"]
-    left = difference(before, node.picture()).splitlines()
-    assert all(line.startswith(("@@", "---", "+++")) or not line.strip() or "eth0.100" in line for line in left), left
-    assert not [line for line in left if line.startswith("+") and not line.startswith("+++")], left
+    left = before.differences(node.snapshot())
+    assert all("eth0.100" in line for line in left), left
+    assert not [line for line in left if ": +" in line], left
 
 
 @contextmanager
-def held_lock(node: EngineNode) -> Iterator[int]:
+def held_lock(node: Node) -> Iterator[int]:
     """Hold the lock of legacy iptables, as kube-proxy does while it writes."""
     command = node.host.command(["flock", "/run/xtables.lock", "sh", "-c", "echo held; exec cat"])
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -141,7 +142,7 @@ def held_lock(node: EngineNode) -> Iterator[int]:
         holder.stdin.close()
 
 
-def test_the_lock_of_iptables_is_held(node: EngineNode) -> None:
+def test_the_lock_of_iptables_is_held(node: Node) -> None:
     def wait_less() -> None:
         tables.write.__defaults__ = (1,)  # seconds, instead of ten
 
@@ -155,13 +156,13 @@ def test_the_lock_of_iptables_is_held(node: EngineNode) -> None:
     "file",
     ["net/ipv4/conf/eth0.100/rp_filter", "net/ipv4/conf/eth0.100/src_valid_mark", "net/ipv6/conf/eth0.100/accept_ra"],
 )
-def test_a_setting_that_is_read_only(node: EngineNode, file: str) -> None:
+def test_a_setting_that_is_read_only(node: Node, file: str) -> None:
     node.host.run(f"mount --bind /proc/sys/{file} /proc/sys/{file}; mount -o remount,bind,ro /proc/sys/{file}")
     fails(node, FIRST, file, "EROFS")
 
 
 @pytest.mark.parametrize("folder", ["/etc/iproute2/rt_protos.d", "/run/homeward.metallb_routing"])
-def test_no_space(node: EngineNode, folder: str) -> None:
+def test_no_space(node: Node, folder: str) -> None:
     node.host.run(
         f"mkdir -p {folder}; mount -t tmpfs -o size=4k,mode=700 tmpfs {folder}; head -c 4096 /dev/zero > {folder}/full"
     )
@@ -170,7 +171,7 @@ def test_no_space(node: EngineNode, folder: str) -> None:
 
 @pytest.mark.parametrize("family", ["iptables", "ip6tables"])
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_iptables_goes_away_midway(node: EngineNode, family: str, variant: str) -> None:
+def test_iptables_goes_away_midway(node: Node, family: str, variant: str) -> None:
     """A package upgrade, say: the programs of one family can no longer be started when it is their turn."""
 
     def replace_programs() -> None:
@@ -217,16 +218,16 @@ def drop_net_admin() -> None:
     ],
     ids=["ip_links", "ip_routes", "ip_rules"],
 )
-def test_the_right_is_missing(node: EngineNode, module: str, parameters: dict[str, Any]) -> None:
-    before = node.picture()
+def test_the_right_is_missing(node: Node, module: str, parameters: dict[str, Any]) -> None:
+    before = node.snapshot()
     answer = node.module(module, parameters, before=drop_net_admin)
     assert answer.get("failed"), answer
     assert errno.errorcode[errno.EPERM] in answer["msg"]
     assert "CAP_NET_ADMIN" in answer["msg"]
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_the_right_is_missing_for_pools(node: EngineNode) -> None:
+def test_the_right_is_missing_for_pools(node: Node) -> None:
     """Whichever variant is wanted: what the other one has of ours could not be seen."""
     for variant in ("nft", "legacy"):
         answer = node.refuse(POOLS, {**FIRST, "iptables_variant": variant}, before=drop_net_admin)

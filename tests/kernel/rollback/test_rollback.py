@@ -26,7 +26,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.wire import Refusal, Request
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.rollback.failure import REASON, assert_restored, fails, names_step, trap
-from tests.support.node import EngineNode, assert_same, difference
+from tests.lab.snapshot import assert_same
+from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
 
 POOLS = "pool_routing"
@@ -73,17 +74,15 @@ def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], Non
     ],
     ids=["new-address", "new-route", "new-rule", "lost-address", "lost-route", "lost-rule"],
 )
-def test_answers_that_get_lost(
-    node: EngineNode, start: Parameters, end: Parameters, number: int, *, done: bool
-) -> None:
+def test_answers_that_get_lost(node: Node, start: Parameters, end: Parameters, number: int, *, done: bool) -> None:
     node.change(POOLS, start)
-    before = node.picture()
+    before = node.snapshot()
     names_step(node.module(POOLS, end, before=lose_answers(number, done=done)), LOST)
     assert_restored(node, before)
 
 
 @pytest.mark.parametrize("after", [1, 2], ids=["made", "marked"])
-def test_answers_that_get_lost_while_a_link_is_made(node: EngineNode, after: int) -> None:
+def test_answers_that_get_lost_while_a_link_is_made(node: Node, after: int) -> None:
     """Without our mark on it nobody would know later whose it is."""
     links = {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1"}]}
     if node.module("ip_links", links, check=True).get("failed"):
@@ -93,7 +92,7 @@ def test_answers_that_get_lost_while_a_link_is_made(node: EngineNode, after: int
 
 
 @pytest.mark.parametrize("kind", ["address", "rule", "chains"])
-def test_what_nobody_foresaw(node: EngineNode, kind: str) -> None:
+def test_what_nobody_foresaw(node: Node, kind: str) -> None:
     def arm() -> None:
         write = writer._write  # noqa: SLF001
         left = [kind]
@@ -106,14 +105,14 @@ def test_what_nobody_foresaw(node: EngineNode, kind: str) -> None:
 
         writer._write = failing  # noqa: SLF001
 
-    before = node.picture()
+    before = node.snapshot()
     names_step(node.module(POOLS, OWN, before=arm), "OSError: [Errno 24] Too many open files", kind)
     assert_restored(node, before)
 
 
-def test_the_undoing_goes_on_where_a_step_of_it_fails(node: EngineNode) -> None:
+def test_the_undoing_goes_on_where_a_step_of_it_fails(node: Node) -> None:
     """All failures are told, and nothing stays but what could not be undone."""
-    before = node.picture()
+    before = node.snapshot()
 
     def arm() -> None:
         trap(12)()
@@ -134,16 +133,16 @@ def test_the_undoing_goes_on_where_a_step_of_it_fails(node: EngineNode) -> None:
     assert "the light went out" in answer["msg"]
     assert "the door fell shut" in answer["msg"]
     assert "The rollback failed too" in answer["msg"]
-    after = node.picture()
+    after = node.snapshot()
     assert_same(before, after, "rules4", "rules6", "sysctls")
-    assert "homeward" in difference(before, after, "files")
+    assert "homeward" in before.difference(after, "files")
     node.change(POOLS, ABSENT)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())
 
 
-def test_the_undoing_fails_too(node: EngineNode) -> None:
+def test_the_undoing_fails_too(node: Node) -> None:
     """The message does not claim that the node is as before; the next run mends it."""
-    before = node.picture()
+    before = node.snapshot()
 
     def fail_twice() -> None:
         trap(12)()
@@ -166,4 +165,4 @@ def test_the_undoing_fails_too(node: EngineNode) -> None:
     assert "The rollback failed too" in answer["msg"]
     node.change(POOLS, FIRST)
     node.change(POOLS, ABSENT)
-    assert_same(before, node.picture())
+    assert_same(before, node.snapshot())

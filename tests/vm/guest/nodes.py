@@ -5,28 +5,20 @@
 
 from __future__ import annotations
 
-import ctypes
-import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from tests.lab import Cell, Delivery, Host, Lab
 from tests.lab.delivery import table
-from tests.support.node import Answer, in_child, run_module
-from tests.support.playbooks import CLUSTER, POOL
+from tests.support.modules import Answer, change, run
+from tests.support.pools import CLUSTER, EXTERNAL
 
 VLAN = {"parent": "eth0", "id": 100}
 #: Seconds without any progress after which a flow counts as lost: the processor here is an emulated one.
 LOST_AFTER = 60.0
 #: The same where most flows are lost, as they should be: they cost this time, and those that get through take a tenth.
 SOON_LOST_AFTER = 10.0
-
-
-_NAMESPACES = {"net": 0x40000000, "mnt": 0x00020000}
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 @dataclass(frozen=True)
@@ -46,40 +38,23 @@ matrices: list[Matrix] = []
 def declared(state: str = "present", mode: str = "auto", **pool: Any) -> dict[str, Any]:
     """Return the parameters of pool_routing for the lab's pool on a VLAN link that is to be made, changed as given."""
     cluster = {**CLUSTER, "kube_proxy_mode": mode, "node_addresses": ["192.168.1.11", "192.168.1.12"]}
-    return {"state": state, "pools": [{**POOL, "vlan": VLAN, **pool}], "cluster": cluster, "persist": False}
+    return {"state": state, "pools": [{**EXTERNAL, "vlan": VLAN, **pool}], "cluster": cluster, "persist": False}
 
 
 class Pristine:
-    """The nodes as a lab made them. One picture of each serves all tests: taking one is what costs most here."""
+    """The nodes as a lab made them. One snapshot of each serves all tests: taking one is what costs most here."""
 
     def __init__(self, lab: Lab) -> None:
-        self._pictures = {host.name: host.snapshot() for host in lab.nodes}
+        self._snapshots = {host.name: host.snapshot() for host in lab.nodes}
 
     def changes(self, node: Host) -> str:
         """Return how the node differs from what it was; ``""`` where it does not."""
-        return self._pictures[node.name].difference(node.snapshot())
-
-
-def run(node: Host, module: str, parameters: Mapping[str, Any], *, check: bool = False) -> Answer:
-    """Run a module on the node, in a process of its own, and return its answer as Ansible gets it."""
-    assert node.holder is not None, "modules run on nodes"
-    holder = node.holder
-    words = {**parameters, "_ansible_check_mode": check, "_ansible_diff": True}
-    return in_child(lambda: _enter(holder), run_module, module, words)
-
-
-def _enter(holder: int) -> None:
-    for kind, flag in _NAMESPACES.items():
-        with Path(f"/proc/{holder}/ns/{kind}").open("rb") as handle:
-            if _libc.setns(handle.fileno(), flag):
-                raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), f"/proc/{holder}/ns/{kind}")
+        return self._snapshots[node.name].difference(node.snapshot())
 
 
 def apply(node: Host, parameters: Mapping[str, Any], *, check: bool = False) -> Answer:
     """Run pool_routing, which must not fail."""
-    answer = run(node, "pool_routing", parameters, check=check)
-    assert not answer.get("failed"), answer["msg"]
-    return answer
+    return change(node, "pool_routing", parameters, check=check)
 
 
 def refusal(node: Host, parameters: Mapping[str, Any]) -> str:
@@ -97,8 +72,7 @@ def apply_everywhere(lab: Lab, parameters: Mapping[str, Any]) -> list[Answer]:
 
 def link(node: Host, name: str) -> dict[str, Any]:
     """Return what ``ip`` says about a link; nothing where there is none."""
-    found = json.loads(node.output("ip -details -json link show") or "[]")
-    return next((one for one in found if one["ifname"] == name), {})
+    return next((one for one in node.ip_json("link show") if one["ifname"] == name), {})
 
 
 def vlan_of(node: Host, name: str) -> tuple[str, int, str]:

@@ -12,8 +12,8 @@ import pytest
 from tests.lab import Cell, Host, Lab, LabOptions, controls, packets
 from tests.lab.delivery import all_cells
 from tests.lab.kube_proxy_ipvs import DUMMY_LINK
+from tests.support.modules import run_module
 from tests.support.namespace import Namespace
-from tests.support.node import run_module
 
 from . import arp, nodes
 from .nodes import Pristine, apply_everywhere, declared, deliver, has_endpoint, run

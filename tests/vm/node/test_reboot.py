@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 
 from tests.lab.snapshot import clean_save
-from tests.support.playbooks import CLUSTER, POOL
+from tests.support.pools import CLUSTER, EXTERNAL
 
 from .conftest import World, report
 from .machine import Machine
@@ -81,7 +81,7 @@ def whole(node: Machine) -> str:
 
 def variables() -> Mapping[str, Any]:
     own = ["1.2.3.251", "fd00:1:2:3::251"]
-    pool = {**POOL, "interface": LINK, "vlan": {"parent": "eth1", "id": 100}, "addresses": own}
+    pool = {**EXTERNAL, "interface": LINK, "vlan": {"parent": "eth1", "id": 100}, "addresses": own}
     return {
         "metallb_routing_pools": [pool],
         "metallb_routing_cluster": dict(CLUSTER),
