@@ -71,19 +71,23 @@ def _node(number: int, options: LabOptions) -> HostPlan:
         f"route add 10.112.{other}.0/24 via 192.168.1.1{other}",
         f"route add fd00:112:{other}::/64 via fd00:192:168:1::1{other}",
     ]
-    for kind, last in (("server", 10), ("client", 20)):
-        commands += [
-            f"link set pod-{kind} up",
-            f"route add 10.112.{number}.{last} dev pod-{kind}",
-            f"route add fd00:112:{number}::{last} dev pod-{kind}",
-        ]
+    commands += [*pod_routes(number, "server", 10), *pod_routes(number, "client", 20)]
     if options.address_socket and number == 1:
         commands.append(f"address add {ADDRESS_SOCKET.address}/32 dev lo")
     return HostPlan(f"node{number}", tuple(links), tuple(commands), router=True)
 
 
-def _pod(name: str, number: int, last: int) -> HostPlan:
-    """Return a pod: a /32 and a gateway that is only a neighbour entry, as with Calico."""
+def pod_routes(number: int, kind: str, last: int) -> list[str]:
+    """Return `ip` lines, for node `number`, that route to a pod through the veth pod-KIND."""
+    return [
+        f"link set pod-{kind} up",
+        f"route add 10.112.{number}.{last} dev pod-{kind}",
+        f"route add fd00:112:{number}::{last} dev pod-{kind}",
+    ]
+
+
+def pod(name: str, number: int, last: int) -> HostPlan:
+    """Return a pod of node `number`: a /32 and a gateway that is only a neighbour entry, as with Calico."""
     return HostPlan(
         name,
         (),
@@ -104,7 +108,7 @@ def hosts(options: LabOptions) -> list[HostPlan]:
     """Return all hosts of a lab, without the switch."""
     plans = [_node(1, options), _node(2, options)]
     for number in (1, 2):
-        plans += [_pod(f"server{number}", number, 10), _pod(f"pod{number}", number, 20)]
+        plans += [pod(f"server{number}", number, 10), pod(f"pod{number}", number, 20)]
     to_default = ("route add default via 203.0.113.1", "route add default via fd00:203:0:113::1")
     via_lan_router = ("route add default via 192.168.1.1", "route add default via fd00:192:168:1::1")
     plans.append(HostPlan("lan", (_link("eth0", "lan", 50),), via_lan_router))

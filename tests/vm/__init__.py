@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Tests on a stock Debian kernel in qemu: what the kernel at hand may lack, and what needs a boot. See README.md."""
+"""Tests in qemu on a stock Debian kernel: features that this machine's kernel may lack, and reboots. See README.md."""

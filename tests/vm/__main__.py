@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Runs the parts: ``guest`` (the same tree under a stock kernel), ``node`` (a whole node, rebooted), or one command."""
+"""Runs ``guest`` (this machine's files under a stock kernel), ``node`` (a complete node with reboots), or a command."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _GUEST_SECONDS = 1800.0
 
 
 def main() -> int:
-    """Run what the command line asks for; the exit status is the first that is not 0."""
+    """Run the selected parts; return the first exit status that is not 0."""
     parser = argparse.ArgumentParser(prog="tests/vm/run", description=__doc__)
     parser.add_argument(
-        "part", nargs="?", default="all", choices=["all", "guest", "node", "run"], help="all by default"
+        "part", nargs="?", default="all", choices=["all", "guest", "node", "run"], help="default: %(default)s"
     )
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="for pytest; of `run`, the command")
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments for pytest; with `run`, the command")
     arguments = parser.parse_args()
     try:
         kernel = stock_kernel()
@@ -40,15 +40,15 @@ def main() -> int:
 
 
 def _parts(parts: Sequence[str], kernel: Kernel, arguments: list[str]) -> int:
-    """Run the parts one after the other: together they would have three processors at work where there may be two."""
+    """Run the parts one after the other, as together they use three processors."""
     began = time.monotonic()
-    told, first = [], 0
+    results, first = [], 0
     for part in parts:
         since = time.monotonic()
         code = _guest(kernel, arguments) if part == "guest" else _node(kernel, arguments)
-        told.append(f"{part} {'passed' if not code else 'FAILED'} in {time.monotonic() - since:.0f} s")
+        results.append(f"{part} {'passed' if not code else 'FAILED'} in {time.monotonic() - since:.0f} s")
         first = first or code
-    print(f"vm: {', '.join(told)}; all in {time.monotonic() - began:.0f} s", flush=True)
+    print(f"vm: {', '.join(results)}; all in {time.monotonic() - began:.0f} s", flush=True)
     return first
 
 
@@ -57,7 +57,7 @@ def _guest(kernel: Kernel, arguments: list[str]) -> int:
 
 
 def _node(kernel: Kernel, arguments: list[str]) -> int:
-    node_image(kernel)  # here, because pytest would keep to itself what is told of it
+    node_image(kernel)  # before pytest, which would capture its output
     return subprocess.run(
         [sys.executable, "-m", "pytest", "tests/vm/node", *arguments], cwd=ROOT, check=False
     ).returncode
@@ -67,9 +67,11 @@ def _in_machine(what: str, kernel: Kernel, command: list[str]) -> int:
     began = time.monotonic()
     outcome = shared_root.run(kernel, command, _GUEST_SECONDS)
     total = time.monotonic() - began
-    print(f"vm: {what}: {total:.0f} s in all, {outcome.boot_seconds:.0f} s of it until the command started", flush=True)
+    print(
+        f"vm: {what}: {total:.0f} s in all, {outcome.boot_seconds:.0f} s of them until the command started", flush=True
+    )
     shared_root.require_success(outcome)
-    assert outcome.code is not None, "asked just above"
+    assert outcome.code is not None, "require_success() checked it"
     return outcome.code
 
 

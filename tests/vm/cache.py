@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is built once and kept below .build/vm, each thing in a folder or file named after all that went into it."""
+"""Build results in .build/vm, each in a file or folder with a name derived from its inputs."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FOLDER = ROOT / ".build" / "vm"
 
 
 class BuildError(Exception):
-    """A kernel, an image or a machine could not be made; the text says which and why."""
+    """A kernel, an image or a machine could not be built; the text says which and why."""
 
 
 def key_of(*parts: str | bytes) -> str:
-    """Return a short name for these contents."""
+    """Return a short name derived from these inputs."""
     digest = hashlib.sha256()
     for part in parts:
         encoded = part.encode() if isinstance(part, str) else part
@@ -31,25 +31,22 @@ def key_of(*parts: str | bytes) -> str:
     return digest.hexdigest()[:16]
 
 
-def kept(name: str, make: Callable[[Path], None]) -> Path:
-    """Return .build/vm/NAME; where it is not there, ``make`` is given the path at which to make it first.
-
-    It gets its name when it is complete, so a build that was broken off is never taken for one.
-    """
+def cached(name: str, build: Callable[[Path], None]) -> Path:
+    """Return .build/vm/NAME. If it is missing, have ``build`` create it at a temporary path and rename it when complete."""
     path = FOLDER / name
     with _locked(name):
         if not path.exists():
             began = time.monotonic()
             unfinished = FOLDER / f"{name}.unfinished"
             remove(unfinished)
-            make(unfinished)
+            build(unfinished)
             unfinished.rename(path)
-            print(f"vm: made {name} in {time.monotonic() - began:.0f} s", flush=True)
+            print(f"vm: built {name} in {time.monotonic() - began:.0f} s", flush=True)
     return path
 
 
 def remove(path: Path) -> None:
-    """Remove a file or folder, or nothing."""
+    """Remove a file or folder, if it exists."""
     if path.is_dir():
         shutil.rmtree(path)
     else:
@@ -64,13 +61,13 @@ def _locked(name: str) -> Iterator[None]:
         yield
 
 
-def run(command: Sequence[str | Path], folder: Path | None = None, given: str | None = None) -> str:
-    """Run a program and return what it prints.
+def run(command: Sequence[str | Path], folder: Path | None = None, stdin: str | None = None) -> str:
+    """Run a program and return its standard output.
 
-    :raises BuildError: with the command and what it said.
+    :raises BuildError: it failed; the text has the command and its error output.
     """
     words = [str(word) for word in command]
-    done = subprocess.run(words, cwd=folder, input=given, capture_output=True, text=True, check=False)
+    done = subprocess.run(words, cwd=folder, input=stdin, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BuildError(
             f"{' '.join(words)}: exit {done.returncode}: {done.stderr.strip()[-2000:] or done.stdout.strip()[-2000:]}"

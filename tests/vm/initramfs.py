@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small initramfs: busybox, an init, and of a kernel's modules those that a test needs with all they depend on."""
+"""A small initramfs: busybox, an init script, and selected kernel modules with their dependencies."""
 
 from __future__ import annotations
 
@@ -9,31 +9,32 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from .cache import BuildError, kept, key_of, run
+from .cache import BuildError, cached, key_of, run
 from .kernels import Kernel
 
 BUSYBOX = Path("/usr/bin/busybox")
 
-#: To reach the disk or the shared folders, whatever else is done.
+#: For devices that every machine has.
 VIRTIO = ("virtio_pci", "virtio_rng")
 SHARED_FOLDERS = ("9pnet_virtio", "9p", "overlay")
-#: Kinds of links that nodes and the lab have.
+#: Kinds of links in nodes and the lab.
 LINKS = ("8021q", "bridge", "dummy", "ipvlan", "macvlan", "tun", "veth", "vrf", "vxlan")
-#: Folders of which everything is taken: netfilter is hundreds of small modules that load each other by name.
+#: Folders that are copied completely: netfilter has hundreds of small modules, which load each other by name.
 NETFILTER_FOLDERS = ("net/netfilter", "net/ipv4/netfilter", "net/ipv6/netfilter", "net/bridge/netfilter")
-#: Where Debian puts what cuts and checks packets; ip_vs and nf_tables name these without depending on them.
+#: Modules that ip_vs, nf_tables and others load by name, without a dependency.
 HELPERS = ("nf_conntrack_netlink", "libcrc32c", "crc32c_generic", "crc32c-intel", "sch_fq_codel", "af_packet_diag")
 
 
 def make_initramfs(kernel: Kernel, init: str, names: Sequence[str], folders: Sequence[str] = ()) -> Path:
-    """Return an initramfs whose /init is this script of busybox's shell.
+    """Return an initramfs with this script, for busybox's shell, as /init.
 
-    :param names: modules, as modprobe calls them; one that the kernel has built in is fine, an unknown one is an error.
-    :param folders: folders below the modules' ``kernel/`` of which everything is taken.
+    :param names: names of modules, which may be built in.
+    :param folders: folders below ``kernel/`` from which all modules are copied.
+    :raises BuildError: a module does not exist.
     """
     name = key_of(kernel.version, init, BUSYBOX.read_bytes(), *names, "", *folders)
 
-    def make(path: Path) -> None:
+    def build(path: Path) -> None:
         tree = path.with_suffix(".tree")
         shutil.rmtree(tree, ignore_errors=True)
         try:
@@ -46,7 +47,7 @@ def make_initramfs(kernel: Kernel, init: str, names: Sequence[str], folders: Seq
         finally:
             shutil.rmtree(tree, ignore_errors=True)
 
-    return kept(f"initramfs-{name}.cpio", make)
+    return cached(f"initramfs-{name}.cpio", build)
 
 
 def _fill(tree: Path, init: str) -> None:
@@ -63,7 +64,7 @@ def _fill(tree: Path, init: str) -> None:
 
 
 def copy_modules(kernel: Kernel, target: Path, names: Sequence[str], folders: Sequence[str] = ()) -> None:
-    """Copy modules, all that they need, and the lists of what is built in; ``depmod`` has to follow."""
+    """Copy modules, their dependencies and the lists of built-in modules. Run ``depmod`` afterwards."""
     modules = [*_named(kernel, names), *_in_folders(kernel, folders)]
     for module in with_dependencies(kernel, modules):
         (target / module).parent.mkdir(parents=True, exist_ok=True)
@@ -73,27 +74,27 @@ def copy_modules(kernel: Kernel, target: Path, names: Sequence[str], folders: Se
 
 
 def dependencies(kernel: Kernel) -> dict[str, list[str]]:
-    """Return for each module, by its path, the paths of those it needs."""
+    """Return the dependencies of each module, by path."""
     lines = (line.partition(":") for line in (kernel.modules / "modules.dep").read_text().splitlines())
     return {module: needed.split() for module, _, needed in lines}
 
 
 def with_dependencies(kernel: Kernel, modules: list[str]) -> list[str]:
-    """Return the modules and all that they need, sorted."""
+    """Return the modules and their dependencies, sorted."""
     needs = dependencies(kernel)
     return sorted({one for module in modules for one in (module, *needs[module])})
 
 
 def _named(kernel: Kernel, names: Sequence[str]) -> list[str]:
-    known = {_plain(Path(path).stem): path for path in dependencies(kernel)}
-    built_in = {_plain(Path(path).stem) for path in (kernel.modules / "modules.builtin").read_text().split()}
-    unknown = [name for name in names if _plain(name) not in known and _plain(name) not in built_in]
+    known = {_normalized(Path(path).stem): path for path in dependencies(kernel)}
+    built_in = {_normalized(Path(path).stem) for path in (kernel.modules / "modules.builtin").read_text().split()}
+    unknown = [name for name in names if _normalized(name) not in known and _normalized(name) not in built_in]
     if unknown:
         raise BuildError(f"kernel {kernel.version} has no module {', '.join(unknown)}")
-    return [known[_plain(name)] for name in names if _plain(name) in known]
+    return [known[_normalized(name)] for name in names if _normalized(name) in known]
 
 
-def _plain(name: str) -> str:
+def _normalized(name: str) -> str:
     return name.replace("-", "_")
 
 

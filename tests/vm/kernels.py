@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The distribution's stock kernel: its package, downloaded and unpacked below .build/vm, never installed."""
+"""The distribution's stock kernel, downloaded and unpacked in .build/vm without installing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cache import BuildError, kept, run
+from .cache import BuildError, cached, run
 
 STOCK = "linux-image-amd64"
 
@@ -18,9 +18,9 @@ STOCK = "linux-image-amd64"
 class Kernel:
     """An unpacked kernel.
 
-    :param version: as ``uname -r`` says: ``6.1.0-37-amd64``.
-    :param image: what a boot loader loads.
-    :param modules: the folder with ``kernel/`` and the lists of ``depmod``.
+    :param version: as in ``uname -r``: ``6.1.0-37-amd64``.
+    :param image: the boot image (vmlinuz).
+    :param modules: the folder with ``kernel/`` and the lists that ``depmod`` writes.
     """
 
     version: str
@@ -29,34 +29,32 @@ class Kernel:
 
 
 def stock_kernel(name: str = STOCK) -> Kernel:
-    """Return the kernel that the package of this name stands for.
+    """Return the kernel of a metapackage.
 
-    :raises BuildError: apt does not have it, or it is not what a kernel's package looks like.
+    :raises BuildError: apt does not have the package, or its content is unexpected.
     """
     try:
         package, folder = _unpacked(name)
     except BuildError:
-        run(["apt-get", "update", "-qq"])  # what apt knows may be older than what is offered, or nothing yet
+        run(["apt-get", "update", "-qq"])  # package lists may be missing or outdated
         package, folder = _unpacked(name)
     images = sorted((folder / "boot").glob("vmlinuz-*"))
     if len(images) != 1:
-        raise BuildError(f"{package} holds {len(images)} kernels in /boot, expected one")
+        raise BuildError(f"{package} has {len(images)} kernels in /boot, expected one")
     release = images[0].name.removeprefix("vmlinuz-")
     return Kernel(release, images[0], _modules_folder(folder, release))
 
 
 def _unpacked(name: str) -> tuple[str, Path]:
     package, version = newest(name)
-    return package, kept(f"kernel-{package}_{version.replace(':', '_')}", lambda path: _unpack(package, path))
+    return package, cached(f"kernel-{package}_{version.replace(':', '_')}", lambda path: _unpack(package, path))
 
 
 def newest(name: str) -> tuple[str, str]:
-    """Return the package with the kernel itself, on which the one of this name depends, and its version."""
+    """Return the kernel package on which a metapackage depends, and its newest version."""
     found = re.findall(r"^\s*Depends: (linux-image-[0-9][^\s]*)", run(["apt-cache", "depends", name]), re.MULTILINE)
     if not found:
-        raise BuildError(
-            f"{name} depends on no kernel: only Debian's packages are known here (apt-cache depends {name})"
-        )
+        raise BuildError(f"{name} depends on no kernel package (apt-cache depends {name}); only Debian is supported")
     policy = run(["apt-cache", "policy", found[0]])
     candidate = re.search(r"Candidate: (\S+)", policy)
     if candidate is None or candidate.group(1) == "(none)":
@@ -65,9 +63,9 @@ def newest(name: str) -> tuple[str, str]:
 
 
 def _unpack(package: str, folder: Path) -> None:
-    """Download the package, and leave its kernel and modules, uncompressed and with their lists."""
+    """Download and extract a package, decompress its modules and run ``depmod``."""
     folder.mkdir(parents=True)
-    # `root` downloads by itself: apt's own user may not enter the checkout
+    # apt's sandbox user may lack permission to enter the checkout
     run(["apt-get", "download", "-qq", "-o", "APT::Sandbox::User=root", package], folder)
     (archive,) = folder.glob("*.deb")
     run(["dpkg-deb", "--extract", archive, folder])
@@ -78,7 +76,7 @@ def _unpack(package: str, folder: Path) -> None:
     packed = sorted(modules.rglob("*.ko.xz"))
     if packed:
         run(["xz", "--decompress", "--threads=0", *packed])
-    base = modules.parents[2]  # the folder in which depmod looks for lib/modules
+    base = modules.parents[2]  # depmod appends lib/modules
     run(["depmod", "-b", base, release])
 
 
@@ -86,4 +84,4 @@ def _modules_folder(folder: Path, release: str) -> Path:
     for base in (folder, folder / "usr"):
         if (base / "lib" / "modules" / release).is_dir():
             return base / "lib" / "modules" / release
-    raise BuildError(f"{folder.name} holds no modules of {release}")
+    raise BuildError(f"{folder.name} has no modules of {release}")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Machines as processes: which accelerator carries them, how they are started, and that none stays behind."""
+"""qemu: choice of the accelerator, and processes that end with their parent."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from pathlib import Path
 from .kernels import Kernel
 
 PROGRAM = "qemu-system-x86_64"
-#: Words for the kernel that save an emulated processor much work and a test nothing.
+#: Kernel parameters that make an emulated boot faster.
 QUICK_KERNEL = ("mitigations=off", "nopti", "no5lvl", "net.ifnames=0", "tsc=reliable", "panic=-1")
 _PROBE_SECONDS = 10.0
 
 
 @dataclass(frozen=True)
 class Accelerator:
-    """How machines run here.
+    """An accelerator of qemu.
 
-    :param arguments: qemu's options for it.
-    :param reason: why this one, as the end of a sentence.
+    :param arguments: options for qemu.
+    :param reason: why it was chosen.
     """
 
     name: str
@@ -44,14 +44,14 @@ def _emulation(reason: str) -> Accelerator:
 
 @functools.cache
 def accelerator(kernel: Kernel) -> Accelerator:
-    """Find out, by booting, whether KVM is of use; /dev/kvm alone says nothing (a paravirtual one boots no stock guest)."""
+    """Choose KVM if a kernel boots with it. /dev/kvm alone is no proof: paravirtual KVM boots no stock kernel."""
     flags = set(re.findall(r"\b(?:svm|vmx)\b", Path("/proc/cpuinfo").read_text()))
     if not flags:
-        return _emulation("no KVM: the processor shows neither svm nor vmx")
+        return _emulation("no KVM: the processor has neither svm nor vmx")
     if Path("/sys/module/kvm_pvm").exists():
-        return _emulation("no KVM: kvm_pvm boots no stock kernel")
+        return _emulation("no KVM: kvm_pvm cannot boot a stock kernel")
     if not Path("/dev/kvm").exists():
-        return _emulation("no KVM: no /dev/kvm")
+        return _emulation("no KVM: /dev/kvm is missing")
     hardware = Accelerator("KVM", ("-accel", "kvm", "-cpu", "host"), f"{flags.pop()}, and a kernel boots with it")
     if not _boots(kernel, hardware):
         return _emulation(f"no KVM: no kernel booted with it in {_PROBE_SECONDS:.0f} s")
@@ -64,15 +64,15 @@ def _boots(kernel: Kernel, candidate: Accelerator) -> bool:
         words = ["-kernel", str(kernel.image), "-append", "console=ttyS0 panic=-1", "-serial", f"file:{console}"]
         arguments = [*candidate.arguments, "-m", "256", "-no-reboot", "-display", "none", *words]
         with running(arguments) as process, suppress(subprocess.TimeoutExpired):
-            process.wait(_PROBE_SECONDS)  # without a root file system it panics, and so ends, at once
+            process.wait(_PROBE_SECONDS)  # it panics without a root file system, which ends qemu
         return console.exists() and "Linux version" in console.read_text(errors="replace")
 
 
 @contextmanager
 def running(arguments: Sequence[str], output: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
-    """Start qemu; it is gone when the block ends, and also when this process is killed.
+    """Run qemu until the block ends or this process dies.
 
-    :param output: as ``stdout`` of Popen; errors of qemu go the same way, unless that is nowhere.
+    :param output: as ``stdout`` of Popen. Unless it is DEVNULL, standard error goes to it too.
     """
     command = ["setpriv", "--pdeathsig", "KILL", "--", PROGRAM, "-nodefaults", "-no-user-config", *arguments]
     process = subprocess.Popen(

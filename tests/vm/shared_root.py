@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same tree under another kernel: the machine's root read-only over 9p, one command of this checkout, power off.
+"""Runs a command of this checkout under another kernel, in a virtual machine with this machine's root file system.
 
-The command finds all that this machine has installed. What it writes goes to memory and is gone with the machine, but
-for the folder whose path it finds in HOMEWARD_VM_EXCHANGE.
+The root file system is mounted read-only over 9p, below an overlay in memory. So the command has everything that is
+installed on this machine, and only its writes to the folder in HOMEWARD_VM_EXCHANGE persist.
 """
 
 from __future__ import annotations
@@ -24,17 +24,19 @@ from .cache import FOLDER, ROOT, BuildError
 from .kernels import Kernel
 
 MEMORY_MIB = 2048
-PROCESSORS = 1  # two emulated ones take a third more of this machine's time, and are not sooner done
+PROCESSORS = 1  # two emulated ones use a third more CPU time and are not faster
 _READY = "homeward-vm: ready"
 _SCRIPTS = Path(__file__).resolve().parent / "shared_root"
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a command.
+    """The result of a command.
 
-    :param code: its exit status; None where the machine never got so far as to tell.
-    :param boot_seconds: from the start of qemu to that of the command.
+    :param code: its exit status; None if the machine did not report one.
+    :param boot_seconds: time from the start of qemu to the start of the command.
+    :param seconds: total time.
+    :param problem: why there is no exit status.
     """
 
     code: int | None
@@ -44,10 +46,10 @@ class Outcome:
 
 
 def run(kernel: Kernel, command: Sequence[str], limit: float, boot_limit: float = 240.0) -> Outcome:
-    """Run the command from the checkout's root in a machine of its own, and print its output meanwhile.
+    """Run a command in a machine, in the root of the checkout, and print its output.
 
-    :param limit: seconds after which the machine is ended.
-    :param boot_limit: seconds that it may take until the command starts.
+    :param limit: seconds after which the machine is killed.
+    :param boot_limit: seconds in which the command has to start.
     """
     image = initramfs.make_initramfs(
         kernel,
@@ -68,8 +70,8 @@ def _script(exchange: Path, command: Sequence[str]) -> str:
         "PATH": f"{ROOT}/.venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": str(Path.home()),
         "LC_ALL": "C.UTF-8",
-        "NO_COLOR": "1",  # the console is a terminal, what reads it is none
-        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # importing what no test uses takes half a minute here
+        "NO_COLOR": "1",  # the console is a terminal, its reader is not
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",  # importing unused plugins takes half a minute here
         "HOMEWARD_VM_EXCHANGE": str(exchange),
     }
     lines = [f"export {name}={shlex.quote(value)}" for name, value in settings.items()]
@@ -92,11 +94,11 @@ def _arguments(kernel: Kernel, image: Path, exchange: Path) -> list[str]:
 def _boot(arguments: list[str], exchange: Path, limit: float, boot_limit: float) -> Outcome:
     began = time.monotonic()
     started = None
-    told: list[str] = []
+    boot_log: list[str] = []
     with qemu.running(arguments, subprocess.PIPE) as process:
         timer = threading.Timer(boot_limit, process.kill)
         timer.start()
-        assert process.stdout is not None, "it was asked for"
+        assert process.stdout is not None, "it is a pipe"
         for line in process.stdout:
             text = line.rstrip("\r\n")
             if started is None and _READY in text:
@@ -105,16 +107,16 @@ def _boot(arguments: list[str], exchange: Path, limit: float, boot_limit: float)
                 timer = threading.Timer(limit, process.kill)
                 timer.start()
             elif started is None:
-                told.append(text)
+                boot_log.append(text)
             else:
                 print(text, flush=True)
         timer.cancel()
         process.wait()
     seconds = time.monotonic() - began
     if started is None:
-        print("\n".join(told[-40:]), file=sys.stderr)
+        print("\n".join(boot_log[-40:]), file=sys.stderr)
         return Outcome(
-            None, seconds, seconds, f"the machine did not come up in {seconds:.0f} s; its last words are above"
+            None, seconds, seconds, f"the machine did not boot in {seconds:.0f} s; see its last output above"
         )
     status = exchange / "status"
     if not status.exists():
@@ -124,6 +126,6 @@ def _boot(arguments: list[str], exchange: Path, limit: float, boot_limit: float)
 
 
 def require_success(outcome: Outcome) -> None:
-    """Raise BuildError where the machine told nothing."""
+    """Raise BuildError if the machine reported no exit status."""
     if outcome.code is None:
         raise BuildError(outcome.problem)

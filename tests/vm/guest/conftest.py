@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Each feature of the kernel that a test here is about: missing inside the machine it is a failure, elsewhere a skip."""
+"""Required kernel features: a missing one is a failure inside the virtual machine, and a skip elsewhere."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ INSIDE = "HOMEWARD_VM_EXCHANGE" in os.environ
 
 
 def require(feature: str) -> None:
-    """Fail or skip, by where this is, if the kernel lacks the feature (see tests/lab/kernel_features.py)."""
+    """Fail inside the machine, or skip outside, if the kernel lacks a feature (see tests/lab/kernel_features.py)."""
     if kernel_features.supports(feature):
         return
     if INSIDE:
-        pytest.fail(f"the machine's kernel {platform.release()} has no {feature}, and was made to have it")
-    pytest.skip(f"this kernel has no {feature}: `make vm` brings one that has")
+        pytest.fail(f"the machine's kernel {platform.release()} lacks {feature}")
+    pytest.skip(f"this kernel lacks {feature}; `make vm` runs a kernel that has it")
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def ipvs() -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how many cells of delivery matrices were tried, and the matrices of which many were lost, as they should."""
+    """Print the number of cells tried, and the matrices with lost cells."""
     for matrix in matrices:
         if matrix.reached < matrix.tried:
             terminalreporter.write_line(f"\n{matrix.title}\n{matrix.table}\n")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The VLAN link that a pool declares, on a trunk that carries real 802.1Q frames."""
+"""The VLAN link of a pool, on a trunk with real 802.1Q frames."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from tests.lab import Host, Lab, LabOptions
-from tests.lab.delivery import all_cells
+from tests.lab.delivery import all_cells, assert_delivered
 
 from . import nodes
-from .nodes import VLAN, Pristine, apply, declared, link, refusal, vlan_of
+from .nodes import VLAN, Baseline, apply, declared, link, refusal, vlan_of
 
 pytestmark = pytest.mark.usefixtures("vlan")
 ALIAS = "homeward.metallb_routing"
@@ -23,36 +23,36 @@ ALIAS = "homeward.metallb_routing"
 
 @pytest.fixture(scope="module")
 def lab(vlan: None) -> Iterator[Lab]:  # noqa: ARG001 - asks for the feature before the lab does
-    """Nodes whose eth0 is a trunk and who filter strictly."""
+    """Nodes with eth0 as a trunk and strict source validation."""
     with Lab(LabOptions(prefix="homeward-vlan", vlan="real", rp_filter=1)) as running:
         yield running
 
 
 @pytest.fixture(scope="module")
-def pristine(lab: Lab) -> Pristine:
-    """The nodes as they are before any test; each test leaves them so."""
-    return Pristine(lab)
+def baseline(lab: Lab) -> Baseline:
+    """The initial state of the nodes, which every test restores."""
+    return Baseline(lab)
 
 
 @pytest.fixture
-def untouched(lab: Lab, pristine: Pristine) -> Iterator[Host]:
-    """A node with a second parent; whoever uses it leaves nothing behind, which is looked at before anything is tidied."""
+def unconfigured(lab: Lab, baseline: Baseline) -> Iterator[Host]:
+    """A node with a second parent link. A test that uses it directly must leave the node unchanged."""
     host = lab.host("node1")
     host.run("ip link add name trunk2 type dummy; ip link set trunk2 up")
     try:
         yield host
         host.run("ip link del trunk2")
-        assert pristine.changes(host) == ""
+        assert baseline.changes(host) == ""
     finally:
         for name in ("trunk2", "eth0.100", "stranger"):
             host.run(["ip", "link", "del", name], check=False)
 
 
 @pytest.fixture
-def node(untouched: Host) -> Iterator[Host]:
-    """The same, and what was applied to it is removed after the test."""
-    yield untouched
-    apply(untouched, declared("absent"))
+def node(unconfigured: Host) -> Iterator[Host]:
+    """The same node; after the test, pool_routing removes the configuration."""
+    yield unconfigured
+    apply(unconfigured, declared("absent"))
 
 
 def mtu_of(node: Host, name: str = "eth0.100") -> int:
@@ -62,7 +62,7 @@ def mtu_of(node: Host, name: str = "eth0.100") -> int:
 # --- the link itself
 
 
-def test_link_is_made_as_declared_and_goes_again(node: Host) -> None:
+def test_link_is_created_and_removed(node: Host) -> None:
     before = node.snapshot()
     answer = apply(node, declared())
     made = link(node, "eth0.100")
@@ -72,11 +72,11 @@ def test_link_is_made_as_declared_and_goes_again(node: Host) -> None:
     assert answer["changed"]
     assert not apply(node, declared())["changed"]
     assert apply(node, declared("absent"))["changed"]
-    assert before.difference(node.snapshot()) == "", "remove leaves something"
+    assert before.difference(node.snapshot()) == "", "removal left something behind"
 
 
 def test_a_vlan_on_a_vlan_of_the_same_run(node: Host) -> None:
-    """Whichever is declared first: the lower one is made first, and goes last."""
+    """In any order of declaration the lower link is created first and removed last."""
     inner = {
         "name": "inner",
         "networks": ["10.9.8.0/24"],
@@ -91,19 +91,19 @@ def test_a_vlan_on_a_vlan_of_the_same_run(node: Host) -> None:
     assert "UP" in link(node, "a.inner")["flags"]
     assert not apply(node, {**both, "pools": both["pools"][::-1]})["changed"]
     apply(node, declared("absent"))
-    assert before.difference(node.snapshot()) == "", "remove leaves something"
+    assert before.difference(node.snapshot()) == "", "removal left something behind"
 
 
-def test_check_mode_makes_no_link_and_says_what_would(node: Host) -> None:
+def test_check_mode_creates_no_link_and_predicts_the_commands(node: Host) -> None:
     before = node.snapshot()
-    foretold = apply(node, declared(), check=True)
+    predicted = apply(node, declared(), check=True)
     assert before.difference(node.snapshot()) == ""
     done = apply(node, declared())
-    assert (foretold["commands"], foretold["diff"]) == (done["commands"], done["diff"])
+    assert (predicted["commands"], predicted["diff"]) == (done["commands"], done["diff"])
     assert any(line.startswith("ip link add link eth0 name eth0.100 type vlan id 100") for line in done["commands"])
 
 
-def test_the_commands_make_the_same_link(lab: Lab, pristine: Pristine, node: Host) -> None:
+def test_commands_create_the_same_link(lab: Lab, baseline: Baseline, node: Host) -> None:
     commands = apply(node, declared())["commands"]
     other = lab.host("node2")
     try:
@@ -116,19 +116,19 @@ def test_the_commands_make_the_same_link(lab: Lab, pristine: Pristine, node: Hos
         assert not again["changed"], again["commands"]
     finally:
         apply(other, declared("absent"))
-    assert pristine.changes(other) == ""
+    assert baseline.changes(other) == ""
 
 
 # --- changes of the declaration
 
 
-def test_changes_of_mtu_keep_the_link(node: Host) -> None:
+def test_changing_the_mtu_keeps_the_link(node: Host) -> None:
     apply(node, declared())
     index = link(node, "eth0.100")["ifindex"]
     assert apply(node, declared(vlan={**VLAN, "mtu": 1400}))["changed"]
     assert (mtu_of(node), link(node, "eth0.100")["ifindex"]) == (1400, index)
     assert not apply(node, declared(vlan={**VLAN, "mtu": 1400}))["changed"]
-    assert not apply(node, declared())["changed"], "without an MTU declared, the one that is there is right"
+    assert not apply(node, declared())["changed"], "without a declared MTU, the current one is kept"
 
 
 @pytest.mark.parametrize(
@@ -136,22 +136,22 @@ def test_changes_of_mtu_keep_the_link(node: Host) -> None:
     [({"id": 200}, ("eth0", 200, "802.1Q")), ({"parent": "trunk2"}, ("trunk2", 100, "802.1Q"))],
     ids=["id", "parent"],
 )
-def test_changes_of_id_and_parent_make_it_anew(
+def test_changing_id_or_parent_recreates_the_link(
     node: Host, changed: dict[str, Any], expected: tuple[str, int, str]
 ) -> None:
     apply(node, declared())
-    wanted = declared(vlan={**VLAN, **changed})
-    foretold = apply(node, wanted, check=True)
-    done = apply(node, wanted)
-    assert foretold["commands"] == done["commands"]
+    desired = declared(vlan={**VLAN, **changed})
+    predicted = apply(node, desired, check=True)
+    done = apply(node, desired)
+    assert predicted["commands"] == done["commands"]
     assert vlan_of(node, "eth0.100") == expected
-    assert node.sysctl("net/ipv4/conf/eth0.100/src_valid_mark") == "1", "it goes with the old link"
+    assert node.sysctl("net/ipv4/conf/eth0.100/src_valid_mark") == "1", "it was lost with the old link"
     for family, default in (("-4", "1.2.3.1"), ("-6", "fd00:1:2:3::1")):
         assert f"via {default} dev eth0.100" in node.output(f"ip {family} route show table 7701")
-    assert not apply(node, wanted)["changed"]
+    assert not apply(node, desired)["changed"]
 
 
-# --- what is refused before anything is written
+# --- refusals before anything is written
 
 
 @pytest.mark.parametrize(
@@ -178,24 +178,24 @@ def test_changes_of_id_and_parent_make_it_anew(
     ],
     ids=["parent-down", "parent-missing", "mtu-above-parent", "twin", "foreign-of-another-id", "foreign-of-802.1ad"],
 )
-def test_refused(untouched: Host, prepare: str, pool: dict[str, Any], words: tuple[str, ...]) -> None:
-    """And nothing is written: what is left of the node after undoing ``prepare`` is what it was."""
-    untouched.run(prepare)
-    message = refusal(untouched, declared(**pool))
+def test_refused(unconfigured: Host, prepare: str, pool: dict[str, Any], words: tuple[str, ...]) -> None:
+    """Nothing is written: after undoing ``prepare`` the node is unchanged."""
+    unconfigured.run(prepare)
+    message = refusal(unconfigured, declared(**pool))
     for word in words:
         assert word in message
-    for made in re.findall(r"name (\S+) type vlan", prepare):
-        untouched.run(["ip", "link", "del", made])
+    for created in re.findall(r"name (\S+) type vlan", prepare):
+        unconfigured.run(["ip", "link", "del", created])
 
 
-# --- links of others
+# --- foreign links
 
 
-def test_a_foreign_link_stays_its_owners(node: Host) -> None:
+def test_foreign_link_is_unchanged(node: Host) -> None:
     node.run("ip link add link eth0 name eth0.100 type vlan id 100; ip link set eth0.100 up")
     before = link(node, "eth0.100")
     assert apply(node, declared())["changed"]
-    assert link(node, "eth0.100") == before, "no alias, nothing else"
+    assert link(node, "eth0.100") == before, "not even an alias is added"
     apply(node, declared("absent"))
     assert link(node, "eth0.100") == before
     node.run("ip link del eth0.100")
@@ -204,22 +204,22 @@ def test_a_foreign_link_stays_its_owners(node: Host) -> None:
 # --- packets
 
 
-def test_everything_arrives_after_apply(lab: Lab, pristine: Pristine) -> None:
-    """All clients, all services, TCP and UDP, both families. tests/vm/node has the playbook do it."""
+def test_all_services_are_reached_after_apply(lab: Lab, baseline: Baseline) -> None:
+    """All clients and services, both protocols and families. tests/vm/node does the same with the playbook."""
     nodes.apply_everywhere(lab, declared())
-    deliveries = nodes.deliver(lab, all_cells(lab), "policy_routing, VLAN made by apply, kube-proxy iptables")
-    nodes.assert_the_right_way(deliveries)
+    deliveries = nodes.deliver(lab, all_cells(lab), "policy_routing, VLAN link by apply, kube-proxy iptables")
+    assert_delivered(lab, deliveries)
     nodes.apply_everywhere(lab, declared("absent"))
-    assert [pristine.changes(host) for host in lab.nodes] == ["", ""]
+    assert [baseline.changes(host) for host in lab.nodes] == ["", ""]
 
 
-def test_nothing_arrives_from_outside_without_apply(lab: Lab) -> None:
-    """The control: the link alone, made by hand, brings no outside client anything."""
+def test_no_service_is_reached_without_apply(lab: Lab) -> None:
+    """The control: with only the link, created by hand, clients outside the nodes reach nothing."""
     for host in lab.nodes:
         host.run("ip link add link eth0 name eth0.100 type vlan id 100; ip link set eth0.100 up")
     try:
         cells = all_cells(lab, clients=["outside", "onlink", "lan"], protocols=["tcp"], families=[4])
-        deliveries = nodes.deliver(lab, cells, "the link alone", nodes.SOON_LOST_AFTER)
+        deliveries = nodes.deliver(lab, cells, "only the link", nodes.LOST_TIMEOUT)
     finally:
         for host in lab.nodes:
             host.run("ip link del eth0.100")

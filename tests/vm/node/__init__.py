@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A whole node: Debian with systemd on a disk of its own, booted, configured over ssh, rebooted. See ../README.md."""
+"""Tests of a complete node: Debian with systemd, configured over ssh and rebooted. See ../README.md."""

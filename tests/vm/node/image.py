@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The disk that every node starts from: a small Debian with systemd, sshd and what the collection needs of a node."""
+"""The disk image of the node: a small Debian with systemd, sshd and the requirements of the collection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.vm import initramfs
-from tests.vm.cache import BuildError, kept, key_of, run
+from tests.vm.cache import BuildError, cached, key_of, run
 from tests.vm.kernels import Kernel
 
 #: Another release of Debian: HOMEWARD_VM_SUITE=trixie tests/vm/run node
@@ -23,18 +23,18 @@ PACKAGES = (
 )
 DISK_SIZE = "2G"
 MANAGEMENT_MAC, TRUNK_MAC = "52:54:00:00:00:01", "02:00:00:00:01:0b"
-#: Modules for the node itself; netfilter comes whole, as in the other machine.
+#: Modules on the disk, in addition to all netfilter modules.
 MODULES = (*initramfs.LINKS, *initramfs.HELPERS, "virtio_net", "virtio_rng", "autofs4")
 DISK_MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
 
-#: What only costs time or reaches for what is not there.
+#: Units that only cost time or fail on this node.
 MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
     *("man-db.timer", "systemd-timesyncd.service", "e2scrub_reap.service", "getty@tty1.service", "ipvsadm.service"),
     *("systemd-networkd-wait-online.service", "systemd-update-utmp.service", "systemd-pstore.service"),
 )
 _NETWORKS = {
-    # By MAC: a pattern of names would also take VLAN links and alternative names
+    # By MAC: a pattern of names would also match VLAN links and alternative names
     "10-management.network": f"[Match]\nMACAddress={MANAGEMENT_MAC}\nType=ether\n\n[Network]\nAddress=10.0.2.15/24\n",
     "20-trunk.network": (
         f"[Match]\nMACAddress={TRUNK_MAC}\nType=ether\nKind=!vlan\n\n[Network]\nAddress=192.168.1.11/24\n"
@@ -61,10 +61,10 @@ exec switch_root /new /sbin/init
 
 @dataclass(frozen=True)
 class Image:
-    """What nodes boot from.
+    """Everything from which a node boots.
 
-    :param disk: a qcow2 image that is never written to.
-    :param key: the private key that root's sshd takes.
+    :param disk: a qcow2 image, used as a read-only backing file.
+    :param key: private ssh key for root.
     """
 
     kernel: Kernel
@@ -74,17 +74,17 @@ class Image:
 
 
 def node_image(kernel: Kernel) -> Image:
-    """Return the image of a node with this kernel; building it takes minutes, once.
+    """Return the image of a node with this kernel; the first build takes minutes.
 
-    :raises BuildError: a package cannot be had.
+    :raises BuildError: a package is not available.
     """
     suite = os.environ.get("HOMEWARD_VM_SUITE", DEFAULT_SUITE)
     if not re.fullmatch(r"[a-z]+", suite):
-        raise BuildError(f"HOMEWARD_VM_SUITE={suite}: not the name of a Debian release")
+        raise BuildError(f"HOMEWARD_VM_SUITE={suite} is not the name of a Debian release")
     name = key_of(
         suite, kernel.version, *PACKAGES, "", *MASKED, "", *MODULES, *_NETWORKS.values(), Path(__file__).read_bytes()
     )
-    folder = kept(f"node-{suite}-{name}", lambda path: _build(path, suite, kernel))
+    folder = cached(f"node-{suite}-{name}", lambda path: _build(path, suite, kernel))
     start = initramfs.make_initramfs(kernel, _INIT, DISK_MODULES)
     return Image(kernel, start, folder / "disk.qcow2", folder / "key")
 
@@ -110,7 +110,7 @@ def _build(folder: Path, suite: str, kernel: Kernel) -> None:
 
 
 def _configure(tree: Path, public_key: str) -> None:
-    """Everything that makes the tree a node: its name, links, key; the clock and the journal stay over a reboot."""
+    """Configure name, links, ssh, sysctls and a persistent journal, and enable and mask units."""
     files = {
         "etc/hostname": "node1\n",
         "etc/hosts": "127.0.0.1 localhost\n127.0.1.1 node1\n",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One running node: started, reached over ssh, rebooted, ended."""
+"""A running node: started, accessed over ssh, rebooted, stopped."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _POLL_SECONDS = 0.5
 
 
 class NodeError(Exception):
-    """The node did not do what it was asked to; the text says what."""
+    """An operation on the node failed; the text says which and why."""
 
 
 @dataclass(frozen=True)
 class Machine:
-    """A node that runs.
+    """A running node.
 
-    :param port: of this machine's loopback, forwarded to the node's sshd.
+    :param port: loopback port of this machine that is forwarded to the node's sshd.
     """
 
     image: Image
@@ -44,68 +44,70 @@ class Machine:
 
     @property
     def ssh_options(self) -> list[str]:
-        """Options of ssh that need no file of the user's, and leave none."""
+        """Options of ssh that neither read nor write the user's files."""
         words = {
             "StrictHostKeyChecking": "no",
             "UserKnownHostsFile": "/dev/null",
             "LogLevel": "ERROR",
             "BatchMode": "yes",
-            "AddressFamily": "inet",  # what is forwarded
+            "AddressFamily": "inet",  # only IPv4 is forwarded
             "ConnectTimeout": "20",
-            "ServerAliveInterval": "30",  # a connection that was cut is an error, not a test that never ends
+            "ServerAliveInterval": "30",  # so that a lost connection is an error
             "ServerAliveCountMax": "4",
             "IdentitiesOnly": "yes",
         }
         return ["-F", "none", "-i", str(self.image.key), *(f"-o{name}={value}" for name, value in words.items())]
 
     def command(self, text: str) -> list[str]:
-        """Return the command line that runs this shell text in the node."""
+        """Return the command line that runs a shell command on the node."""
         return self.command_to("127.0.0.1", self.port, text)
 
     def command_to(self, address: str, port: int, text: str) -> list[str]:
-        """Return the same for another way to the node's sshd."""
+        """Return the same for another address and port of the node's sshd."""
         return ["ssh", *self.ssh_options, "-p", str(port), f"root@{address}", text]
 
-    def run(self, text: str, *, check: bool = True, given: bytes | None = None) -> str:
-        """Run a shell text in the node and return what it prints.
+    def run(self, text: str, *, check: bool = True, stdin: bytes | None = None) -> str:
+        """Run a shell command on the node and return its standard output.
 
-        :raises NodeError: with what it said, if it fails (and ``check``).
+        :raises NodeError: it failed and ``check`` is set; the text has its output.
         """
-        done = subprocess.run(self.command(text), input=given, capture_output=True, timeout=_BOOT_SECONDS, check=False)
+        done = subprocess.run(self.command(text), input=stdin, capture_output=True, timeout=_BOOT_SECONDS, check=False)
         if check and done.returncode:
             raise NodeError(f"{text}: exit {done.returncode}: {done.stderr.decode()}{done.stdout.decode()}")
         return done.stdout.decode().strip()
 
     def boot_id(self) -> str:
-        """Return the number of this boot; ``""`` where sshd does not answer."""
+        """Return the id of the current boot; ``""`` if sshd does not respond."""
         done = subprocess.run(
             self.command("cat /proc/sys/kernel/random/boot_id"), capture_output=True, text=True, check=False
         )
         return done.stdout.strip() if done.returncode == 0 else ""
 
     def await_boot(self, other_than: str = "") -> float:
-        """Wait until sshd of a new boot answers (user-mode networking takes connections before); the seconds it took."""
+        """Wait until sshd of a new boot responds, and return the seconds it took. An open port is not enough: qemu accepts
+        connections before the node does.
+        """
         began = time.monotonic()
         while time.monotonic() < began + _BOOT_SECONDS:
             if self.process.poll() is not None:
-                raise NodeError(f"the node ended; its console:\n{self.console()[-3000:]}")
+                raise NodeError(f"the node stopped; its console:\n{self.console()[-3000:]}")
             if self.boot_id() not in ("", other_than):
                 return time.monotonic() - began
             time.sleep(_POLL_SECONDS)
-        raise NodeError(f"no ssh after {_BOOT_SECONDS:.0f} s; the node's console:\n{self.console()[-3000:]}")
+        raise NodeError(f"sshd did not respond in {_BOOT_SECONDS:.0f} s; the node's console:\n{self.console()[-3000:]}")
 
     def console(self) -> str:
-        """Return what the node's console has shown."""
+        """Return the output of the node's console."""
         return (self.folder / "console").read_text(errors="replace")
 
     def reboot(self) -> float:
-        """Reboot as a person would, and wait until ssh answers again; the seconds it took."""
+        """Reboot the node, wait until ssh responds, and return the seconds it took."""
         before = self.boot_id()
-        self.run("systemctl reboot", check=False)  # the connection may go before the answer
+        self.run("systemctl reboot", check=False)  # the connection may be cut before the command ends
         return self.await_boot(other_than=before)
 
     def play(self, playbook: str, values: Mapping[str, Any]) -> subprocess.CompletedProcess[str]:
-        """Run a playbook of the collection on the node, over ssh, as a user would."""
+        """Run a playbook of the collection on the node over ssh."""
         host = {
             "ansible_host": "localhost",
             "ansible_port": self.port,
@@ -131,9 +133,9 @@ class Machine:
 
 @contextmanager
 def started(image: Image, folder: Path, trunk: tuple[Path, Path]) -> Iterator[Machine]:
-    """Start a node on a fresh disk; it is gone when the block ends.
+    """Run a node on a fresh disk until the block ends.
 
-    :param trunk: the sockets of its data link: its own, and the switch's.
+    :param trunk: sockets of the data link: the node's and the switch's.
     """
     disk = folder / "disk.qcow2"
     run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.disk, disk])
@@ -163,6 +165,6 @@ def _free_port() -> int:
 
 
 def tar(*names: str, folder: Path) -> bytes:
-    """Return these files and folders below ``folder`` as an archive, without what Python compiled."""
+    """Return an archive of these files and folders below ``folder``, without compiled Python files."""
     words: Sequence[str] = ["tar", "--create", "--exclude=__pycache__", "-C", os.fspath(folder), *names]
     return subprocess.run(words, stdout=subprocess.PIPE, check=True).stdout

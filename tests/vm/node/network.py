@@ -1,13 +1,13 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is around a node: a switch that takes its trunk apart, the routers, and a client behind the pool's router.
+"""The network around a node: a switch for the node's trunk, two routers, and a client behind the pool's router.
 
-    lan   untagged    192.168.1.1   the default router, which lets nothing of the pool through
-    pool  VLAN 100    1.2.3.1       the pool's router; the client 203.0.113.50 is behind it
+    lan   untagged    192.168.1.1   the default router, which forwards nothing for the pool
+    pool  VLAN 100    1.2.3.1       the pool's router, with the client 203.0.113.50
 
-Each is a network namespace with a tap, because the kernel at hand may be unable to terminate a VLAN. Nothing is in the
-machine's own namespace.
+Each is a network namespace with a tap. The switch is a thread that handles VLAN tags, because this machine's kernel may lack
+802.1Q.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ VLAN_OF = {"lan": 0, "pool": 100}
 _TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
 _SEND_SECONDS = 10
 _TAG = b"\x81\x00"
-#: MetalLB's speaker would answer for these with the trunk's MAC, which the VLAN link has too.
+#: Addresses that MetalLB's speaker would announce with the trunk's MAC, which the VLAN link inherits.
 ANNOUNCED = ("1.2.3.7", "1.2.3.10", "fd00:1:2:3::21")
 _HOSTS = {
     "lan": ("address add 192.168.1.1/24 dev lan", "address add fd00:192:168:1::1/64 dev lan nodad"),
@@ -45,7 +45,7 @@ _HOSTS = {
         "address add 1.2.3.1/24 dev pool noprefixroute",
         "address add fd00:1:2:3::1/64 dev pool nodad noprefixroute",
         *(f"address add {address} dev lo{' nodad' if ':' in address else ''}" for address in CLIENT.values()),
-        # The client's address, not the router's, is what nodes see
+        # Requests come from the client's address, not the router's
         f"route add 1.2.3.0/24 dev pool src {CLIENT[4]}",
         f"route add fd00:1:2:3::/64 dev pool src {CLIENT[6]}",
         *(f"neighbour add {address} lladdr {TRUNK_MAC} dev pool nud permanent" for address in ANNOUNCED),
@@ -54,10 +54,10 @@ _HOSTS = {
 
 
 @dataclass
-class Surroundings:
-    """What a node is plugged into.
+class NodeNetwork:
+    """The network to which a node is connected.
 
-    :param sockets: the node's end of the trunk and the switch's, for qemu.
+    :param sockets: the node's and the switch's end of the trunk, for qemu.
     """
 
     sockets: tuple[Path, Path]
@@ -65,25 +65,25 @@ class Surroundings:
     _stop: threading.Event = field(default_factory=threading.Event)
 
     def reach(self, flows: Iterable[Flow], timeout: float) -> dict[Flow, str]:
-        """Do the flows from the client, all at once; return the endpoint's name, or ``no: `` and at which step each failed.
+        """Run flows from the client, all at once. Return the endpoint's name of each, or ``no: `` and the failed step.
 
-        :param timeout: seconds without any progress.
+        :param timeout: seconds without progress.
         """
-        wanted = list(flows)
+        flows = list(flows)
         namespace = f"{PREFIX}-pool"
         handles = namespaces.in_namespace(
-            namespace, lambda: [open_socket(protocol, 6 if ":" in address else 4, 0) for address, protocol in wanted]
+            namespace, lambda: [open_socket(protocol, 6 if ":" in address else 4, 0) for address, protocol in flows]
         )
-        return dict(zip(wanted, asyncio.run(_run_all(wanted, handles, timeout)), strict=True))
+        return dict(zip(flows, asyncio.run(_run_all(flows, handles, timeout)), strict=True))
 
     def in_lan(self, command: Sequence[str]) -> list[str]:
-        """Return the command line that runs this one beside the default router."""
+        """Return the command line that runs a command in the default router's namespace."""
         return ["nsenter", f"--net={namespaces.NAMESPACE_FOLDER / f'{PREFIX}-lan'}", "--", *command]
 
     def switch(self) -> None:
-        """Move frames between the trunk and the taps until stopped.
+        """Forward frames between the trunk and the taps until stopped.
 
-        Where the node cannot take a frame just now the switch waits: a lost datagram would fail a test of UDP.
+        The switch blocks while the node cannot receive, because a lost datagram would fail a UDP flow.
         """
         own, node = self.sockets[1], self.sockets[0]
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as trunk, selectors.DefaultSelector() as ready:
@@ -94,7 +94,7 @@ class Surroundings:
                 ready.register(tap, selectors.EVENT_READ, vlan)
             while not self._stop.is_set():
                 for key, _ in ready.select(0.2):
-                    # A frame for a node that is not there is lost, as on a cable
+                    # A frame for a stopped node is lost
                     with contextlib.suppress(OSError):
                         if key.fileobj is trunk:
                             self._from_trunk(trunk.recv(65536, socket.MSG_DONTWAIT))
@@ -131,13 +131,13 @@ def _open_tap(name: str) -> int:
 
 
 @contextmanager
-def around(folder: Path) -> Iterator[Surroundings]:
-    """Build everything around a node; all of it is gone when the block ends.
+def created(folder: Path) -> Iterator[NodeNetwork]:
+    """Create the network around a node; it is removed when the block ends.
 
-    :param folder: for the sockets; its path must be short (a socket's has at most 107 bytes).
+    :param folder: folder for the sockets; its path must be short, as a socket's path has at most 107 bytes.
     """
     namespaces.delete(namespaces.existing(PREFIX))
-    found = Surroundings((folder / "node.socket", folder / "switch.socket"))
+    found = NodeNetwork((folder / "node.socket", folder / "switch.socket"))
     thread = threading.Thread(target=found.switch, name="switch")
     try:
         for name, vlan in VLAN_OF.items():
@@ -145,7 +145,7 @@ def around(folder: Path) -> Iterator[Surroundings]:
         thread.start()
         yield found
     finally:
-        found._stop.set()  # noqa: SLF001 - our own
+        found._stop.set()  # noqa: SLF001 - of this module
         if thread.ident:
             thread.join()
         for tap in found._taps.values():  # noqa: SLF001
@@ -153,7 +153,7 @@ def around(folder: Path) -> Iterator[Surroundings]:
         namespaces.delete(namespaces.existing(PREFIX))
 
 
-def _make_host(found: Surroundings, name: str, vlan: int) -> None:
+def _make_host(found: NodeNetwork, name: str, vlan: int) -> None:
     namespace = f"{PREFIX}-{name}"
     namespaces.ip_batch([f"netns add {namespace}"])
     namespaces.write_sysctls(namespace, {"net/ipv4/conf/all/rp_filter": 0, "net/ipv4/conf/default/rp_filter": 0})

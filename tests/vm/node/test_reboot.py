@@ -1,10 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What apply did is there after a reboot, without Ansible, and survives networkd and lost links.
-
-One story: each test continues the last.
-"""
+"""The applied state survives reboots without Ansible, networkd and lost links. Each test continues the one before."""
 
 from __future__ import annotations
 
@@ -19,19 +16,19 @@ import pytest
 from tests.lab.snapshot import clean_save
 from tests.support.pools import CLUSTER, EXTERNAL
 
-from .conftest import World, report
+from .conftest import Environment, report
 from .machine import Machine
 from .network import Flow
 
 LINK = "eth1.100"
 LOOKUP = "lookup 7701"
 LAN_ADDRESS = "192.168.1.11"
-GUARD = "homeward-metallb-routing.service"
+AGENT = "homeward-metallb-routing.service"
 DROP_IN = "/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
 REPORT = "/run/homeward-metallb-routing/agent.json"
-#: Services of the fixture with an endpoint on node1: a pod by Local policy, the host network, and both families.
+#: Services with an endpoint on node1: a pod with Local policy, the host network, and a dual-stack service.
 ADDRESSES = {"1.2.3.7": "pod1", "1.2.3.10": "host1", "fd00:1:2:3::21": "pod1"}
-#: What of the node is ours or decides about our packets.
+#: State that the collection manages or that decides about its packets.
 STATE_COMMANDS = (
     f"ip -details -brief link show {LINK} | sed 's/[0-9]*: //'; cat /sys/class/net/{LINK}/ifalias",
     f"ip -brief address show {LINK}",
@@ -41,7 +38,7 @@ STATE_COMMANDS = (
     "ip6tables-save -t mangle | grep HOMEWARD; ip6tables-save -t raw | grep HOMEWARD",
     f"sysctl net/ipv4/conf/{LINK}/rp_filter net/ipv4/conf/{LINK}/src_valid_mark net/ipv6/conf/{LINK}/accept_ra || true",
 )
-#: Takes the parent away before anything of ours is started: as where its driver is loaded late.
+#: Removes the parent link before the agent starts, like a driver that is loaded late.
 LATE_PARENT = "late-parent.service"
 LATE_PARENT_FILE = f"/etc/systemd/system/{LATE_PARENT}"
 LATE_PARENT_TEXT = f"""\
@@ -49,7 +46,7 @@ LATE_PARENT_TEXT = f"""\
 DefaultDependencies=no
 Wants=sys-subsystem-net-devices-eth1.device
 After=sys-subsystem-net-devices-eth1.device
-Before=systemd-networkd.service {GUARD}
+Before=systemd-networkd.service {AGENT}
 [Service]
 Type=oneshot
 ExecStart=/bin/sh -c 'basename $(readlink /sys/class/net/eth1/device) > /run/late-parent'
@@ -57,9 +54,9 @@ ExecStart=/bin/sh -c 'cat /run/late-parent > /sys/bus/virtio/drivers/virtio_net/
 [Install]
 WantedBy=multi-user.target
 """.encode()
-BRING_PARENT = "cat /run/late-parent > /sys/bus/virtio/drivers/virtio_net/bind"
-#: What remove must give back.
-WHOLE_COMMANDS = (
+RESTORE_PARENT = "cat /run/late-parent > /sys/bus/virtio/drivers/virtio_net/bind"
+#: State that removal has to restore.
+REMOVAL_COMMANDS = (
     "ip link | grep -v link/ | sed 's/^[0-9]*: //; s/@if[0-9]*//' | sort",
     "ip rule; ip -6 rule",
     "ip -4 route show table all | sort; ip -6 route show table all | grep -v expires | sort",
@@ -69,13 +66,13 @@ SAVE_COMMANDS = ("iptables-save", "ip6tables-save")
 
 
 def state_of(node: Machine) -> str:
-    """Return what the commands print; where the link is missing some of them fail, but not the last."""
+    """Return the state that the collection manages. Without the link some commands fail, but not the last."""
     return node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(STATE_COMMANDS)))
 
 
-def whole(node: Machine) -> str:
-    """Return all that anybody could see of us; a table that exists but is empty is the same as none."""
-    seen = node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(WHOLE_COMMANDS)), check=False)
+def full_state(node: Machine) -> str:
+    """Return all state that removal has to restore, without empty iptables tables."""
+    seen = node.run("; ".join(f"echo '# {index}'; {text}" for index, text in enumerate(REMOVAL_COMMANDS)), check=False)
     return "\n".join([seen, *(clean_save(node.run(command)) for command in SAVE_COMMANDS)])
 
 
@@ -86,67 +83,69 @@ def variables() -> Mapping[str, Any]:
         "metallb_routing_pools": [pool],
         "metallb_routing_cluster": dict(CLUSTER),
         "metallb_routing_persist": True,
-        # An emulated node on a busy machine may need longer for the change itself than the default waits
+        # The default may be too short for an emulated node on a busy machine
         "metallb_routing_confirm_timeout": 600,
     }
 
 
-def flows(world: World, timeout: float = 60.0) -> dict[Flow, str]:
-    """Try each address from the client behind the pool's router, by TCP and UDP."""
-    return world.around.reach([(address, protocol) for address in ADDRESSES for protocol in ("tcp", "udp")], timeout)
+def flows(environment: Environment, timeout: float = 60.0) -> dict[Flow, str]:
+    """Run flows to each address from the client behind the pool's router, by TCP and UDP."""
+    return environment.network.reach(
+        [(address, protocol) for address in ADDRESSES for protocol in ("tcp", "udp")], timeout
+    )
 
 
-def assert_flows(world: World) -> None:
-    assert flows(world) == {
+def assert_flows(environment: Environment) -> None:
+    assert flows(environment) == {
         (address, protocol): name for address, name in ADDRESSES.items() for protocol in ("tcp", "udp")
     }
 
 
-def assert_nothing_arrives(world: World) -> None:
-    assert [answer[:3] for answer in flows(world, timeout=10.0).values()] == ["no:"] * 2 * len(ADDRESSES)
+def assert_nothing_arrives(environment: Environment) -> None:
+    assert [answer[:3] for answer in flows(environment, timeout=10.0).values()] == ["no:"] * 2 * len(ADDRESSES)
 
 
 @pytest.fixture(scope="module")
-def before(world: World) -> str:
-    """The node as it was before us."""
-    return whole(world.node)
+def before(environment: Environment) -> str:
+    """The state of the node before apply."""
+    return full_state(environment.node)
 
 
 @pytest.fixture
-def guard_stopped(world: World) -> Iterator[None]:
-    """The guard would put back within a moment what something took, and so hide it."""
-    world.node.run(f"systemctl stop {GUARD}")
+def agent_stopped(environment: Environment) -> Iterator[None]:
+    """Stop the agent, which would restore lost state immediately and so hide the loss."""
+    environment.node.run(f"systemctl stop {AGENT}")
     yield
-    world.node.run(f"systemctl start {GUARD}")
+    environment.node.run(f"systemctl start {AGENT}")
 
 
 def restart_networkd(node: Machine) -> None:
-    """Restart networkd, and wait until it is done with all links: only then has it removed what it calls foreign."""
+    """Restart networkd and wait until it has configured all links, which includes the removal of foreign state."""
     node.run("networkctl reload && systemctl restart systemd-networkd.service")
-    await_networkd(node)
+    wait_for_networkd(node)
 
 
-def await_networkd(node: Machine) -> None:
-    """Wait until networkd has given its links their addresses and routes."""
+def wait_for_networkd(node: Machine) -> None:
+    """Wait until networkd has configured its links."""
     node.run("/usr/lib/systemd/systemd-networkd-wait-online --interface=eth0 --interface=eth1 --timeout=120")
 
 
-def test_nothing_arrives_before(world: World, before: str) -> None:
-    """The control: the link alone, made by hand, brings nothing, although all the services are there."""
+def test_nothing_arrives_before_apply(environment: Environment, before: str) -> None:
+    """The control: with only the link, created by hand, nothing arrives, although all services are running."""
     assert LINK not in before
-    node = world.node
+    node = environment.node
     node.run(f"ip link add link eth1 name {LINK} type vlan id 100 && ip link set {LINK} up")
     try:
         node.run("for address in 1.2.3.7 1.2.3.10; do timeout 60 bash -c ': >/dev/tcp/'$address'/80'; done")
-        assert_nothing_arrives(world)
+        assert_nothing_arrives(environment)
     finally:
         node.run(f"ip link del {LINK}")
 
 
-def test_apply_over_ssh_keeps_its_connection(world: World, before: str) -> None:  # noqa: ARG001 - taken before us
-    """A session over the pool link's own parent, open before apply, must not even stall: the same shell answers after it."""
+def test_apply_keeps_ssh_sessions(environment: Environment, before: str) -> None:  # noqa: ARG001 - read before apply
+    """A session over the parent of the pool's link, opened before apply, still works afterwards."""
     with subprocess.Popen(
-        world.around.in_lan(world.node.command_to(LAN_ADDRESS, 22, "cat")),
+        environment.network.in_lan(environment.node.command_to(LAN_ADDRESS, 22, "cat")),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -157,97 +156,97 @@ def test_apply_over_ssh_keeps_its_connection(world: World, before: str) -> None:
         try:
             session.stdin.write("before\n")
             assert session.stdout.readline() == "before\n"
-            played = world.node.play("apply", variables())
+            played = environment.node.play("apply", variables())
             assert played.returncode == 0, played.stdout + played.stderr
             session.stdin.write("after\n")
             assert session.stdout.readline() == "after\n"
         finally:
             session.kill()
-    assert_flows(world)
+    assert_flows(environment)
 
 
-def test_apply_again_changes_nothing(world: World) -> None:
-    played = world.node.play("apply", variables())
+def test_apply_again_changes_nothing(environment: Environment) -> None:
+    played = environment.node.play("apply", variables())
     assert played.returncode == 0, played.stdout + played.stderr
     assert "changed=0 " in played.stdout, played.stdout
 
 
-def test_reboot(world: World) -> None:
-    """After it the state is the same and packets flow; nobody has run Ansible; and no pod was earlier than the link."""
-    node = world.node
+def test_reboot(environment: Environment) -> None:
+    """State and packets are correct after a reboot without Ansible, and the link is up before kubelet starts."""
+    node = environment.node
     state = state_of(node)
     seconds = node.reboot()
-    node.run(f"systemctl is-system-running --wait; systemctl is-active {GUARD} kubelet.service")
+    node.run(f"systemctl is-system-running --wait; systemctl is-active {AGENT} kubelet.service")
     assert state_of(node) == state
-    assert node.run("cat /run/link-at-start") == "up", "the link has to be there when the kubelet starts"
-    assert_flows(world)
-    begun, right = moment(node, GUARD, "InactiveExit"), moment(node, GUARD, "ActiveEnter")
+    assert node.run("cat /run/link-at-start") == "up", "the link has to exist when kubelet starts"
+    assert_flows(environment)
+    started, ready = moment(node, AGENT, "InactiveExit"), moment(node, AGENT, "ActiveEnter")
     kubelet = moment(node, "kubelet.service", "InactiveExit")
     report(
-        f"reboot until ssh answers: {seconds:.0f} s; from the kernel's start until the state is right: {right:.1f} s"
-        f" (sshd {moment(node, 'ssh.service', 'ActiveEnter'):.1f} s, guard begun {begun:.1f} s, kubelet {kubelet:.1f} s)"
+        f"reboot until ssh responds: {seconds:.0f} s; from the start of the kernel to the desired state: {ready:.1f} s"
+        f" (sshd {moment(node, 'ssh.service', 'ActiveEnter'):.1f} s, agent started {started:.1f} s, kubelet {kubelet:.1f} s)"
     )
-    assert right <= kubelet
+    assert ready <= kubelet
 
 
 def moment(node: Machine, unit: str, change: str) -> float:
-    """Return when a unit last became active or began to, in seconds from the kernel's start.
+    """Return the time of a unit's last change, in seconds from the start of the kernel.
 
-    The guard is active once the state is right.
+    The agent is active once the node is in the desired state.
     """
     return int(node.run(f"systemctl show --value --property {change}TimestampMonotonic {unit}")) / 1e6
 
 
-@pytest.mark.usefixtures("guard_stopped")
-def test_a_restart_of_networkd_takes_nothing(world: World) -> None:
-    state = state_of(world.node)
-    restart_networkd(world.node)
-    assert state_of(world.node) == state
-    assert_flows(world)
+@pytest.mark.usefixtures("agent_stopped")
+def test_restart_of_networkd_removes_nothing(environment: Environment) -> None:
+    state = state_of(environment.node)
+    restart_networkd(environment.node)
+    assert state_of(environment.node) == state
+    assert_flows(environment)
 
 
-def test_without_our_drop_in_it_takes_the_rules(world: World) -> None:
-    """The control, and what the guard makes of it: it heals at its start, and again when the same happens while it runs."""
-    node = world.node
+def test_without_the_drop_in_networkd_removes_the_rules(environment: Environment) -> None:
+    """The control for the drop-in. The agent restores the rules at its start, and again while it is running."""
+    node = environment.node
     state = state_of(node)
     assert LOOKUP in state
-    node.run(f"systemctl stop {GUARD}; mv {DROP_IN} /run/drop-in")
+    node.run(f"systemctl stop {AGENT}; mv {DROP_IN} /run/drop-in")
     try:
         restart_networkd(node)
         assert LOOKUP not in node.run("ip rule; ip -6 rule")
-        assert_nothing_arrives(world)
-        node.run(f"systemctl start {GUARD}")
+        assert_nothing_arrives(environment)
+        node.run(f"systemctl start {AGENT}")
         assert state_of(node) == state
         restart_networkd(node)
-        report(f"rules taken by networkd are back {await_state(node, state):.0f} s after it is done")
-        assert_flows(world)
+        report(f"rules that networkd removed are restored {wait_for_state(node, state):.0f} s after it has finished")
+        assert_flows(environment)
     finally:
-        node.run(f"mv /run/drop-in {DROP_IN}; systemctl start {GUARD}")
+        node.run(f"mv /run/drop-in {DROP_IN}; systemctl start {AGENT}")
         restart_networkd(node)
 
 
-def await_state(node: Machine, wanted: str, limit: float = 180.0, healed: int = -1) -> float:
-    """Wait until the guard has put everything back; the seconds it took, whole ones because looking costs about one.
+def wait_for_state(node: Machine, desired: str, limit: float = 180.0, restored: int = -1) -> float:
+    """Wait until the agent has restored the state; return the seconds it took, accurate to about one.
 
-    :param healed: and until it says that it has put back more objects than these.
+    :param restored: also wait until the agent has restored more objects than this.
     """
     began = time.monotonic()
-    while (seen := state_of(node)) != wanted or healed_by_guard(node) <= healed:
-        assert time.monotonic() < began + limit, f"not put back in {limit:.0f} s:\n{seen}\n{told_by_guard(node)}"
+    while (current := state_of(node)) != desired or restored_objects(node) <= restored:
+        assert time.monotonic() < began + limit, f"not restored in {limit:.0f} s:\n{current}\n{agent_journal(node)}"
     seconds = time.monotonic() - began
-    # Until the kernel knows that nobody else has the address of a new link, datagrams over it get lost
+    # Datagrams are lost until duplicate address detection on the new link has finished
     node.run(f"timeout 60 sh -c 'while ip address show dev {LINK} tentative | grep -q inet6; do sleep 0.2; done'")
     return seconds
 
 
-def healed_by_guard(node: Machine) -> int:
-    """Return how many objects the guard has put back since it was started."""
+def restored_objects(node: Machine) -> int:
+    """Return the number of objects that the agent has restored since its start."""
     return sum(json.loads(node.run(f"cat {REPORT}"))["healed"].values())
 
 
-def told_by_guard(node: Machine) -> str:
-    """Return what the guard has told the journal since the node was booted."""
-    return node.run(f"journalctl --boot --output cat --unit {GUARD}")
+def agent_journal(node: Machine) -> str:
+    """Return the agent's journal of this boot."""
+    return node.run(f"journalctl --boot --output cat --unit {AGENT}")
 
 
 LOSSES = {
@@ -258,31 +257,31 @@ LOSSES = {
 
 
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_link_that_is_lost_comes_back(world: World, loss: str) -> None:
-    """Without the service it stays lost, and nothing arrives; with it the link and all that went with it are put back."""
-    node = world.node
+def test_lost_link_is_restored(environment: Environment, loss: str) -> None:
+    """Without the agent nothing arrives until it is started; with it the link and everything on it are restored."""
+    node = environment.node
     state = state_of(node)
     assert LOOKUP in state
-    node.run(f"systemctl stop {GUARD}; {LOSSES[loss]}")
+    node.run(f"systemctl stop {AGENT}; {LOSSES[loss]}")
     try:
-        await_networkd(node)
+        wait_for_networkd(node)
         assert state_of(node) != state
-        assert_nothing_arrives(world)
+        assert_nothing_arrives(environment)
         assert state_of(node) != state
     finally:
-        node.run(f"systemctl start {GUARD}")
-    await_state(node, state)
-    assert_flows(world)
-    healed = healed_by_guard(node)
+        node.run(f"systemctl start {AGENT}")
+    wait_for_state(node, state)
+    assert_flows(environment)
+    restored = restored_objects(node)
     node.run(LOSSES[loss])
-    report(f"{loss}: all is back {await_state(node, state, healed=healed):.0f} s later")
-    await_networkd(node)
-    assert_flows(world)
+    report(f"{loss}: restored after {wait_for_state(node, state, restored=restored):.0f} s")
+    wait_for_networkd(node)
+    assert_flows(environment)
 
 
-def test_a_link_outlives_its_parent_being_down(world: World) -> None:
-    """The guard says that it waits, and leaves the link where it is: others may have put something on it."""
-    node = world.node
+def test_link_is_kept_while_its_parent_is_down(environment: Environment) -> None:
+    """The agent reports that it waits, and does not recreate the link, which may carry foreign state."""
+    node = environment.node
     state, number = state_of(node), node.run(f"cat /sys/class/net/{LINK}/ifindex")
     node.run("ip link set eth1 down")
     try:
@@ -290,45 +289,45 @@ def test_a_link_outlives_its_parent_being_down(world: World) -> None:
         node.run(f"timeout 180 sh -c 'until grep -qF \"{waiting}\" {REPORT}; do sleep 0.5; done'")
     finally:
         node.run("ip link set eth1 up")
-    await_state(node, state)
+    wait_for_state(node, state)
     assert node.run(f"cat /sys/class/net/{LINK}/ifindex") == number
-    await_networkd(node)
-    assert_flows(world)
+    wait_for_networkd(node)
+    assert_flows(environment)
 
 
-def test_a_boot_without_the_parent(world: World) -> None:
-    """The node boots all the same, the journal says what is missing, and once that is there nobody has to do anything."""
-    node = world.node
+def test_boot_without_the_parent(environment: Environment) -> None:
+    """The node boots, the agent reports what is missing, and restores the state when the parent appears."""
+    node = environment.node
     state, failed = state_of(node), failed_units(node)
     node.run(
-        f"cat > {LATE_PARENT_FILE}; systemctl daemon-reload; systemctl enable {LATE_PARENT}", given=LATE_PARENT_TEXT
+        f"cat > {LATE_PARENT_FILE}; systemctl daemon-reload; systemctl enable {LATE_PARENT}", stdin=LATE_PARENT_TEXT
     )
     try:
         node.reboot()
         running = node.run("systemctl is-system-running --wait", check=False)
         assert (running, failed_units(node)) == ("degraded" if failed else "running", failed)
-        assert node.run("ls /sys/class/net").split().count("eth1") == 0, "the control: it is missing"
-        assert node.run(f"systemctl is-active {GUARD} kubelet.service").split() == ["active", "active"]
-        begun, ready = moment(node, GUARD, "InactiveExit"), moment(node, GUARD, "ActiveEnter")
+        assert node.run("ls /sys/class/net").split().count("eth1") == 0, "the control: the parent is missing"
+        assert node.run(f"systemctl is-active {AGENT} kubelet.service").split() == ["active", "active"]
+        started, ready = moment(node, AGENT, "InactiveExit"), moment(node, AGENT, "ActiveEnter")
         assert moment(node, "kubelet.service", "InactiveExit") >= ready
         assert node.run("cat /run/link-at-start") == "missing"
         waiting = f"link {LINK} waits: its parent eth1 does not exist"
-        assert waiting in told_by_guard(node).splitlines()
+        assert waiting in agent_journal(node).splitlines()
         assert f"Waiting: {waiting}" in node.run("metallb-routing status", check=False).splitlines()
         seen = state_of(node)
         assert LOOKUP in seen, "rules need no link"
-        assert "-j HOMEWARD-PREROUTING" in seen, "nor do chains"
-        node.run(BRING_PARENT)
+        assert "-j HOMEWARD-PREROUTING" in seen, "chains need no link"
+        node.run(RESTORE_PARENT)
         report(
-            f"a parent that comes late: the boot goes on {ready - begun:.1f} s after the guard is begun; all is right"
-            f" {await_state(node, state):.0f} s after the parent came"
+            f"late parent: the boot continues {ready - started:.1f} s after the start of the agent; the state is restored"
+            f" {wait_for_state(node, state):.0f} s after the parent appears"
         )
-        await_networkd(node)
-        assert_flows(world)
+        wait_for_networkd(node)
+        assert_flows(environment)
     finally:
         node.run(
             f"systemctl disable {LATE_PARENT}; rm {LATE_PARENT_FILE}; systemctl daemon-reload;"
-            f" [ -e /sys/class/net/eth1 ] || {BRING_PARENT}"
+            f" [ -e /sys/class/net/eth1 ] || {RESTORE_PARENT}"
         )
 
 
@@ -336,7 +335,7 @@ def failed_units(node: Machine) -> str:
     return node.run("systemctl list-units --failed --plain --no-legend --full | cut -d' ' -f1")
 
 
-def test_remove_leaves_nothing(world: World, before: str) -> None:
-    played = world.node.play("remove", variables())
+def test_removal_restores_the_state(environment: Environment, before: str) -> None:
+    played = environment.node.play("remove", variables())
     assert played.returncode == 0, played.stdout + played.stderr
-    assert whole(world.node) == before
+    assert full_state(environment.node) == before
