@@ -17,7 +17,7 @@ from .agent import bundle
 from .cases.compile import compile_node
 from .cases.links import settings_to_read
 from .cases.model import Compiled
-from .cases.warnings import at_removal
+from .cases.warnings import removal_warnings
 from .declaration import Settings, parse_declaration, parse_settings
 from .declaration.settings import check_run_options
 from .errors import HomewardError, RollbackFailed
@@ -79,7 +79,7 @@ def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     with reading(scope, run) as current:
         plan = make_plan(NodeState(), current)
         pending = apply(plan, current, scope, run)
-    return {**module_result(plan, current, scope, run, pending, list(at_removal(current))), "cases": []}
+    return {**module_result(plan, current, scope, run, pending, list(removal_warnings(current))), "cases": []}
 
 
 @contextmanager
@@ -232,8 +232,8 @@ def _cases(compiled: Compiled) -> list[Result]:
             "reason": choice.reason,
             "interface": choice.pool.interface,
         }
-        group = groups.get(choice.pool.path)
-        if group:
+        group = groups[choice.pool.path]
+        if group.traits.uses_marks:
             case.update(table=group.table, mark=group.mark, dedicated=not group.shared)
         cases.append(case)
     return cases

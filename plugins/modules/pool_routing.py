@@ -255,7 +255,7 @@ cases:
   sample:
     - pool: external
       case: policy_routing
-      reason: replies must leave through 1.2.3.1, which is not where the node's default route goes
+      reason: replies must leave through 1.2.3.1, not by the node's default route
       interface: eth0.100
       table: 7701
       mark: 256

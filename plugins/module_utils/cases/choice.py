@@ -1,98 +1,116 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of the four cases a pool is on this node."""
+"""The case of each pool on this node."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ..declaration.case_traits import AUTO, AUTO_CASES, CASES, Situation
 from ..declaration.model import Pool
-from ..errors import InputError
+from ..errors import InputError, InputErrors
 from ..state import Node
-from ..state.family import family_of
-from ..state.lookup import NetworkLookup
-from .facts import attached_networks
+from ..state.family import FAMILY_NAMES, family_of
+from .context import Context
 from .model import Choice
 
-Attached = NetworkLookup[str]
 
+class Finding(NamedTuple):
+    """The situation of a pool on a node.
 
-def attached_interfaces(node: Node) -> Attached:
-    """Return the interface of every network that the node is attached to, to be found by what lies inside."""
-    return NetworkLookup(attached_networks(node))
-
-
-def choose(pool: Pool, node: Node, attached: Attached) -> Choice:
-    """Return the pool's case with the fact that decides.
-
-    :param attached: see :func:`attached_interfaces`; one for all pools.
-    :raises InputError: the declared case does not fit this node; the message names the one that does.
+    :param reason: the facts that show it, a clause for the user.
     """
-    fitting = _fitting(pool, node, attached)
-    if pool.case == "auto":
-        return fitting
-    # Where nothing is needed, no other case fits either: each would change what works.
-    if (pool.case == "same_subnet") != (fitting.case == "same_subnet"):
-        raise _does_not_fit(pool, fitting)
+
+    situation: Situation
+    reason: str
+
+
+def choose_all(context: Context) -> tuple[Choice, ...]:
+    """Return the case of every pool.
+
+    :raises InputErrors: the declared cases that do not fit this node.
+    """
+    choices, errors = [], []
+    for pool in context.declaration.pools:
+        try:
+            choices.append(_choose(pool, context))
+        except InputError as error:
+            errors.append(error)
+    if errors:
+        raise InputErrors(tuple(errors))
+    return tuple(choices)
+
+
+def _choose(pool: Pool, context: Context) -> Choice:
+    situation, reason = _situation(pool, context)
+    fitting = AUTO_CASES[situation].name
+    if pool.case == AUTO:
+        return Choice(pool, fitting, reason)
+    # Where the node needs nothing, every other case would change what works.
+    already_routed = CASES[pool.case].auto_for is Situation.ALREADY_ROUTED
+    if already_routed != (situation is Situation.ALREADY_ROUTED):
+        raise InputError(
+            f"{pool.path}.case",
+            f"{pool.case} does not fit {', '.join(pool.networks)} on {pool.interface}: {reason}",
+            f"Use case: {fitting} (role {fitting}), or case: {AUTO}.",
+        )
     return Choice(pool, pool.case, "declared")
 
 
-def _does_not_fit(pool: Pool, fitting: Choice) -> InputError:
-    return InputError(
-        f"{pool.path}.case",
-        f"{pool.case} does not fit {', '.join(pool.networks)} on {pool.interface}: {fitting.reason}",
-        f"Use case: {fitting.case} (role {fitting.case}), or case: auto.",
-    )
+def _situation(pool: Pool, context: Context) -> Finding:
+    """Return the situation that follows from the node's own addresses and routes.
 
-
-def _fitting(pool: Pool, node: Node, lookup: Attached) -> Choice:
-    """Return the case that the node's own addresses and routes call for."""
-    # "" stands for a network that is attached to no interface.
-    attached = {lookup.longest(network) or "" for network in pool.networks}
-    home = f"{', '.join(pool.networks)} is part of a network attached to {pool.interface}"
+    :raises InputError: the pool cannot work on this node in any case.
+    """
+    interfaces = {network: context.onlink_interfaces.longest(network) for network in pool.networks}
+    all_onlink = set(interfaces.values()) == {pool.interface}
+    onlink = f"{', '.join(pool.networks)} is in an on-link network of {pool.interface}"
     if pool.gateways:
-        if attached == {pool.interface} and _default_leads_home(pool, node):
-            return Choice(
-                pool, "same_subnet", f"{home}, and the node's default route already goes to {pool.gateways[0]}"
-            )
+        if all_onlink and _are_default_gateways(pool, context.node):
+            reason = f"{onlink}, and the node's default route uses {pool.gateways[0]}"
+            return Finding(Situation.ALREADY_ROUTED, reason)
         _require_gateways(pool)
-        return Choice(
-            pool,
-            "policy_routing",
-            f"replies must leave through {', '.join(pool.gateways)}, which is not where the node's default route goes",
-        )
-    if attached == {pool.interface}:
-        return Choice(pool, "same_subnet", home)
-    lacking = [network for network in pool.networks if lookup.longest(network) != pool.interface]
-    # One of several is enough: its route would take that link's hosts.
-    elsewhere = [network for network in lacking if lookup.longest(network)]
+        reason = f"replies must leave through {', '.join(pool.gateways)}, not by the node's default route"
+        return Finding(Situation.OWN_GATEWAY, reason)
+    if all_onlink:
+        return Finding(Situation.ALREADY_ROUTED, onlink)
+    _refuse_other_links(pool, interfaces)
+    unrouted = [network for network, interface in interfaces.items() if interface != pool.interface]
+    reason = f"no gateway is declared, and {pool.interface} has no on-link route to {', '.join(unrouted)}"
+    return Finding(Situation.NO_GATEWAY, reason)
+
+
+def _refuse_other_links(pool: Pool, interfaces: Mapping[str, str | None]) -> None:
+    """Refuse a pool that is on-link elsewhere, be it by one network: the route to it would divert that link's traffic."""
+    elsewhere = {network: other for network, other in interfaces.items() if other not in (None, pool.interface)}
     if elsewhere:
-        links = ", ".join(sorted(attached - {"", pool.interface}))
+        links = ", ".join(sorted({str(other) for other in elsewhere.values()}))
         raise InputError(
             f"{pool.path}.interface",
-            f"{', '.join(elsewhere)} is attached to {links} on this node, not to {pool.interface}",
-            f"Name that interface, or take the network off {links}.",
+            f"{', '.join(elsewhere)} is in an on-link network of {links} on this node, not of {pool.interface}",
+            f"Declare that interface, or remove the network from {links}.",
         )
-    return Choice(
-        pool, "onlink_route", f"no gateway is declared and {pool.interface} has no route to {', '.join(lacking)}"
-    )
 
 
 def _require_gateways(pool: Pool) -> None:
-    """Refuse a pool of which one family would have nowhere to go: its replies would all be unreachable."""
+    """Refuse a pool with a family that has no gateway: there would be no route for its replies."""
     lacking = {family_of(network) for network in pool.networks} - {family_of(gateway) for gateway in pool.gateways}
     for family in sorted(lacking):
+        label = FAMILY_NAMES[family]
         raise InputError(
             f"{pool.path}.gateways",
-            f"there is none for {family}, of which the pool has networks, so replies there could not leave",
-            f"Add the {family} gateway, or make the {family} networks a pool of their own.",
+            f"the pool has {label} networks but no {label} gateway, so {label} replies would have no route",
+            f"Add the {label} gateway, or declare the {label} networks as a separate pool.",
         )
 
 
-def _default_leads_home(pool: Pool, node: Node) -> bool:
-    """Whether every gateway of the pool is the next hop of the node's best default route of that family."""
-    best: dict[str, set[str]] = {}
-    least: dict[str, int] = {}
+def _are_default_gateways(pool: Pool, node: Node) -> bool:
+    """Whether every gateway of the pool is the only next hop of the node's best default routes of its family."""
+    next_hops: dict[str, set[str]] = {}
+    best_metric: dict[str, int] = {}
     for route in node.default_routes:
-        if least.setdefault(route.family, route.metric) == route.metric:
-            best.setdefault(route.family, set()).add(route.gateway)
-    return all(best.get(family_of(gateway)) == {gateway} for gateway in pool.gateways)
+        if best_metric.setdefault(route.family, route.metric) == route.metric:
+            next_hops.setdefault(route.family, set()).add(route.gateway)
+    return all(next_hops.get(family_of(gateway)) == {gateway} for gateway in pool.gateways)

@@ -1,12 +1,14 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the files of this room hand to each other."""
+"""The values that the steps of compiling hand to each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
+from ..declaration.case_traits import CASES, CaseTraits
 from ..declaration.model import Pool
 from ..state import NodeState
 from ..state.family import FAMILIES, covering, family_of, full_length
@@ -14,52 +16,81 @@ from ..state.family import FAMILIES, covering, family_of, full_length
 
 @dataclass(frozen=True)
 class Choice:
-    """Which case a pool is, and by which fact.
+    """The case of a pool on a node.
 
-    :param case: a key of ``declaration.case_traits.CASES``.
-    :param reason: one sentence for the user.
+    :param case: a name in ``declaration.case_traits.CASES``.
+    :param reason: one clause for the user.
     """
 
     pool: Pool
     case: str
     reason: str
 
+    @property
+    def traits(self) -> CaseTraits:
+        """Return the row of the table of cases."""
+        return CASES[self.case]
+
+
+class GroupKey(NamedTuple):
+    """What pools must have in common to share a mark and a table.
+
+    :param table: as declared; 0 if it is to be chosen.
+    :param mark: as declared; 0 if it is to be chosen.
+    """
+
+    case: str
+    interface: str
+    gateways: tuple[str, ...]
+    table: int
+    mark: int
+
 
 @dataclass(frozen=True)
 class Group:
-    """Pools whose replies leave by the same gateways over the same interface: one mark, one table.
+    """Pools that are compiled together: those with one :class:`GroupKey`, or a single pool where the case has no marks.
 
-    :param mark: value under ``mark_mask``; every group has one, also where the case routes without it.
-    :param table: number of the routing table that leads back through the gateways.
-    :param shared: the interface carries other traffic of the node too, so nothing of that may be dropped.
-    :param request_mark: what requests carry instead of ``mark`` on a shared interface, where replies from other nodes
-        arrive by the same interface and must not be taken for requests; 0 on a dedicated one.
+    :param shared: the link carries other traffic of the node too, so the guard must not drop that.
+    :param mark: value under ``mark_mask``; 0 where the case has no marks. Every other group has one, also under IPVS.
+    :param table: the routing table for replies; 0 where the case has no marks.
+    :param request_mark: mark of request packets on a shared link, where replies from other nodes arrive too and must not
+        be taken for requests; 0 on a dedicated one.
     """
 
     case: str
     interface: str
     gateways: tuple[str, ...]
     pools: tuple[Pool, ...]
-    mark: int
-    table: int
     shared: bool
+    mark: int = 0
+    table: int = 0
     request_mark: int = 0
 
+    @property
+    def traits(self) -> CaseTraits:
+        """Return the row of the table of cases."""
+        return CASES[self.case]
+
+    @property
+    def path(self) -> str:
+        """Return the input path of the first pool, for messages about the group."""
+        return self.pools[0].path
+
     def networks(self, family: str) -> tuple[str, ...]:
-        """Return the pools' networks of one family, sorted as declared."""
+        """Return the pools' networks of one family, in the order of the declaration."""
         return tuple(network for pool in self.pools for network in pool.networks if family_of(network) == family)
 
     def destinations(self, family: str) -> tuple[str, ...]:
-        """Return the networks, and those per-node addresses that are not inside them: all that requests may ask for."""
+        """Return the destinations of requests: the networks, and per-node addresses that are not inside them."""
         networks = self.networks(family)
         addresses = (address for pool in self.pools for address in pool.addresses if family_of(address) == family)
         single = (f"{address}/{full_length(family)}" for address in addresses if not covering(networks, address))
         return (*networks, *dict.fromkeys(single))
 
-    def attached_networks(self, family: str) -> tuple[str, ...]:
-        """Return what is reached on the link itself: its further networks, and the pools' own that are not inside those."""
-        found = (network for pool in self.pools for network in pool.onlink_networks if family_of(network) == family)
-        further = tuple(dict.fromkeys(found))
+    def onlink_networks(self, family: str) -> tuple[str, ...]:
+        """Return the networks on the link: the declared ``onlink_networks``, and pool networks that are not inside them."""
+        declared = (network for pool in self.pools for network in pool.onlink_networks if family_of(network) == family)
+        further = tuple(dict.fromkeys(declared))
         return (*further, *(network for network in self.networks(family) if not covering(further, network)))
 
     def gateway(self, family: str) -> str:
@@ -68,15 +99,15 @@ class Group:
 
     @property
     def families(self) -> tuple[str, ...]:
-        """Return the families that the pools have networks of."""
+        """Return the families of the pools' networks."""
         return tuple(family for family in FAMILIES if self.networks(family))
 
 
 @dataclass(frozen=True)
-class Marking:
-    """Connections that come in by ``interface`` to one of ``networks`` get ``mark``.
+class ConnmarkRule:
+    """Connections that arrive on ``interface`` for one of ``networks`` get the connmark ``mark``.
 
-    :param request_mark: what their requests carry themselves, where that is another mark; otherwise 0.
+    :param request_mark: the packet mark of their requests if it differs from ``mark``, else 0.
     """
 
     family: str
@@ -87,36 +118,36 @@ class Marking:
 
 
 @dataclass(frozen=True)
-class Guarding:
-    """What may come in by ``interface``.
+class GuardRule:
+    """What may arrive on ``interface``.
 
-    :param networks: destinations that may be asked for there.
-    :param deny: sources refused on this interface.
-    :param refuse_cluster: also refuse what can only be forged: sources in the cluster's own networks.
-    :param only_networks: drop every other destination; for dedicated interfaces alone.
+    :param networks: destinations that pass.
+    :param deny: sources whose packets are dropped.
+    :param drop_cluster_sources: drop packets to ``networks`` from the cluster's own networks: they can only be forged.
+    :param drop_other_destinations: drop everything that is not for ``networks``; on dedicated links only.
     """
 
     family: str
     interface: str
     networks: tuple[str, ...]
     deny: tuple[str, ...] = ()
-    refuse_cluster: bool = False
-    only_networks: bool = False
+    drop_cluster_sources: bool = False
+    drop_other_destinations: bool = False
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What one case needs for one group of pools."""
+class CompiledGroup:
+    """What a case makes of one group; the chains are made of the rules of all groups together."""
 
     state: NodeState = field(default_factory=NodeState)
-    markings: tuple[Marking, ...] = ()
-    guardings: tuple[Guarding, ...] = ()
+    connmark_rules: tuple[ConnmarkRule, ...] = ()
+    guard_rules: tuple[GuardRule, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """The declaration, made into the state of this node."""
+    """The desired state of one node, and how it came about."""
 
     state: NodeState
     choices: tuple[Choice, ...] = ()

@@ -13,12 +13,10 @@ from functools import lru_cache
 from typing import Any, Callable, NamedTuple
 
 from ..errors import InputError
-from ..state.family import FAMILIES, IPV4, IPV6, canonical_network, full_length
+from ..state.family import FAMILIES, FAMILY_NAMES, IPV4, IPV6, canonical_network, full_length
 from .model import MAX_NETWORKS_PER_POOL
 from .option_reader import ErrorCollector
 from .values import printable, read_items, read_text
-
-FAMILY_NAMES = {IPV4: "IPv4", IPV6: "IPv6"}
 
 #: A network shorter than this holds more than 1/256 of all addresses of its family.
 SHORTEST_LENGTH = 8

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ..state.family import FAMILIES, IPV4
+from ..state.family import FAMILIES, FAMILY_NAMES, IPV4
 from .case_traits import AUTO_CASES, CASES, GATEWAY_OPTIONS, Situation
-from .networks import FAMILY_NAMES, Span, SpanIndex, overlapping, relation
+from .networks import Span, SpanIndex, overlapping, relation
 from .option_reader import ErrorCollector
 from .pools import PoolInput
 from .values import comma_separated

@@ -13,6 +13,8 @@ from typing import Union
 IPV4 = "ipv4"
 IPV6 = "ipv6"
 FAMILIES = (IPV4, IPV6)
+#: The families in messages.
+FAMILY_NAMES = {IPV4: "IPv4", IPV6: "IPv6"}
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]

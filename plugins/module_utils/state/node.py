@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Set
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 from .address import Address
 from .chain import ChainSet
@@ -124,6 +124,17 @@ class KubeProxy:
     reason: str = "no sign of kube-proxy"
 
 
+class RouteTo(NamedTuple):
+    """The longest match for an address in the main table.
+
+    :param network: the destination of the routes, ``""`` if there is none.
+    :param interfaces: the links that they use, sorted.
+    """
+
+    network: str = ""
+    interfaces: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class Node:
     """One read of everything.
@@ -175,16 +186,16 @@ class Node:
         return tuple(sorted(found, key=lambda route: (route.family, route.metric, route)))
 
     @cached_property
-    def _main_routes(self) -> NetworkLookup[tuple[str, tuple[str, ...]]]:
+    def _main_routes(self) -> NetworkLookup[RouteTo]:
         links: dict[str, set[str]] = {}
         for route in self.foreign_routes:
             if route.table == MAIN_TABLE:
                 links.setdefault(route.destination, set()).add(route.interface)
-        return NetworkLookup((network, (network, tuple(sorted(found)))) for network, found in links.items())
+        return NetworkLookup((network, RouteTo(network, tuple(sorted(found)))) for network, found in links.items())
 
-    def way_to(self, address: str) -> tuple[str, tuple[str, ...]]:
-        """Return by which network of the main table, and over which links, other owners' routes lead to the address."""
-        return self._main_routes.longest(address) or ("", ())
+    def route_to(self, address: str) -> RouteTo:
+        """Return the foreign routes of the main table that lead to the address."""
+        return self._main_routes.longest(address) or RouteTo()
 
     @cached_property
     def foreign_routes_by_link(self) -> Mapping[str, tuple[Route, ...]]:

@@ -12,6 +12,7 @@ from .family import IPV6, everything
 
 TYPES = ("unicast", "unreachable", "blackhole", "prohibit", "throw")
 MAIN_TABLE = 254
+LOCAL_TABLE = 255
 IPV6_DEFAULT_METRIC = 1024  # IP6_RT_PRIO_USER, include/net/ip6_route.h
 LAST_METRIC = 4294967294  # one below the largest, which IPv6 keeps for its own null routes
 

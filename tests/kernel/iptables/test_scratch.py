@@ -12,11 +12,16 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.chains import compile_chains
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Guarding, Marking
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.context import Context
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import (
+    CompiledGroup,
+    ConnmarkRule,
+    GuardRule,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables.scratch import normalise
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Node
 from tests.kernel.iptables.world import OURS, STEMS, VARIANTS, chain, chains, load, rules_of, saved, write
 from tests.support.namespace import Namespace
 
@@ -204,18 +209,19 @@ def recipe(variant: str) -> frozenset[ChainSet]:
     networks = {"ipv4": ("1.2.3.0/24", "5.6.7.8/32"), "ipv6": ("fd00:1:2:3::/64",)}
     denied = {"ipv4": ("192.168.1.0/24",), "ipv6": ("fd00:192:168:1::/64",)}
     names = ["eth0.100", "vlan7", *(f"pool{number}" for number in range(6))]
-    markings = [
-        Marking(family, name, networks[family], 0x100 * (number + 1))
+    connmark_rules = tuple(
+        ConnmarkRule(family, name, networks[family], 0x100 * (number + 1))
         for family in networks
         for number, name in enumerate(names)
-    ]
-    guardings = [
-        Guarding(family, name, networks[family], denied[family], bool(number % 2), number < 3)
+    )
+    guard_rules = tuple(
+        GuardRule(family, name, networks[family], denied[family], bool(number % 2), number < 3)
         for family in networks
         for number, name in enumerate(names)
-    ]
+    )
     cluster = Cluster(("10.112.0.0/12", "fd00:112::/32"), ("10.96.0.0/12",), ("192.168.1.11", "fd00:192:168:1::11"))
-    return compile_chains(variant, markings, guardings, cluster, Settings())
+    group = CompiledGroup(connmark_rules=connmark_rules, guard_rules=guard_rules)
+    return compile_chains([group], Context(Declaration(cluster=cluster), Node(variant=variant)))
 
 
 def test_the_recipe_is_written_as_iptables_prints_it(namespace: Namespace, variant: str) -> None:

@@ -170,7 +170,7 @@ def test_ipv6_is_switched_off(bare: Node, scope: str) -> None:
     bare.host.run(f"sysctl -qw net/ipv6/conf/{scope}/disable_ipv6=1")
     answer = bare.refuse(POOLS, SOUND)
     assert answer["errors"][0]["path"] == "pools[0].networks"
-    assert "switched off for eth0.100 (net/ipv6/conf/eth0.100/disable_ipv6)" in answer["msg"]
+    assert "disabled on eth0.100 (net/ipv6/conf/eth0.100/disable_ipv6)" in answer["msg"]
     bare.host.run("sysctl -qw net/ipv6/conf/eth0.100/disable_ipv6=0")
     assert bare.change(POOLS, SOUND)["changed"], "what the link says counts"
 

@@ -172,14 +172,14 @@ BAD: list[tuple[str, Parameters, str, str, str]] = [
         "dedicated with the default route",
         declared({**SHARED, "interface": "eth0", "dedicated": True}),
         "pools[0].dedicated",
-        "eth0 is not dedicated to the pool: a default route of the main table leaves by it",
-        "Leave dedicated out",
+        "eth0 cannot be dedicated: a default route of the main table uses it",
+        "Remove dedicated.",
     ),
     (
         "case that does not fit",
         declared({**STORAGE, "case": "same_subnet"}),
         "pools[0].case",
-        "on eth1: no gateway is declared and eth1 has no route to 10.9.8.10/31",
+        "on eth1: no gateway is declared, and eth1 has no on-link route to 10.9.8.10/31",
         "Use case: onlink_route",
     ),
     (
@@ -214,11 +214,11 @@ def test_the_ssh_connection_is_safe(node: Node) -> None:
     def come_over_ssh() -> None:
         os.environ["SSH_CONNECTION"] = "1.2.3.99 40000 172.16.0.11 22"
 
-    covered = "1.2.3.0/24 covers 1.2.3.99, the other end of the connection that this runs over"
+    covered = "1.2.3.0/24 covers 1.2.3.99, the other end of the connection that this run uses"
     assert_error(node.refuse(POOLS, SOUND, before=come_over_ssh), "pools[0].networks", covered, RANGES)
 
     def come_by_eth2() -> None:
         os.environ["SSH_CONNECTION"] = "9.9.9.9 40000 172.16.0.11 22"
 
     answer = node.refuse(POOLS, declared({**SHARED, "dedicated": True}), before=come_by_eth2)
-    assert_error(answer, "pools[0].dedicated", "eth2 is not dedicated to the pool", "Leave dedicated out")
+    assert_error(answer, "pools[0].dedicated", "eth2 cannot be dedicated", "Remove dedicated.")

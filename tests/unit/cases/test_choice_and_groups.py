@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which case a pool is, which mark and table it gets, and that both stay."""
+"""The case of a pool, the mark and table of its group, and that a group keeps both."""
 
 from __future__ import annotations
 
@@ -58,11 +58,15 @@ def test_the_case_follows_from_the_node(changes: dict[str, Any], node: Node, cas
         ({**INSIDE, "case": "onlink_route"}, "pools[0].case", "Use case: same_subnet"),
         ({**INSIDE, "case": "source_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
         ({**INSIDE, "case": "policy_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
-        ({**INSIDE, "interface": "eth1"}, "pools[0].interface", "is attached to eth0 on this node, not to eth1"),
+        (
+            {**INSIDE, "interface": "eth1"},
+            "pools[0].interface",
+            "is in an on-link network of eth0 on this node, not of eth1",
+        ),
         (
             {**INSIDE, "interface": "eth1", "networks": ("10.9.8.0/24", "192.168.1.240/28")},
             "pools[0].interface",
-            ": 192.168.1.240/28 is attached to eth0 on this node, not to eth1",
+            ": 192.168.1.240/28 is in an on-link network of eth0 on this node, not of eth1",
         ),
     ],
 )
@@ -73,24 +77,24 @@ def test_a_case_that_does_not_fit_names_the_one_that_does(changes: dict[str, Any
     assert words in str(caught.value)
 
 
-def test_of_two_links_in_one_network_the_one_with_the_better_metric_counts() -> None:
+def test_of_two_links_in_one_network_the_better_metric_decides() -> None:
     node = cluster_node()
     lan = Route("ipv4", 254, "192.168.1.0/24", metric=100, interface="eth1", source="192.168.1.13")
-    theirs = {replace(one, metric=200) if one.destination == lan.destination else one for one in node.foreign_routes}
-    both = replace(node, foreign_routes=frozenset({*theirs, lan}))
+    foreign = {replace(one, metric=200) if one.destination == lan.destination else one for one in node.foreign_routes}
+    both = replace(node, foreign_routes=frozenset({*foreign, lan}))
     (choice,) = compile_node(declaration(pool(**{**INSIDE, "interface": "eth1"})), both).choices
     assert choice.case == "same_subnet"
-    with pytest.raises(InputErrors, match="is attached to eth1 on this node, not to eth0"):
+    with pytest.raises(InputErrors, match="is in an on-link network of eth1 on this node, not of eth0"):
         compile_node(declaration(pool(**INSIDE)), both)
 
 
-def marks(wanted: Declaration, node: Node) -> dict[str, tuple[int, int]]:
-    groups = compile_node(wanted, node).groups
+def marks(desired: Declaration, node: Node) -> dict[str, tuple[int, int]]:
+    groups = compile_node(desired, node).groups
     return {item.name: (group.mark, group.table) for group in groups for item in group.pools}
 
 
-def reach(wanted: Declaration, node: Node) -> Node:
-    return after(make_plan(compile_node(wanted, node).state, node).steps, node)
+def reach(desired: Declaration, node: Node) -> Node:
+    return after(make_plan(compile_node(desired, node).state, node).steps, node)
 
 
 A = pool("a", networks=("10.1.0.0/24",), gateways=("10.1.0.1",))
@@ -107,20 +111,20 @@ def test_every_gateway_has_its_own_mark_and_table() -> None:
     assert marks(declaration(A, B, C), cluster_node()) == {"a": (0x100, 7701), "b": (0x200, 7702), "c": (0x300, 7703)}
 
 
-def test_a_mark_stays_with_its_gateway_when_others_come_and_go() -> None:
+def test_a_gateway_keeps_its_mark_when_others_are_added_and_removed() -> None:
     node = reach(declaration(A, B, C), cluster_node())
     node = reach(declaration(B, C), node)
     assert marks(declaration(C, A, B), node) == {"a": (0x100, 7701), "b": (0x200, 7702), "c": (0x300, 7703)}
     assert marks(declaration(C), node) == {"c": (0x300, 7703)}
 
 
-def test_a_mark_stays_when_a_link_lost_its_routes() -> None:
+def test_a_gateway_keeps_its_mark_when_its_routes_are_gone() -> None:
     node = reach(declaration(A, C), cluster_node())
     node = replace(node, managed=replace(node.managed, routes=frozenset()))
     assert marks(declaration(C), node) == {"c": (0x200, 7702)}
 
 
-def test_a_table_stays_without_a_mark_under_ipvs() -> None:
+def test_a_gateway_keeps_its_table_under_ipvs() -> None:
     ipvs = replace(declaration().cluster, kube_proxy_mode="ipvs")
     first = declaration(replace(A, case="source_routing"), replace(C, case="source_routing"), cluster=ipvs)
     node = reach(first, cluster_node())
@@ -128,7 +132,7 @@ def test_a_table_stays_without_a_mark_under_ipvs() -> None:
     assert marks(declaration(replace(C, case="source_routing"), cluster=ipvs), node) == {"c": (0x200, 7702)}
 
 
-def test_a_shared_interface_keeps_both_its_marks() -> None:
+def test_a_group_on_a_shared_link_keeps_both_marks() -> None:
     shared = pool("s", networks=("10.9.0.0/24",), gateways=("10.9.0.1",), interface="eth0")
     node = reach(declaration(A, shared, C), cluster_node())
     (group,) = compile_node(declaration(shared), node).groups
@@ -136,34 +140,36 @@ def test_a_shared_interface_keeps_both_its_marks() -> None:
 
 
 def test_a_mark_declared_for_two_cases_is_refused() -> None:
-    wanted = declaration(replace(A, mark=0x100), replace(C, mark=0x100, case="source_routing"))
-    with pytest.raises(InputErrors, match=r"0x100 is already the mark of pools\[0\]"):
-        compile_node(wanted, cluster_node())
+    desired = declaration(replace(A, mark=0x100), replace(C, mark=0x100, case="source_routing"))
+    with pytest.raises(InputErrors, match=r"0x100 is already used by pools\[0\] \(case policy_routing\)"):
+        compile_node(desired, cluster_node())
 
 
-def test_declared_marks_and_tables_are_used_and_not_given_again() -> None:
+def test_declared_marks_and_tables_are_used_and_not_assigned_again() -> None:
     found = marks(declaration(A, replace(B, mark=0x100, table=100)), cluster_node())
     assert found == {"a": (0x200, 7702), "b": (0x100, 100)}
 
 
 def test_more_gateways_than_the_mask_has_values_are_refused() -> None:
     narrow = Settings(mark_mask=0x100)
-    with pytest.raises(InputError, match="room for 1 marks, and 2 are needed"):
+    with pytest.raises(InputError, match="room for 1 marks, but 2 are needed"):
         compile_node(declaration(A, B, settings=narrow), cluster_node())
 
 
-def test_a_table_with_routes_of_others_is_refused() -> None:
+def test_a_table_with_foreign_routes_is_refused() -> None:
     node = with_route(Route("ipv4", 100, "0.0.0.0/0", gateway="192.168.1.9", interface="eth0"))
-    with pytest.raises(InputErrors, match=r"table 100 holds routes that are not ours: default via 192.168.1.9"):
+    with pytest.raises(
+        InputErrors, match=r"table 100 holds a route that is managed by someone else: default via 192.168.1.9"
+    ):
         compile_node(declaration(replace(A, table=100)), node)
 
 
 def test_the_same_declaration_compiles_to_the_same_state() -> None:
-    wanted = declaration(A, B, C)
-    assert compile_node(wanted, cluster_node()) == compile_node(wanted, cluster_node())
+    desired = declaration(A, B, C)
+    assert compile_node(desired, cluster_node()) == compile_node(desired, cluster_node())
 
 
-def test_rules_stay_in_our_thousand_priorities() -> None:
+def test_rules_stay_in_the_thousand_priorities() -> None:
     rules = compile_node(declaration(A, replace(C, case="source_routing")), cluster_node()).state.rules
     assert rules
     assert all(2000 <= rule.priority <= 2999 for rule in rules)

@@ -56,15 +56,15 @@ def test_same_subnet_sets_strict_arp_for_ipvs() -> None:
 
 
 @pytest.mark.parametrize("link", ["kube-ipvs0", "kube-dummy-if"])
-def test_a_pool_may_cover_what_ipvs_keeps_on_every_node(link: str) -> None:
-    """The services' addresses are the pool's own ones, and there they belong to the node as soon as one is given out."""
+def test_a_pool_may_cover_the_addresses_on_the_ipvs_link(link: str) -> None:
+    """kube-proxy adds a service's address, which is one of the pool's, to this link as soon as MetalLB assigns it."""
     node = cluster_node()
     kept = {Address(link, "192.168.1.245/32"), Address(link, "10.96.0.1/32")}
     node = replace(node, foreign_addresses=node.foreign_addresses | kept)
     assert sysctls_of(compiled(pool(**SAME), node=node, cluster=IPVS))
 
 
-def test_onlink_route_is_the_articles_route() -> None:
+def test_onlink_route_is_the_route_of_the_article() -> None:
     state = compiled(pool(gateways=(), onlink_networks=("1.2.4.0/24",)))
     assert state.routes == {
         Route("ipv4", 254, "1.2.3.0/24", interface="eth0.100"),
@@ -73,18 +73,18 @@ def test_onlink_route_is_the_articles_route() -> None:
     assert not state.rules
 
 
-def test_onlink_route_leaves_out_what_the_link_has_already() -> None:
-    """An address of one family brings the kernel's own route, which has the place of ours."""
+def test_onlink_route_leaves_out_networks_that_are_on_link_already() -> None:
+    """With an address of one family the kernel has added the route of that family itself."""
     both = pool(networks=("192.168.1.240/28", "fd00:9:8::/64"), interface="eth0", gateways=())
-    ours = Route("ipv6", 254, "fd00:9:8::/64", interface="eth0")
-    assert compiled(both).routes == {ours}
+    route = Route("ipv6", 254, "fd00:9:8::/64", interface="eth0")
+    assert compiled(both).routes == {route}
     whole = replace(both, networks=("fd00:9:8::/64",), onlink_networks=("192.168.1.0/24",))
-    assert compiled(whole).routes == {ours}
+    assert compiled(whole).routes == {route}
     (choice,) = compile_node(declaration(both), cluster_node()).choices
-    assert choice.reason == "no gateway is declared and eth0 has no route to fd00:9:8::/64"
+    assert choice.reason == "no gateway is declared, and eth0 has no on-link route to fd00:9:8::/64"
 
 
-def test_source_routing_under_ipvs_is_the_articles_table_and_rule() -> None:
+def test_source_routing_under_ipvs_is_the_table_and_rule_of_the_article() -> None:
     state = compiled(pool(case="source_routing", table=100), cluster=IPVS)
     assert Route("ipv4", 100, "1.2.3.0/24", interface="eth0.100") in state.routes
     assert Route("ipv4", 100, "0.0.0.0/0", gateway="1.2.3.1", interface="eth0.100") in state.routes
@@ -95,7 +95,7 @@ def test_source_routing_under_ipvs_is_the_articles_table_and_rule() -> None:
     assert not chains_of(state, "ipv4", "mangle")
 
 
-def test_source_routing_elsewhere_marks_and_filters_nothing() -> None:
+def test_source_routing_without_ipvs_uses_marks_and_filters_nothing() -> None:
     state = compiled(pool(case="source_routing"))
     assert "HOMEWARD-0x100" in chains_of(state, "ipv4", "mangle")
     assert not chains_of(state, "ipv4", "raw")
@@ -137,7 +137,7 @@ def test_policy_routing_is_the_recipe() -> None:
     }
 
 
-def test_a_dedicated_interface_drops_what_is_not_for_the_pool() -> None:
+def test_a_dedicated_link_drops_what_is_not_for_the_pool() -> None:
     raw = chains_of(compiled(pool(deny=("192.168.1.0/24",))), "ipv4", "raw")
     assert raw["HOMEWARD-IN-eth0.100"].rules == (
         "-s 192.168.1.0/24 -j DROP",
@@ -152,7 +152,7 @@ def test_a_dedicated_interface_drops_what_is_not_for_the_pool() -> None:
     )
 
 
-def test_ipv6_keeps_its_neighbours_before_anything_is_dropped() -> None:
+def test_neighbour_discovery_passes_before_anything_is_dropped() -> None:
     raw = chains_of(compiled(pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",))), "ipv6", "raw")
     rules = raw["HOMEWARD-IN-eth0.100"].rules
     assert rules[-1] == "-j DROP"
@@ -163,14 +163,14 @@ def test_ipv6_keeps_its_neighbours_before_anything_is_dropped() -> None:
 SHARED = {"interface": "eth0", "networks": ("1.2.3.0/24",), "gateways": ("1.2.3.1",)}
 
 
-def test_a_shared_interface_loses_only_what_is_forged_or_denied() -> None:
+def test_a_shared_link_drops_only_what_is_forged_or_denied() -> None:
     state = compiled(pool(**SHARED, deny=("192.168.1.0/24",)))
     rules = chains_of(state, "ipv4", "raw")["HOMEWARD-IN-eth0"].rules
     assert rules == ("-s 192.168.1.0/24 -d 1.2.3.0/24 -j DROP", "-d 1.2.3.0/24 -g HOMEWARD-FORGED")
     assert sysctls_of(state) == {"net/ipv4/conf/eth0/src_valid_mark": "1"}
 
 
-def test_a_shared_interface_tells_requests_from_replies() -> None:
+def test_a_shared_link_has_a_mark_for_requests() -> None:
     state = compiled(pool(**SHARED))
     requests, replies = {"fwmark": 0x200, "fwmask": 0x1F00}, {"fwmark": 0x100, "fwmask": 0x1F00}
     assert state.rules == {
@@ -223,20 +223,22 @@ def test_a_shared_interface_tells_requests_from_replies() -> None:
         ),
     ],
 )
-def test_the_node_tells_whether_an_interface_is_shared(change: Callable[[Node], Node], shared: bool) -> None:
+def test_addresses_and_routes_of_the_node_decide_whether_a_link_is_shared(
+    change: Callable[[Node], Node], shared: bool
+) -> None:
     # The pool's own default gateway is inside its network, so only a range of it is declared here.
-    wanted = declaration(pool(networks=("1.2.3.128/25",), onlink_networks=("1.2.3.1/32",)))
-    (group,) = compile_node(wanted, change(cluster_node())).groups
+    desired = declaration(pool(networks=("1.2.3.128/25",), onlink_networks=("1.2.3.1/32",)))
+    (group,) = compile_node(desired, change(cluster_node())).groups
     assert group.shared is shared
 
 
-def test_a_link_is_made_once_and_a_foreign_one_is_left_to_its_owner() -> None:
+def test_a_missing_link_is_created_and_a_foreign_one_is_left_unchanged() -> None:
     new = pool(interface="eth0.7", vlan=vlan("eth0", 7))
     assert compiled(new).links == {Link("eth0.7", "vlan", "eth0", 7)}
     assert compiled(pool(vlan=vlan())).links == frozenset()
 
 
-def test_addresses_are_single() -> None:
+def test_per_node_addresses_have_full_length() -> None:
     state = compiled(pool(addresses=("1.2.3.201",)))
     assert state.addresses == {Address("eth0.100", "1.2.3.201/32")}
 
@@ -246,14 +248,14 @@ def test_addresses_are_single() -> None:
     [
         ("auto", "2", {"rp_filter": "1", "src_valid_mark": "1"}, ""),
         ("strict", "0", {"rp_filter": "1", "src_valid_mark": "1"}, ""),
-        ("loose", "0", {"rp_filter": "2", "src_valid_mark": "1"}, "drops exactly like strict"),
+        ("loose", "0", {"rp_filter": "2", "src_valid_mark": "1"}, "drops the same packets as strict"),
         ("off", "1", {"rp_filter": "0", "src_valid_mark": "1"}, "off has no effect"),
-        ("off", "0", {"rp_filter": "0", "src_valid_mark": "1"}, "lets forged sources in"),
-        ("leave", "1", {}, "requests from outside clients will be dropped"),
+        ("off", "0", {"rp_filter": "0", "src_valid_mark": "1"}, "lets packets with forged sources in"),
+        ("leave", "1", {}, "requests from outside clients are dropped"),
         ("leave", "0", {}, ""),
     ],
 )
-def test_reverse_path_filtering_tells_the_truth(
+def test_reverse_path_filter_and_its_warnings(
     rp_filter: str, all_value: str, sysctls: dict[str, str], words: str
 ) -> None:
     node = cluster_node(sysctls={**cluster_node().sysctls, "net/ipv4/conf/all/rp_filter": all_value})
@@ -263,7 +265,7 @@ def test_reverse_path_filtering_tells_the_truth(
     assert any(words in warning for warning in result.warnings) if words else result.warnings == ()
 
 
-def test_a_hundred_interfaces_cost_a_pod_one_question() -> None:
+def test_a_packet_from_a_pod_is_compared_with_one_rule_for_a_hundred_links() -> None:
     pools = [
         pool(
             f"p{n}",
@@ -283,14 +285,14 @@ def test_a_hundred_interfaces_cost_a_pod_one_question() -> None:
 
 
 def reachable(chains: dict[str, Chain], interface: str, rule: str, chain: str = "HOMEWARD-PREROUTING") -> bool:
-    """Whether a packet from the interface meets a rule that begins so, by jumps whose conditions hold."""
+    """Whether a packet from the interface reaches a rule with this start, through jumps whose conditions match."""
     for text in chains[chain].rules:
         words = text.split()
         if text.startswith(rule):
             return True
         if words[0] == "-i" and words[2] in ("-j", "-g"):
-            wanted = words[1]
-            matches = interface.startswith(wanted[:-1]) if wanted.endswith("+") else interface == wanted
+            name = words[1]
+            matches = interface.startswith(name[:-1]) if name.endswith("+") else interface == name
             if matches and reachable(chains, interface, rule, words[3]):
                 return True
     return False

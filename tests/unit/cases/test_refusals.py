@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is refused because of the node, and what is not."""
+"""Refusals: declarations that do not fit the node."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def with_address(link: str, address: str) -> Node:
 
 @dataclass(frozen=True)
 class Refusal:
-    """A declaration and a node that do not go together, though each of them does with others.
+    """A declaration that does not fit a node, though each of them is valid by itself.
 
     :param path: which the error must have.
     :param words: that its text must have: of the reason, and of the remedy.
@@ -63,7 +63,7 @@ class Refusal:
     name: str
     path: str
     words: tuple[str, ...]
-    wanted: Declaration = SOUND
+    desired: Declaration = SOUND
     node: Node = PLAIN
 
     def __str__(self) -> str:
@@ -85,58 +85,64 @@ LINKS = [
     Refusal(
         "interface down",
         "pools[0].interface",
-        ("eth0.100 is down, and no route can go over it", 'Run "ip link set eth0.100 up"'),
+        (
+            "eth0.100 is down, so no route can use it, and it is managed by someone else",
+            'Run "ip link set eth0.100 up"',
+        ),
         node=interface(up=False),
     ),
     Refusal(
         "bridge member",
         "pools[0].interface",
-        ("eth0.100 is part of br0", "Name br0 here"),
+        ("eth0.100 is a port of br0", "Declare interface: br0."),
         node=interface(master="br0"),
     ),
     Refusal(
         "no parent",
         "pools[0].vlan.parent",
-        ("this node has no interface eth9", "Name the link that carries the VLAN", "eth0, eth0.100, eth1, lo"),
+        ("this node has no interface eth9", "Declare the link that carries the VLAN", "eth0, eth0.100, eth1, lo"),
         declaration(pool(interface="x", vlan=vlan("eth9", 7))),
     ),
     Refusal(
         "parent down",
         "pools[0].vlan.parent",
-        ("eth0 is down, and a VLAN on it cannot be set up", 'Run "ip link set eth0 up" first'),
+        ("eth0 is down, so a VLAN on it cannot be up", 'Run "ip link set eth0 up" first'),
         declaration(NEW_VLAN),
         with_link("eth0", up=False),
     ),
     Refusal(
         "mtu above the parent's",
         "pools[0].vlan.mtu",
-        ("9000 is more than eth0 carries (1500)", "Lower it, or raise the parent's first"),
+        ("9000 is larger than the MTU of eth0 (1500)", "Lower it, or raise the MTU of eth0 first"),
         declaration(replace(NEW_VLAN, vlan=replace(vlan("eth0", 7), mtu=9000))),
     ),
     Refusal(
         "other id",
         "pools[0].vlan",
-        ("eth0.100 exists already, made by someone else, as VLAN 100 on eth0", "or remove that link first"),
+        ("eth0.100 already exists and is managed by someone else, as VLAN 100 on eth0", "or remove that link first"),
         declaration(pool(vlan=vlan("eth0", 101))),
     ),
     Refusal(
         "a provider's VLAN",
         "pools[0].vlan",
-        ("eth0.100 exists already, made by someone else, as 802.1ad VLAN 100 on eth0", "or remove that link first"),
+        (
+            "eth0.100 already exists and is managed by someone else, as 802.1ad VLAN 100 on eth0",
+            "or remove that link first",
+        ),
         declaration(pool(vlan=vlan())),
         with_link("eth0.100", kind="802.1ad vlan"),
     ),
     Refusal(
         "twin",
         "pools[0].vlan",
-        ("VLAN 100 on eth0 exists already, as eth0.100", "Declare interface: eth0.100"),
+        ("VLAN 100 on eth0 already exists as eth0.100", "Declare interface: eth0.100"),
         declaration(pool(interface="x", vlan=vlan())),
     ),
     Refusal(
         "IPv6 off",
         "pools[0].networks",
         (
-            "fd00:1::/64 is IPv6, which is switched off for eth0.100 (net/ipv6/conf/eth0.100/disable_ipv6)",
+            "fd00:1::/64 is IPv6, which is disabled on eth0.100 (net/ipv6/conf/eth0.100/disable_ipv6)",
             "sysctl -w net/ipv6/conf/eth0.100/disable_ipv6=0",
         ),
         declaration(SIX),
@@ -145,14 +151,14 @@ LINKS = [
     Refusal(
         "IPv6 off for new links",
         "pools[0].networks",
-        ("switched off for eth0.7 (net/ipv6/conf/default/disable_ipv6)", "or leave the network out"),
+        ("disabled on eth0.7 (net/ipv6/conf/default/disable_ipv6)", "or remove the network"),
         declaration(replace(SIX, interface="eth0.7", vlan=vlan("eth0", 7))),
         cluster_node(sysctls={"net/ipv6/conf/default/disable_ipv6": "1", "net/ipv6/conf/eth0/disable_ipv6": "0"}),
     ),
     Refusal(
-        "IPv6 off for a link made anew",
+        "IPv6 off for a link that is created again",
         "pools[0].networks",
-        ("switched off for eth0.7 (net/ipv6/conf/default/disable_ipv6)",),
+        ("disabled on eth0.7 (net/ipv6/conf/default/disable_ipv6)",),
         declaration(replace(SIX, interface="eth0.7", vlan=vlan("eth0", 7))),
         replace(
             PLAIN,
@@ -163,13 +169,13 @@ LINKS = [
     Refusal(
         "no IPv6 in the kernel",
         "pools[0].networks",
-        ("switched off for eth0.100",),
+        ("disabled on eth0.100",),
         declaration(SIX),
         cluster_node(sysctls={}),
     ),
 ]
 
-#: What would be cut off from the node, or dropped there.
+#: Would cut off the node, or drop traffic that it needs.
 COVERED = [
     Refusal(
         "covers the node",
@@ -192,13 +198,13 @@ COVERED = [
     Refusal(
         "covers the SSH peer",
         "pools[0].networks",
-        ("1.2.3.0/24 covers 1.2.3.77, the other end of the connection that this runs over", RANGES),
+        ("1.2.3.0/24 covers 1.2.3.77, the other end of the connection that this run uses", RANGES),
         node=cluster_node(ssh_peer="1.2.3.77", ssh_interface="eth0"),
     ),
     Refusal(
         "covers the SSH peer over IPv6",
         "pools[0].networks",
-        ("fd00:1::/64 covers fd00:1::77, the other end of the connection that this runs over", RANGES),
+        ("fd00:1::/64 covers fd00:1::77, the other end of the connection that this run uses", RANGES),
         declaration(SIX),
         cluster_node(ssh_peer="fd00:1::77", ssh_interface="eth0"),
     ),
@@ -217,25 +223,25 @@ COVERED = [
     Refusal(
         "own address as gateway",
         "pools[0].gateways",
-        ("192.168.1.11 is this node's own address on eth0", "Give the router's address"),
+        ("192.168.1.11 is this node's own address on eth0", "Declare the router's address"),
         declaration(pool(gateways=("192.168.1.11",))),
     ),
     Refusal(
         "own address as gateway, on the pool's link",
         "pools[0].gateways",
-        ("1.2.3.1 is this node's own address on eth0.100", "Give the router's address"),
+        ("1.2.3.1 is this node's own address on eth0.100", "Declare the router's address"),
         node=with_address("eth0.100", "1.2.3.1/24"),
     ),
     Refusal(
         "dedicated under SSH",
         "pools[0].dedicated",
-        ("eth0.100 is not dedicated to the pool", "would be dropped", "Leave dedicated out"),
+        ("eth0.100 cannot be dedicated", "would be dropped", "Remove dedicated"),
         declaration(pool(dedicated=True)),
         cluster_node(ssh_peer="9.9.9.9", ssh_interface="eth0.100"),
     ),
 ]
 
-#: What others have on the node already, and what is no use there.
+#: Foreign objects in the way, and what this node cannot do.
 TAKEN = [
     Refusal(
         "eBPF",
@@ -246,37 +252,48 @@ TAKEN = [
     Refusal(
         "Cilium's mark",
         "mark_mask",
-        ("0x1f00 shares bits with a rule that is not ours", "lookup 2004", "Choose bits that are free"),
+        (
+            "0x1f00 overlaps the mark of a rule that is managed by someone else",
+            "lookup 2004",
+            "Choose bits that nothing else on the node uses",
+        ),
         node=foreign_rule(priority=9, table=2004, fwmark=0x200, fwmask=0xF00),
     ),
     Refusal(
         "a hand-made mark",
         "mark_mask",
-        ("0x1f00 shares bits with a rule that is not ours", "Choose bits that are free"),
+        (
+            "0x1f00 overlaps the mark of a rule that is managed by someone else",
+            "Choose bits that nothing else on the node uses",
+        ),
         node=foreign_rule(priority=9, table=9, fwmark=0x100, fwmask=0xFFFFFFFF),
     ),
     Refusal(
         "foreign priority",
         "priority_base",
-        ("priorities 2500-2999 are to be ours", "lookup 9", "Choose a range that is free, or remove that rule"),
+        ("priorities 2500-2999 are needed", "lookup 9", "Choose a free range, or remove that rule"),
         node=foreign_rule(priority=2650, table=9),
     ),
     Refusal(
         "below the moved local table",
         "priority_base",
-        ("2000 comes before the local table", "moved to priority 4000", "Choose a priority_base above 4000"),
+        (
+            "2000 is before the IPv4 rule of the local table",
+            "moved to priority 4000",
+            "Choose a priority_base above 4000",
+        ),
         node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 4000, table=255), Rule("ipv6", 0, table=255)})),
     ),
     Refusal(
         "below the local table where VRFs have it",
         "priority_base",
-        ("moved to priority 32765 for ipv4", "Have that rule before 2000"),
+        ("IPv4 rule of the local table, which was moved to priority 32765", "Add such a rule before 2000"),
         node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 32765, table=255)})),
     ),
     Refusal(
-        "table that another pool was given",
+        "table that another pool has",
         "pools[1].table",
-        ("table 7701 is already the one of pools[0] (eth0.100, 1.2.3.1)", "Give one of them another table"),
+        ("table 7701 is already used by pools[0] (eth0.100, 1.2.3.1)", "Declare another table for one of them"),
         declaration(pool(), replace(OTHER, table=7701)),
     ),
     Refusal(
@@ -300,8 +317,8 @@ TAKEN = [
         "IPv6 without ip6tables",
         "pools[0].networks",
         (
-            "fd00:1::/64 is ipv6, whose packets cannot be marked here: the node has no ip6tables",
-            "Install ip6tables and the kernel's tables for it, or leave the network out",
+            "fd00:1::/64 is IPv6, and the node has no ip6tables to mark its packets",
+            "Install ip6tables and the kernel's tables for it, or remove the network",
         ),
         declaration(SIX),
         cluster_node(iptables_families=("ipv4",)),
@@ -309,27 +326,30 @@ TAKEN = [
     Refusal(
         "deny without effect",
         "pools[0].deny",
-        ("onlink_route filters nothing, so deny would have no effect", "Remove deny, or declare case: policy_routing"),
+        (
+            "case onlink_route does not filter packets, so deny would have no effect",
+            "Remove deny, or declare case: policy_routing",
+        ),
         declaration(pool(gateways=(), deny=("10.0.0.0/8",))),
     ),
 ]
 
 
 @pytest.mark.parametrize("refusal", LINKS + COVERED + TAKEN, ids=str)
-def test_what_could_hurt_the_node_is_refused_for_this_alone(refusal: Refusal) -> None:
-    assert compile_node(SOUND, PLAIN).state.routes, "what is sound must pass on the plain node"
+def test_a_declaration_that_does_not_fit_the_node_is_refused_for_this_reason_only(refusal: Refusal) -> None:
+    assert compile_node(SOUND, PLAIN).state.routes, "a valid declaration must pass on the plain node"
     if refusal.node != PLAIN:
-        assert compile_node(refusal.wanted, PLAIN).state.routes, "it is the node that makes the difference"
+        assert compile_node(refusal.desired, PLAIN).state.routes, "the plain node must accept it"
     with pytest.raises(InputErrors) as caught:
-        compile_node(refusal.wanted, refusal.node)
+        compile_node(refusal.desired, refusal.node)
     assert_only(caught.value, refusal.path, refusal.words)
 
 
 @pytest.mark.parametrize(
-    ("name", "wanted", "node"),
+    ("name", "desired", "node"),
     [
         (
-            "declared mode overrules what replaces kube-proxy",
+            "the declared mode overrides the detected one",
             declaration(pool(), cluster=IPVS),
             cluster_node(kube_proxy=KubeProxy("ebpf", "x")),
         ),
@@ -341,7 +361,7 @@ def test_what_could_hurt_the_node_is_refused_for_this_alone(refusal: Refusal) ->
             cluster_node(foreign_rules=frozenset({Rule("ipv4", 0, table=255), Rule("ipv6", 32765, table=255)})),
         ),
         (
-            "nft's rules in a table that we have no use for",
+            "rules of nft in a table that is not used",
             declaration(pool()),
             cluster_node(iptables_incompatible=frozenset({("ipv4", "filter"), ("ipv6", "mangle")})),
         ),
@@ -359,11 +379,11 @@ def test_what_could_hurt_the_node_is_refused_for_this_alone(refusal: Refusal) ->
         ),
     ],
 )
-def test_what_is_harmless_is_not_refused(name: str, wanted: Declaration, node: Node) -> None:
-    assert compile_node(wanted, node).state.routes, name
+def test_a_declaration_that_fits_the_node_is_not_refused(name: str, desired: Declaration, node: Node) -> None:
+    assert compile_node(desired, node).state.routes, name
 
 
-def test_an_interface_that_is_ours_may_be_down_and_is_set_up() -> None:
+def test_a_managed_link_may_be_down_and_is_set_up() -> None:
     node = interface(up=False, managed=True)
     managed = NodeState(links=frozenset({Link("eth0.100", "vlan", "eth0", 100, up=False)}))
     state = compile_node(declaration(pool(vlan=vlan())), replace(node, managed=managed)).state

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the node cannot do without: a link that carries it is shared, and no route of ours leads it elsewhere."""
+"""What the node needs: a link that it needs is shared, and no managed route diverts its traffic."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ DEFAULT_BY_TWO = (
 
 SHARED: dict[str, Node] = {
     "one next hop of several": with_routes(*DEFAULT_BY_TWO),
-    "a next hop that is only a number": with_routes(route("0.0.0.0/0", metric=5)),
-    "the way to whoever is connected, whose address here is on lo": with_routes(
+    "a next hop that is only an ID": with_routes(route("0.0.0.0/0", metric=5)),
+    "the route to the SSH client, with the node's address on lo": with_routes(
         route("10.1.0.0/16", gateway="1.2.3.9", interface=LINK), ssh_peer="10.1.2.3", ssh_interface="lo"
     ),
-    "the way to the API": with_routes(route("10.1.0.0/16", interface=LINK), api_servers=("10.1.2.3",)),
+    "the route to the API server": with_routes(route("10.1.0.0/16", interface=LINK), api_servers=("10.1.2.3",)),
     "a default route of another table": with_routes(route("0.0.0.0/0", table=200, gateway="1.2.3.1", interface=LINK)),
     "the same without gateway": with_routes(route("0.0.0.0/0", table=200, interface=LINK)),
     "a wider network behind a router": with_routes(route("1.2.0.0/16", gateway="1.2.3.9", interface=LINK)),
@@ -49,15 +49,15 @@ DEDICATED: dict[str, Node] = {
     "its own network": with_routes(route("1.2.3.0/24", interface=LINK)),
     "a wider network on the link": with_routes(route("1.2.0.0/16", interface=LINK)),
     "part of it behind a router": with_routes(route("1.2.3.64/26", gateway="1.2.3.9", interface=LINK)),
-    "the way to whoever is connected, by another link": with_routes(ssh_peer="10.1.2.3", ssh_interface="lo"),
-    "the pool's own address, of a maker unknown to old kernels": cluster_node(
+    "the route to the SSH client, over another link": with_routes(ssh_peer="10.1.2.3", ssh_interface="lo"),
+    "the pool's own address, on a kernel without address protocols": cluster_node(
         foreign_addresses=frozenset({Address(LINK, "1.2.3.11/32")})
     ),
 }
 
 
 @pytest.mark.parametrize("name", [*SHARED, *DEDICATED])
-def test_a_link_is_shared_by_what_the_node_does_over_it(name: str) -> None:
+def test_a_link_is_shared_if_the_node_uses_it(name: str) -> None:
     one = pool(networks=("1.2.3.128/25",), onlink_networks=("1.2.3.0/24",), addresses=("1.2.3.11",))
     (group,) = compile_node(declaration(one), {**SHARED, **DEDICATED}[name]).groups
     assert group.shared is (name in SHARED)
@@ -67,24 +67,34 @@ VITAL = [name for name in SHARED if name not in ("a wider network behind a route
 
 
 @pytest.mark.parametrize("name", [name for name in VITAL if name != "the same without gateway"])
-def test_such_a_link_cannot_be_declared_dedicated(name: str) -> None:
+def test_a_vital_link_cannot_be_declared_dedicated(name: str) -> None:
     with pytest.raises(InputErrors) as caught:
         compile_node(declaration(pool(dedicated=True)), SHARED[name])
     assert [error.path for error in caught.value.errors] == ["pools[0].dedicated"]
 
 
-def test_the_way_to_an_api_that_only_the_declaration_names() -> None:
+def test_a_link_to_a_declared_api_server_is_vital() -> None:
     node = with_routes(route("10.1.0.0/16", interface=LINK))
     named = Cluster(api_servers=("10.1.2.3",))
-    with pytest.raises(InputErrors, match=r"a Kubernetes API server at 10\.1\.2\.3 is reached over it"):
+    with pytest.raises(InputErrors, match=r"10\.1\.2\.3, a Kubernetes API server, is reached over it"):
         compile_node(declaration(pool(dedicated=True), cluster=named), node)
 
 
 @pytest.mark.parametrize(
     ("changes", "node", "path", "words"),
     [
-        ({"onlink_networks": ("192.168.1.0/25",)}, cluster_node(), "onlink_networks", "a network attached to eth0"),
-        ({"onlink_networks": ("192.168.1.64/26",)}, cluster_node(), "onlink_networks", "a network attached to eth0"),
+        (
+            {"onlink_networks": ("192.168.1.0/25",)},
+            cluster_node(),
+            "onlink_networks",
+            "is in an on-link network of eth0, whose traffic a route would divert to eth1",
+        ),
+        (
+            {"onlink_networks": ("192.168.1.64/26",)},
+            cluster_node(),
+            "onlink_networks",
+            "is in an on-link network of eth0, whose traffic a route would divert to eth1",
+        ),
         (
             {"onlink_networks": ("172.16.0.0/12",)},
             cluster_node(ssh_peer="172.16.2.3"),
@@ -101,13 +111,13 @@ def test_the_way_to_an_api_that_only_the_declaration_names() -> None:
             {"onlink_networks": ("10.112.0.0/16",)},
             cluster_node(),
             "onlink_networks",
-            "meets 10.112.0.0/12 of the cluster",
+            "overlaps 10.112.0.0/12 of the cluster",
         ),
         (
             {"onlink_networks": ("10.96.0.0/13",)},
             cluster_node(),
             "onlink_networks",
-            "meets 10.96.0.0/12 of the cluster",
+            "overlaps 10.96.0.0/12 of the cluster",
         ),
         (
             {
@@ -118,11 +128,11 @@ def test_the_way_to_an_api_that_only_the_declaration_names() -> None:
             },
             cluster_node(),
             "gateways",
-            "192.168.1.1/32 is part of a network attached to eth0",
+            "192.168.1.1/32 is in an on-link network of eth0",
         ),
     ],
 )
-def test_nothing_is_led_away_by_a_route_of_the_main_table(
+def test_a_route_that_would_divert_traffic_is_refused(
     changes: dict[str, Any], node: Node, path: str, words: str
 ) -> None:
     case = "policy_routing" if "gateways" in changes else "onlink_route"
@@ -139,38 +149,38 @@ def test_nothing_is_led_away_by_a_route_of_the_main_table(
     ("changes", "node"),
     [
         ({"onlink_networks": ("10.9.0.0/16",)}, cluster_node()),
-        # What is attached to eth0 is the smaller network, and stays there.
+        # The on-link network of eth0 is more specific, so its traffic stays there.
         ({"onlink_networks": ("192.0.0.0/8",)}, cluster_node(ssh_peer="192.168.1.77")),
         ({"onlink_networks": ("10.9.0.0/16",)}, with_routes(route("10.9.0.0/16", interface="eth1"))),
-        # Whoever is connected from this very link stays there.
+        # The SSH client is on this very link.
         (
             {"onlink_networks": ("10.9.0.0/16",)},
             with_routes(route("10.9.0.0/16", interface="eth1"), ssh_peer="10.9.2.3", ssh_interface="eth1"),
         ),
-        # A table of its own misleads nobody: a second router on the nodes' own network.
+        # Routes in a table of its own divert nothing: a second router on the nodes' own network.
         ({"onlink_networks": ("192.168.1.0/24",), "gateways": ("192.168.1.254",), "interface": "eth0"}, cluster_node()),
     ],
 )
-def test_what_leads_nobody_away(changes: dict[str, Any], node: Node) -> None:
+def test_a_route_that_diverts_nothing_is_made(changes: dict[str, Any], node: Node) -> None:
     case = "policy_routing" if "gateways" in changes else "onlink_route"
     one = pool(**{"case": case, "networks": ("10.8.8.0/24",), "gateways": (), "interface": "eth1", **changes})
     assert compile_node(declaration(one), node).state.routes
 
 
 @pytest.mark.parametrize(
-    ("values", "originals", "ours"),
+    ("values", "originals", "managed"),
     [
         ({}, {}, {ARP_IGNORE, ARP_ANNOUNCE}),
         ({ARP_IGNORE: "0", ARP_ANNOUNCE: "1"}, {}, {ARP_IGNORE, ARP_ANNOUNCE}),
-        # As kube-proxy sets it; and as we did, on top of something else.
+        # As kube-proxy sets it; and as an earlier run did, over another value.
         ({ARP_IGNORE: "1", ARP_ANNOUNCE: "2"}, {}, set()),
         ({ARP_IGNORE: "1", ARP_ANNOUNCE: "2"}, {ARP_IGNORE: "0"}, {ARP_IGNORE}),
     ],
 )
-def test_strict_arp_that_is_there_already_is_somebody_elses(
-    values: dict[str, str], originals: dict[str, str], ours: set[str]
+def test_strict_arp_that_is_set_already_is_foreign(
+    values: dict[str, str], originals: dict[str, str], managed: set[str]
 ) -> None:
     node = cluster_node(sysctls={**cluster_node().sysctls, **values}, originals=originals)
-    wanted = declaration(pool(case="source_routing"), cluster=Cluster(kube_proxy_mode="ipvs"))
-    sysctls = compile_node(wanted, node).state.sysctls
-    assert {item.name for item in sysctls if "/all/arp_" in item.name} == ours
+    desired = declaration(pool(case="source_routing"), cluster=Cluster(kube_proxy_mode="ipvs"))
+    sysctls = compile_node(desired, node).state.sysctls
+    assert {item.name for item in sysctls if "/all/arp_" in item.name} == managed

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is done as declared, and said to be odd."""
+"""Warnings: what is done as declared, but is probably not what the user wants."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import ARP_ANNOUNCE, ARP_IGNORE
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import at_removal
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import removal_warnings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Pool
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, NodeState, Sysctl
 from tests.unit.nodes import cluster_node, declaration, pool, vlan
@@ -28,9 +28,9 @@ PLAIN = cluster_node().interfaces["eth0.100"]
 SOURCES = ("pod_networks", "service_networks", "node_addresses")
 
 
-def told(one: Pool, cluster: Cluster = WHOLE, link: Interface | None = PLAIN) -> tuple[str, ...]:
+def warnings_of(one: Pool, cluster: Cluster = WHOLE, link: Interface | None = PLAIN) -> tuple[str, ...]:
     """Return the warnings on a node with this link, or without one, as eth0.100."""
-    others = {name: there for name, there in cluster_node().interfaces.items() if name != PLAIN.name}
+    others = {name: other for name, other in cluster_node().interfaces.items() if name != PLAIN.name}
     node = cluster_node(interfaces={**others, **({link.name: link} if link else {})})
     return compile_node(declaration(one, cluster=cluster), node).warnings
 
@@ -39,59 +39,61 @@ def cluster_with(**changes: Any) -> Cluster:
     return Cluster(**{**vars(WHOLE), **changes})
 
 
-def test_a_whole_declaration_is_not_odd() -> None:
-    assert told(BOTH) == ()
+def test_a_complete_declaration_has_no_warning() -> None:
+    assert warnings_of(BOTH) == ()
 
 
 @pytest.mark.parametrize("option", SOURCES)
-def test_each_kind_of_forged_source_that_nobody_told_of(option: str) -> None:
-    (text,) = told(BOTH, cluster_with(**{option: ()}))
-    assert text.startswith(f"cluster.{option}: not declared, so forged ")
+def test_each_kind_of_cluster_source_that_is_not_declared(option: str) -> None:
+    (text,) = warnings_of(BOTH, cluster_with(**{option: ()}))
+    assert text.startswith(
+        f"cluster.{option}: not declared, so the guard cannot drop packets with forged IPv4 and IPv6 "
+    )
 
 
 @pytest.mark.parametrize("option", SOURCES)
-def test_each_family_of_which_nothing_was_told(option: str) -> None:
-    (text,) = told(BOTH, cluster_with(**{option: vars(WHOLE)[option][:1]}))
-    assert text.startswith(f"cluster.{option}: none of ipv6, so forged ")
-    assert told(pool(), cluster_with(**{option: vars(WHOLE)[option][:1]})) == (), "the pool has no IPv6"
+def test_each_family_without_a_declared_cluster_source(option: str) -> None:
+    (text,) = warnings_of(BOTH, cluster_with(**{option: vars(WHOLE)[option][:1]}))
+    assert text.startswith(f"cluster.{option}: no IPv6 entry, so the guard cannot drop packets with forged IPv6 ")
+    assert warnings_of(pool(), cluster_with(**{option: vars(WHOLE)[option][:1]})) == (), "the pool has no IPv6"
 
 
 @pytest.mark.parametrize("mode", ["iptables", "nftables", "ipvs"])
-def test_a_chain_that_takes_replies_past_our_marks(mode: str) -> None:
+def test_a_chain_that_accepts_replies_before_they_are_marked(mode: str) -> None:
     node = cluster_node(accepting_chains=frozenset({"cali-PREROUTING"}))
     (text,) = compile_node(declaration(pool(), cluster=cluster_with(kube_proxy_mode=mode)), node).warnings
-    assert text.startswith("cali-PREROUTING in the table mangle accepts packets of known connections.")
+    assert text.startswith("cali-PREROUTING in the table mangle accepts packets of established connections.")
 
 
 @pytest.mark.parametrize("case", ["source_routing", "onlink_route"])
-def test_a_case_without_marks_needs_no_replies_marked(case: str) -> None:
+def test_without_connmark_rules_such_a_chain_does_no_harm(case: str) -> None:
     one = pool(case=case, gateways=("1.2.3.1",) if case == "source_routing" else ())
     node = cluster_node(accepting_chains=frozenset({"cali-PREROUTING"}))
     assert compile_node(declaration(one, cluster=cluster_with(kube_proxy_mode="ipvs")), node).warnings == ()
 
 
-def test_a_case_that_guards_nothing_needs_none_of_it() -> None:
-    assert told(pool(gateways=()), Cluster(kube_proxy_mode="iptables")) == ()
+def test_a_case_without_a_guard_needs_no_cluster_sources() -> None:
+    assert warnings_of(pool(gateways=()), Cluster(kube_proxy_mode="iptables")) == ()
 
 
-def test_a_network_of_another_link() -> None:
+def test_a_network_that_is_on_link_elsewhere() -> None:
     lan = pool(networks=("192.168.1.240/29",), gateways=("192.168.1.246",))
-    (text,) = told(lan)
+    (text,) = warnings_of(lan)
     assert text.startswith(
-        "pools[0].interface: 192.168.1.240/29 is part of a network attached to eth0 on this node, not to"
+        "pools[0].interface: 192.168.1.240/29 is in an on-link network of eth0 on this node, not of eth0.100."
     )
 
 
-def test_the_name_of_the_link_says_another_number() -> None:
-    (text,) = told(pool(vlan=vlan(identifier=101)), link=None)
-    assert text == "pools[0].vlan.id: 101 is not the number that eth0.100 ends with."
-    assert told(pool(vlan=vlan()), link=None) == ()
+def test_the_name_of_the_link_has_another_number() -> None:
+    (text,) = warnings_of(pool(vlan=vlan(identifier=101)), link=None)
+    assert text == "pools[0].vlan.id: 101 differs from the number in the name of eth0.100."
+    assert warnings_of(pool(vlan=vlan()), link=None) == ()
 
 
-def test_the_link_is_there_and_no_vlan() -> None:
-    (text,) = told(pool(vlan=vlan()), link=replace(PLAIN, kind="veth"))
-    assert text.startswith("pools[0].vlan: eth0.100 is there already and no VLAN link, but veth")
-    assert told(pool(vlan=vlan())) == ()
+def test_the_link_exists_and_is_not_a_vlan() -> None:
+    (text,) = warnings_of(pool(vlan=vlan()), link=replace(PLAIN, kind="veth"))
+    assert text.startswith("pools[0].vlan: eth0.100 already exists and is not a VLAN but a veth link;")
+    assert warnings_of(pool(vlan=vlan())) == ()
 
 
 IPVS_LINK = {"kube-ipvs0": Interface("kube-ipvs0", 9, False, kind="dummy")}
@@ -99,10 +101,12 @@ ARP = frozenset({Sysctl(ARP_IGNORE, "1"), Sysctl(ARP_ANNOUNCE, "2")})
 
 
 @pytest.mark.parametrize(
-    ("links", "managed", "told_of"), [(IPVS_LINK, ARP, 1), ({}, ARP, 0), (IPVS_LINK, frozenset(), 0)]
+    ("links", "managed", "warned"), [(IPVS_LINK, ARP, 1), ({}, ARP, 0), (IPVS_LINK, frozenset(), 0)]
 )
-def test_strict_arp_that_kube_proxy_may_want_to_stay(
-    links: dict[str, Interface], managed: frozenset[Sysctl], told_of: int
+def test_strict_arp_that_kube_proxy_may_still_need(
+    links: dict[str, Interface], managed: frozenset[Sysctl], warned: int
 ) -> None:
     node = cluster_node(interfaces=links, managed=NodeState(sysctls=managed))
-    assert [text.startswith(f"{ARP_ANNOUNCE} and {ARP_IGNORE} get") for text in at_removal(node)] == [True] * told_of
+    assert [text.startswith(f"{ARP_ANNOUNCE} and {ARP_IGNORE} are reset") for text in removal_warnings(node)] == [
+        True
+    ] * warned

@@ -159,21 +159,21 @@ def test_changing_id_or_parent_recreates_the_link(
     [
         ("ip link set trunk2 down", {"vlan": {"parent": "trunk2", "id": 100}}, ("vlan.parent", "trunk2 is down")),
         ("true", {"vlan": {"parent": "nothing0", "id": 100}}, ("vlan.parent", "no interface nothing0")),
-        ("true", {"vlan": {**VLAN, "mtu": 1501}}, ("vlan.mtu", "1501 is more than eth0 carries")),
+        ("true", {"vlan": {**VLAN, "mtu": 1501}}, ("vlan.mtu", "1501 is larger than the MTU of eth0")),
         (
             "ip link add link eth0 name stranger type vlan id 100",
             {},
-            ("pools[0].vlan", "VLAN 100 on eth0 exists already, as stranger"),
+            ("pools[0].vlan", "VLAN 100 on eth0 already exists as stranger"),
         ),
         (
             "ip link add link eth0 name eth0.100 type vlan id 300; ip link set eth0.100 up",
             {},
-            ("pools[0].vlan", "made by someone else, as VLAN 300 on eth0"),
+            ("pools[0].vlan", "managed by someone else, as VLAN 300 on eth0"),
         ),
         (
             "ip link add link eth0 name eth0.100 type vlan proto 802.1ad id 100; ip link set eth0.100 up",
             {},
-            ("pools[0].vlan", "made by someone else, as 802.1ad VLAN 100 on eth0"),
+            ("pools[0].vlan", "managed by someone else, as 802.1ad VLAN 100 on eth0"),
         ),
     ],
     ids=["parent-down", "parent-missing", "mtu-above-parent", "twin", "foreign-of-another-id", "foreign-of-802.1ad"],

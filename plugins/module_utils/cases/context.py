@@ -1,0 +1,71 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What compiling reads: the declaration and the node, and what is derived from both once per run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from ..declaration.model import Declaration
+from ..state import Node
+from ..state.lookup import AddressLookup, NetworkLookup
+from ..state.route import MAIN_TABLE
+from .vital import VitalAddress, find_vital_addresses, find_vital_peers
+
+
+@dataclass(frozen=True)
+class Context:
+    """A declaration and the node that it is compiled for."""
+
+    declaration: Declaration
+    node: Node
+
+    @cached_property
+    def kube_proxy_mode(self) -> str:
+        """The mode as declared, else as detected on the node, else ``""``."""
+        declared = self.declaration.cluster.kube_proxy_mode
+        return self.node.kube_proxy.mode if declared == "auto" else declared
+
+    @cached_property
+    def onlink_interfaces(self) -> NetworkLookup[str]:
+        """The interface of each foreign on-link network in the main table; of equal networks the best metric counts.
+
+        These are the routes that the kernel adds beside an address with a prefix, and those that people add by
+        ``ip route add NETWORK dev LINK``.
+        """
+        found = (
+            route
+            for route in self.node.foreign_routes
+            if route.table == MAIN_TABLE
+            and route.type == "unicast"
+            and route.interface
+            and not route.gateway
+            and not route.multipath
+            and not route.is_default
+        )
+        best_first = sorted(found, key=lambda route: (route.destination, route.metric, route.interface))
+        return NetworkLookup((route.destination, route.interface) for route in best_first)
+
+    @cached_property
+    def vital_addresses(self) -> tuple[VitalAddress, ...]:
+        """The addresses that the node needs."""
+        return tuple(find_vital_addresses(self.declaration, self.node))
+
+    @cached_property
+    def vital_peers(self) -> tuple[VitalAddress, ...]:
+        """Those of them that are other hosts which the node must reach."""
+        return tuple(find_vital_peers(self.declaration, self.node))
+
+    @cached_property
+    def vital_lookup(self) -> AddressLookup[VitalAddress]:
+        """The addresses that the node needs, found by the network that they are in."""
+        return AddressLookup((vital.address, vital) for vital in self.vital_addresses)
+
+    @cached_property
+    def own_addresses(self) -> Mapping[str, str]:
+        """The interface of each foreign address on the node, by the address without its length."""
+        first_counts = sorted(self.node.foreign_addresses, reverse=True)
+        return {own.address.partition("/")[0]: own.interface for own in first_counts}

@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Whether a link is dedicated, that is, carries nothing but pools, or shared with other traffic of the node."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable
+from typing import Any
+
+from ..state import Route
+from ..state.family import contains, covering
+from .context import Context
+from .vital import is_link_local
+
+
+def is_shared(interface: str, context: Context) -> bool:
+    """Whether the link carries other traffic of the node; the option ``dedicated`` decides where it is declared."""
+    pools = context.declaration.pools_by_interface[interface]
+    declared = next((pool.dedicated for pool in pools if pool.dedicated is not None), None)
+    return bool(shared_reason(interface, context)) if declared is None else not declared
+
+
+def shared_reason(interface: str, context: Context) -> str:
+    """Return the evidence that the link carries other traffic of the node, or ``""`` if there is none."""
+    node = context.node
+    if interface not in node.interfaces:
+        return ""
+    vital = vital_reason(interface, context)
+    if vital:
+        return vital
+    pools = context.declaration.pools_by_interface.get(interface, ())
+    networks = [network for pool in pools for network in pool.networks]
+    # Before Linux 5.18 addresses have no protocol, so the pools' own ones look foreign.
+    declared = [address for pool in pools for address in pool.addresses]
+    addresses = _other_addresses(interface, (*networks, *declared), context)
+    if addresses:
+        return f"the node has the address {addresses[0]} on it"
+    onlink = (*networks, *(network for pool in pools for network in pool.onlink_networks))
+    routes = [route for route in node.foreign_routes_by_link.get(interface, ()) if not _belongs_to_link(route, onlink)]
+    return f'the node has the route "{routes[0]}" over it' if routes else ""
+
+
+def vital_reason(interface: str, context: Context) -> str:
+    """Return why the node would be cut off if the link dropped everything but the pools' traffic, or ``""``."""
+    node = context.node
+    if interface == node.ssh_interface:
+        return f"the connection from {node.ssh_peer} that this run uses goes over it"
+    for route in node.default_routes:
+        if route.interface == interface:
+            return "a default route of the main table uses it"
+        if route.type == "unicast" and not route.interface:
+            return "a default route of the main table names its next hop by ID only (nhid), which may use it"
+    for vital in context.vital_peers:
+        if interface in node.route_to(vital.address).interfaces:
+            return f"{vital.address}, {vital.description}, is reached over it"
+    return ""
+
+
+def _other_addresses(interface: str, pools: Iterable[str], context: Context) -> tuple[str, ...]:
+    """Return the foreign addresses on the link that are neither link-local nor inside the pools."""
+    inside = tuple(pools)
+    return tuple(
+        sorted(
+            own.address
+            for own in context.node.foreign_addresses_by_link.get(interface, ())
+            if not is_link_local(own.address) and not covering(inside, own.address.partition("/")[0])
+        )
+    )
+
+
+def _belongs_to_link(route: Route, onlink: tuple[str, ...]) -> bool:
+    """Whether a route is one that every link has, leads into a network on the link, or covers such a network on-link.
+
+    A route with a gateway and a default route lead beyond the link, in whatever table: replies to what the node sends
+    there arrive on this link.
+    """
+    network: Any = ipaddress.ip_network(route.destination)
+    if network.is_link_local or network.is_multicast or covering(onlink, route.destination):
+        return True
+    if route.gateway or route.is_default:
+        return False
+    return any(contains(route.destination, inner) for inner in onlink)

@@ -1,0 +1,77 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refuses groups whose tables, marks or chains are taken or cannot be used on this node."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+
+from ...errors import InputError
+from ...state import Node, Route
+from ...state.chain import native_words
+from ...state.family import FAMILY_NAMES
+from ..context import Context
+from ..model import Group
+
+TABLES = ("mangle", "raw")
+PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
+
+
+def group_refusals(groups: Iterable[Group], context: Context) -> Iterator[InputError]:
+    """Yield why groups that have marks do not fit each other or this node."""
+    marked = [group for group in groups if group.traits.uses_marks]
+    by_table, by_mark = _first_by(marked, lambda group: group.table), _first_by(marked, lambda group: group.mark)
+    foreign = {route.table: route for route in sorted(context.node.foreign_routes, reverse=True)}
+    for group in marked:
+        yield from _same_table(group, by_table[group.table])
+        yield from _same_mark(group, by_mark[group.mark])
+        yield from _foreign_table(group, foreign.get(group.table))
+        yield from _iptables(group, context.node)
+
+
+def _first_by(groups: Sequence[Group], key: Callable[[Group], Hashable]) -> dict[Hashable, Group]:
+    return {key(group): group for group in reversed(groups)}
+
+
+def _same_table(group: Group, first: Group) -> Iterator[InputError]:
+    if first is not group:
+        yield InputError(
+            f"{group.path}.table",
+            f"table {group.table} is already used by {first.path} ({first.interface}, {', '.join(first.gateways)})",
+            "Declare another table for one of them.",
+        )
+
+
+def _same_mark(group: Group, first: Group) -> Iterator[InputError]:
+    if first is not group:
+        yield InputError(
+            f"{group.path}.mark",
+            f"{group.mark:#x} is already used by {first.path} (case {first.case})",
+            "Declare another mark for one of them, or the same case for both.",
+        )
+
+
+def _foreign_table(group: Group, route: Route | None) -> Iterator[InputError]:
+    if route:
+        yield InputError(
+            f"{group.path}.table",
+            f"table {group.table} holds a route that is managed by someone else: {route}",
+            "Remove such routes if they are left over from a manual setup of this pool, or declare another table.",
+        )
+
+
+def _iptables(group: Group, node: Node) -> Iterator[InputError]:
+    for family, table in sorted(node.iptables_incompatible):
+        if family in group.families and table in TABLES:
+            yield InputError(
+                "iptables_variant",
+                f"chains in this table could not be read back: {native_words(family, table)}",
+                "Move them there.",
+            )
+    for family in sorted(set(group.families) - set(node.iptables_families)):
+        yield InputError(
+            f"{group.path}.networks",
+            f"{group.networks(family)[0]} is {FAMILY_NAMES[family]}, and the node has no {PROGRAMS[family]} to mark its packets",
+            f"Install {PROGRAMS[family]} and the kernel's tables for it, or remove the network.",
+        )

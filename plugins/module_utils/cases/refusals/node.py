@@ -1,0 +1,92 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Refuses a node that cannot have the routing at all, whatever the pools are: its kube-proxy, its marks, its rules."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ...declaration.settings import HIGHEST_PRIORITY
+from ...errors import InputError
+from ...state import Rule
+from ...state.family import FAMILY_NAMES, family_of
+from ...state.route import LOCAL_TABLE
+from ..context import Context
+from ..recipe import END, UNMARKED
+
+WHOLE_MARK = 0xFFFFFFFF
+
+
+def node_refusals(context: Context) -> Iterator[InputError]:
+    """Yield why the settings do not fit this node."""
+    yield from _kube_proxy(context)
+    yield from _mark_mask(context)
+    yield from _priorities(context)
+    yield from _local_table(context)
+
+
+def _kube_proxy(context: Context) -> Iterator[InputError]:
+    if context.kube_proxy_mode == "ebpf":
+        yield InputError(
+            "cluster.kube_proxy_mode",
+            f"an eBPF replacement of kube-proxy serves this node ({context.node.kube_proxy.reason}), and it bypasses the"
+            " connection tracking that routing by marks relies on",
+            "If kube-proxy does run here, declare its mode: iptables, nftables or ipvs.",
+        )
+
+
+def _mark_mask(context: Context) -> Iterator[InputError]:
+    mask = context.declaration.settings.mark_mask
+    rule = next((rule for rule in sorted(context.node.foreign_rules) if _matches_bits(rule, mask)), None)
+    if rule:
+        yield InputError(
+            "mark_mask",
+            f"{mask:#x} overlaps the mark of a rule that is managed by someone else: {rule}",
+            "Choose bits that nothing else on the node uses.",
+        )
+
+
+def _matches_bits(rule: Rule, mask: int) -> bool:
+    """Whether a rule depends on bits of the mask; one that compares the whole mark with 0x1, say, never matches ours."""
+    return bool(rule.fwmark & mask) if rule.fwmask == WHOLE_MARK else bool(rule.fwmask & mask)
+
+
+def _priorities(context: Context) -> Iterator[InputError]:
+    """Refuse foreign rules between the managed ones: unmarked packets would skip them.
+
+    Before the first managed rule they do no harm; the kernel adds a rule without a priority there.
+    """
+    base = context.declaration.settings.priority_base
+    first, last = base + UNMARKED, base + END
+    rule = next((rule for rule in sorted(context.node.foreign_rules) if first <= rule.priority <= last), None)
+    if rule:
+        yield InputError(
+            "priority_base",
+            f"priorities {first}-{last} are needed, but a rule that is managed by someone else is among them: {rule}",
+            "Choose a free range, or remove that rule if it is left over from a manual setup of a pool.",
+        )
+
+
+def _local_table(context: Context) -> Iterator[InputError]:
+    """Refuse rules before the one of the local table, which holds the node's own addresses."""
+    base = context.declaration.settings.priority_base
+    for family in sorted({family_of(network) for pool in context.declaration.pools for network in pool.networks}):
+        priorities = [
+            rule.priority
+            for rule in context.node.foreign_rules
+            if rule.family == family and rule.action == "lookup" and rule.table == LOCAL_TABLE and _matches_all(rule)
+        ]
+        if priorities and min(priorities) > base:
+            moved = min(priorities)
+            yield InputError(
+                "priority_base",
+                f"{base} is before the {FAMILY_NAMES[family]} rule of the local table, which was moved to priority {moved}",
+                f"Choose a priority_base above {moved}."
+                if moved < HIGHEST_PRIORITY
+                else f"Add such a rule before {base} (ip -{family[-1]} rule add priority 100 lookup local).",
+            )
+
+
+def _matches_all(rule: Rule) -> bool:
+    return not (rule.source or rule.destination or rule.iif or rule.oif or rule.fwmask or rule.extra)
