@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from ..errors import InputError
 from ..state import Chain, Link, Route, Rule
 from ..state.chain import BUILT_IN, NAME_LENGTH
-from ..state.family import FAMILIES, IPV4, everything, family_of, full_length
+from ..state.family import FAMILIES, FAMILY_NAMES, IPV4, everything, family_of, full_length
 from ..state.link import KINDS
 from ..state.route import MAIN_TABLE, TYPES
 from ..state.rule import ACTIONS
 from .argument_spec import Options, chain_options, link_options, route_options, rule_options
-from .networks import FAMILY_NAMES, Purpose, parse_address, parse_network, special_ranges_except
+from .networks import Purpose, parse_address, parse_network, special_ranges_except
 from .option_reader import ErrorCollector, OptionReader, open_options
 from .values import (
     KERNEL_TABLES,
