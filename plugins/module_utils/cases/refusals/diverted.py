@@ -42,14 +42,18 @@ def diverted_traffic(groups: Iterable[Group], context: Context) -> Iterator[Inpu
         vital = next((one for one in needed.inside(network) if _diverts(network, interface, one, context.node)), None)
         overlapped = next((one for one in of_cluster if _overlap(one, network)), "")
         if other not in (None, interface):
-            what = f"is in an on-link network of {other}"
+            problem = (
+                f"{network} is in an on-link network of {other}, whose traffic a route would divert to {interface}"
+            )
         elif vital:
-            what = f"covers {vital.address}, {vital.description}"
+            problem = f"{network} covers {vital.address}, {vital.description}, whose traffic a route would divert to {interface}"
         elif overlapped:
-            what = f"overlaps {overlapped} of the cluster"
+            problem = (
+                f"{network} overlaps {overlapped} of the cluster, whose traffic a route would divert to {interface}"
+            )
         else:
             continue
-        yield InputError(path, f"{network} {what}, whose traffic a route would divert to {interface}", REMEDY)
+        yield InputError(path, problem, REMEDY)
 
 
 def _diverts(network: str, interface: str, vital: VitalAddress, node: Node) -> bool:
