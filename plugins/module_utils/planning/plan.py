@@ -1,18 +1,19 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From what a node has to what it should have, as ordered steps; pure."""
+"""From the current to the desired state of a node, as ordered steps; pure."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import NodeError
-from ..state import Address, ChainSet, Link, Node, NodeState, Route, Rule, Sysctl
+from ..state import Address, ChainSet, Link, Node, NodeState, Sysctl
 from ..state.chain import native_words
 from ..state.family import IPV4
+from ..state.kinds import ADDRESS, CHAINS, KINDS, LINK, ROUTE, RULE, SYSCTL, Kind
 from ..state.step import StateObject, Step
 
 
@@ -20,8 +21,9 @@ from ..state.step import StateObject, Step
 class Plan:
     """What to do, in order.
 
-    :param steps: first everything that is made or changed, lowest layer first, then what goes, highest layer first.
-    :param satisfied: what is wanted and there already, but made by someone else, so that it stays theirs.
+    :param steps: removals that others depend on, then additions and changes in the order of the registry of kinds, then the
+        other removals in reverse.
+    :param satisfied: desired objects that already exist and are foreign; they are left unchanged.
     """
 
     steps: tuple[Step, ...] = ()
@@ -29,126 +31,40 @@ class Plan:
 
 
 def make_plan(desired: NodeState, node: Node) -> Plan:
-    """Return the steps that make ``node`` have ``desired`` and nothing else of ours.
+    """Return the steps that give ``node`` all of ``desired`` and leave no other managed object on it.
 
-    :raises NodeError: something of another owner stands where ours must go, or hides what is ours.
+    :raises NodeError: a foreign object is in the way, or managed chains cannot be read.
     """
     _refuse_hidden_chains(node)
-    replaced = _replaced_links(desired, node)
-    wanted, satisfied = _without_foreign(desired, node)
-    clearing = (*_clear_links(replaced, node), *_clear_last_addresses(wanted, node, replaced))
-    gone = {(step.kind, step.before) for step in clearing}
-    making = (
-        *_keyed("file", wanted.files, node.managed.files),
-        *_link_steps(wanted, node, replaced),
-        *_sysctl_steps(wanted, node, replaced),
-        *_raising_steps(wanted, node, replaced),
-        *_made("address", wanted.addresses, node.managed.addresses, gone, _plain_order),
-        *_route_steps(wanted, node, gone),
-        *_chain_steps(wanted, node),
-        *_made("rule", wanted.rules, node.managed.rules, gone, _rule_order),
-        *_keyed("unit", wanted.units, node.managed.units),
-    )
-    return Plan((*clearing, *making, *_removal(wanted, node, gone)), satisfied)
-
-
-# Everything below picks what changes before it sorts: mostly that is nothing, of thousands.
-
-
-def _plain_order(item: Any) -> Any:
-    return item
-
-
-def _rule_order(rule: Rule) -> Any:
-    """Ascending priorities: requests get their rule before replies do, and no packet meets the second without the first."""
-    return (rule.priority, rule)
-
-
-def _route_order(route: Route) -> Any:
-    """Networks before gateways: the kernel takes a gateway only if a route of the table reaches it."""
-    return (bool(route.gateway), route)
-
-
-def _replaced_links(desired: NodeState, node: Node) -> frozenset[str]:
-    """Return names of our links that must go before others can be made.
-
-    Kind, parent or VLAN id of a wanted link changed, or a link that is no longer wanted has the VLAN that a new one needs.
-    """
-    wanted = {link.name: link for link in desired.links}
-    places = {_place(link) for link in desired.links if link.vlan_id}
-    return frozenset(
-        link.name
-        for link in node.managed.links
-        if (not wanted[link.name].same_device(link) if link.name in wanted else _place(link) in places)
-    )
-
-
-def _place(link: Link) -> tuple[str, str, int]:
-    """Return what the kernel allows once per parent (vlan_check_real_dev, net/8021q/vlan.c)."""
-    return (link.kind, link.parent, link.vlan_id)
-
-
-def _clear_links(names: frozenset[str], node: Node) -> Iterator[Step]:
-    """Yield the deletion of links and of all of ours on them, so that undoing it brings all of it back."""
-    if not names:
-        return
-    managed = node.managed
-    layers: tuple[tuple[str, Iterable[Any], Callable[[Any], Any]], ...] = (
-        ("route", (item for item in managed.routes if item.interface in names), _route_order),
-        ("sysctl", (item for item in managed.sysctls if item.interface in names), _plain_order),
-        ("address", (item for item in managed.addresses if item.interface in names), _plain_order),
-        ("link", (item for item in managed.links if item.name in names), _plain_order),
-    )
-    for kind, items, order in layers:
-        yield from (Step(kind, item, None) for item in _last_first(items, order))
-
-
-def _clear_last_addresses(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
-    """Yield the deletion of last IPv4 addresses before routes are made, and of our routes that end with them.
-
-    With an interface's last IPv4 address the kernel throws away every IPv4 route over it (fib_disable_ip,
-    net/ipv4/fib_frontend.c).
-    """
-    managed = node.managed
-    left = {item.interface for item in (*wanted.addresses, *node.foreign_addresses) if item.family == IPV4}
-    ending = [
-        item
-        for item in _last_first(managed.addresses - wanted.addresses, _plain_order)
-        if item.family == IPV4 and item.interface not in left | replaced
-    ]
-    names = {item.interface for item in ending} & {route.interface for route in wanted.routes if route.family == IPV4}
-    routes = (route for route in managed.routes if route.interface in names and route.family == IPV4)
-    yield from (Step("route", route, None) for route in _last_first(routes, _route_order))
-    yield from (Step("address", item, None) for item in ending if item.interface in names)
-
-
-def _last_first(items: Iterable[Any], order: Callable[[Any], Any]) -> list[Any]:
-    return sorted(items, key=order, reverse=True)
+    desired, satisfied = _without_foreign(desired, node)
+    replaced = _steps_to_remove_links(_replaced_links(desired, node), node)
+    node = _after_removal(replaced, node)
+    last_addresses = _steps_to_remove_last_addresses(desired, node)
+    node = _after_removal(last_addresses, node)
+    return Plan((*replaced, *last_addresses, *_changes(desired, node), *_removals(desired, node)), satisfied)
 
 
 def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[str, ...]]:
-    """Return what is left to want once identical objects of other owners are counted as being there.
+    """Return the desired state less what foreign objects provide already, and those objects.
 
-    :raises NodeError: another owner's object differs from ours and has its place.
+    :raises NodeError: a foreign object differs from a desired one of the same key.
     """
     foreign_routes = {route.key: route for route in sorted(node.foreign_routes, reverse=True)}
     satisfied: list[StateObject] = []
     for route in sorted(route for route in desired.routes if route.key in foreign_routes):
         other = foreign_routes[route.key]
-        if other == route:
-            satisfied.append(route)
-        else:
+        if other != route:
             raise NodeError(
                 f'The route "{route}" cannot be made: "{other}" is there already and is not ours.'
                 f" Remove that one (ip route del {other}), or declare what it says."
             )
+        satisfied.append(route)
     satisfied += sorted(rule for rule in desired.rules if rule in node.foreign_rules)
     satisfied += sorted(address for address in desired.addresses if address in node.foreign_addresses)
     _refuse_addresses_elsewhere(desired.addresses, node)
     _refuse_foreign_links(desired.links, node)
-    if not satisfied:
-        return desired, ()
-    return desired.without(frozenset(satisfied)), tuple(str(item) for item in satisfied)
+    left = desired.without(frozenset(satisfied)) if satisfied else desired
+    return left, tuple(str(item) for item in satisfied)
 
 
 def _refuse_foreign_links(links: Iterable[Link], node: Node) -> None:
@@ -172,33 +88,177 @@ def _refuse_addresses_elsewhere(addresses: Iterable[Address], node: Node) -> Non
             )
 
 
-def _keyed(kind: str, wanted: Iterable[Any], managed: Iterable[Any]) -> Iterator[Step]:
-    """Yield making or change of objects that are replaced as a whole."""
-    present = {item.key: item for item in managed}
-    for item in sorted(item for item in wanted if present.get(item.key) != item):
-        yield Step(kind, present.get(item.key), item)
+def _refuse_hidden_chains(node: Node) -> None:
+    for family, table in sorted(node.iptables_hidden):
+        raise NodeError(
+            f"Nothing can be changed while chains of ours cannot be seen: {native_words(family, table)}."
+            " Move them there, and run again."
+        )
 
 
-def _link_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
-    """Yield making and changing of links. A new one is made down, so that its settings hold from its first packet on."""
-    present = {link.name: link for link in node.managed.links if link.name not in replaced}
-    for link in _parents_first(wanted.links):
-        before = present.get(link.name)
-        after = _with_mtu_of(before, link) if before is not None else replace(link, up=False)
+# What has to be removed before anything is added
+
+
+def _replaced_links(desired: NodeState, node: Node) -> frozenset[str]:
+    """Return the names of managed links that are in the way of desired ones.
+
+    The kind, parent or VLAN ID of a desired link changed, or a link that is no longer desired has the VLAN that a new link
+    needs.
+    """
+    links = {link.name: link for link in desired.links}
+    vlans = {_vlan(link) for link in desired.links if link.vlan_id}
+    return frozenset(
+        link.name
+        for link in node.managed.links
+        if (not links[link.name].same_device(link) if link.name in links else _vlan(link) in vlans)
+    )
+
+
+def _vlan(link: Link) -> tuple[str, str, int]:
+    """Return what the kernel allows once per parent (vlan_check_real_dev, net/8021q/vlan.c)."""
+    return (link.kind, link.parent, link.vlan_id)
+
+
+def _steps_to_remove_links(names: frozenset[str], node: Node) -> tuple[Step, ...]:
+    """Return the removal of links and of everything managed on them, so that a rollback brings all of it back."""
+    if not names:
+        return ()
+    on_links = {
+        kind: [item for item in node.managed.of(kind) if item.interface in names] for kind in KINDS if kind.on_link
+    }
+    on_links[LINK] = [link for link in node.managed.links if link.name in names]
+    return tuple(step for kind in reversed(KINDS) for step in _removal(kind, on_links.get(kind, ())))
+
+
+def _steps_to_remove_last_addresses(desired: NodeState, node: Node) -> tuple[Step, ...]:
+    """Return the removal of last IPv4 addresses, and of the managed routes over the same links, where routes are desired.
+
+    With the last IPv4 address of a link the kernel deletes every IPv4 route over it (fib_disable_ip,
+    net/ipv4/fib_frontend.c), the new ones too.
+    """
+    managed = node.managed
+    staying = {item.interface for item in (*desired.addresses, *node.foreign_addresses) if item.family == IPV4}
+    leaving = [
+        item for item in managed.addresses - desired.addresses if item.family == IPV4 and item.interface not in staying
+    ]
+    names = {item.interface for item in leaving} & {route.interface for route in desired.routes if route.family == IPV4}
+    routes = [route for route in managed.routes if route.interface in names and route.family == IPV4]
+    return (*_removal(ROUTE, routes), *_removal(ADDRESS, [item for item in leaving if item.interface in names]))
+
+
+def _after_removal(steps: Sequence[Step], node: Node) -> Node:
+    """Return the node as it is after steps that only remove."""
+    if not steps:
+        return node
+    removed = frozenset(step.before for step in steps)
+    links = {item.name for item in removed if isinstance(item, Link)}
+    sysctls = {name: value for name, value in node.sysctls.items() if Sysctl(name, value).interface not in links}
+    return replace(node, managed=node.managed.without(removed), sysctls=sysctls)
+
+
+# Additions and changes. Each picks what differs before it sorts: mostly that is nothing, of thousands.
+
+
+def _changes(desired: NodeState, node: Node) -> Iterator[Step]:
+    for kind in KINDS:
+        if kind is LINK:
+            yield from _link_changes(desired, node)
+        elif kind is SYSCTL:
+            yield from _sysctl_changes(desired, node)
+            yield from _raised_links(desired, node)
+        elif kind is CHAINS:
+            yield from _chain_changes(desired, node)
+        else:
+            yield from _object_changes(kind, desired, node)
+
+
+def _object_changes(kind: Kind, desired: NodeState, node: Node) -> Iterator[Step]:
+    """Yield the steps of a kind whose objects are replaced as a whole; where all fields are the key, they are added only."""
+    changing = desired.of(kind) - node.managed.of(kind)
+    current = {item.key: item for item in node.managed.of(kind)} if changing else {}
+    for item in _in_order(kind, changing):
+        yield Step(kind.name, current.get(item.key), item)
+
+
+def _link_changes(desired: NodeState, node: Node) -> Iterator[Step]:
+    """Yield the additions and changes of links. A new link is down until its sysctls are set."""
+    current = {link.name: link for link in node.managed.links}
+    for link in _parents_first(desired.links):
+        before = current.get(link.name)
+        after = replace(link, up=False) if before is None else _with_mtu_of(before, link)
         if before != after:
-            yield Step("link", before, after)
+            yield Step(LINK.name, before, after)
 
 
-def _raising_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
-    """Yield what sets new links up."""
-    present = {link.name for link in node.managed.links} - replaced
-    for link in _parents_first(wanted.links):
-        if link.name not in present and link.up:
-            yield Step("link", replace(link, up=False), link)
+def _with_mtu_of(before: Link, link: Link) -> Link:
+    """Return the link with the current MTU where none is declared."""
+    return link if link.mtu else replace(link, mtu=before.mtu)
 
 
-def _parents_first(links: frozenset[Link]) -> list[Link]:
-    """A VLAN may stand on another VLAN of ours."""
+def _raised_links(desired: NodeState, node: Node) -> Iterator[Step]:
+    """Yield the steps that set new links up."""
+    current = {link.name for link in node.managed.links}
+    for link in _parents_first(desired.links):
+        if link.name not in current and link.up:
+            yield Step(LINK.name, replace(link, up=False), link)
+
+
+def _sysctl_changes(desired: NodeState, node: Node) -> Iterator[Step]:
+    """Yield the steps to settings whose current value differs, managed or not."""
+    managed = {item.name for item in node.managed.sysctls}
+    for item in sorted(item for item in desired.sysctls if node.sysctls.get(item.name, "") != item.value):
+        before = Sysctl(item.name, node.sysctls.get(item.name, "")) if item.name in managed else None
+        yield Step(SYSCTL.name, before, item)
+
+
+def _chain_changes(desired: NodeState, node: Node) -> Iterator[Step]:
+    """Yield one change per variant and family, removals included: a set of chains that is not desired becomes empty."""
+    current = {item.key: item for item in node.managed.chains}
+    wanted = {item.key: item for item in desired.chains}
+    for key in sorted({*current, *wanted}):
+        empty = ChainSet(key.variant, key.family)
+        before, after = current.get(key, empty), wanted.get(key, empty)
+        if before != after:
+            _refuse_unreadable_tables(before, after, node)
+            yield Step(CHAINS.name, before, after)
+
+
+def _refuse_unreadable_tables(before: ChainSet, after: ChainSet, node: Node) -> None:
+    """Refuse to write what could not be read again, and so would be written once more with every run."""
+    for chain in sorted(before.chains ^ after.chains):
+        if after.variant == node.variant and (chain.family, chain.table) in node.iptables_incompatible:
+            raise NodeError(
+                f"The chain {chain} cannot be changed: {native_words(chain.family, chain.table)}."
+                " Move them there, and run again."
+            )
+
+
+# Removals
+
+
+def _removals(desired: NodeState, node: Node) -> Iterator[Step]:
+    """Yield the removal of managed objects that are not desired, in the reverse order of the registry."""
+    for kind in reversed(KINDS):
+        if kind is not CHAINS:  # see _chain_changes
+            leaving = node.managed.of(kind) - desired.of(kind)
+            keys = {item.key for item in desired.of(kind)} if leaving else set()
+            yield from _removal(kind, [item for item in leaving if item.key not in keys])
+
+
+def _removal(kind: Kind, items: Collection[Any]) -> Iterator[Step]:
+    return (Step(kind.name, item, None) for item in reversed(_in_order(kind, items)))
+
+
+# Order within a kind
+
+
+def _in_order(kind: Kind, items: Collection[Any]) -> list[Any]:
+    """Return objects of one kind in the order in which they are added."""
+    return _parents_first(items) if kind is LINK else sorted(items, key=_ORDER.get(kind.name))
+
+
+def _parents_first(links: Collection[Link]) -> list[Link]:
+    """Return the links in the order in which they can be added: a VLAN may be on another managed VLAN."""
     by_name = {link.name: link for link in links}
 
     def depth(link: Link) -> int:
@@ -210,82 +270,9 @@ def _parents_first(links: frozenset[Link]) -> list[Link]:
     return sorted(links, key=lambda link: (depth(link), link))
 
 
-def _with_mtu_of(before: Link, link: Link) -> Link:
-    """An MTU that is not declared is whatever the link has."""
-    return link if link.mtu else replace(link, mtu=before.mtu)
-
-
-def _sysctl_steps(wanted: NodeState, node: Node, replaced: frozenset[str]) -> Iterator[Step]:
-    managed = {item.name for item in node.managed.sysctls}
-    for item in sorted(wanted.sysctls):
-        fresh = item.interface in replaced
-        present = "" if fresh else node.sysctls.get(item.name, "")
-        if present != item.value:
-            before = Sysctl(item.name, present) if item.name in managed and not fresh else None
-            yield Step("sysctl", before, item)
-
-
-def _made(
-    kind: str, wanted: frozenset[Any], managed: frozenset[Any], gone: set[tuple[str, Any]], order: Callable[[Any], Any]
-) -> Iterator[Step]:
-    """Yield the making of objects that cannot change: they are there or not."""
-    missing = wanted - managed if not gone else {item for item in wanted if item not in managed or (kind, item) in gone}
-    yield from (Step(kind, None, item) for item in sorted(missing, key=order))
-
-
-def _route_steps(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Iterator[Step]:
-    kept = {route for route in node.managed.routes if ("route", route) not in gone} if gone else node.managed.routes
-    changing = wanted.routes - kept
-    present = {route.key: route for route in kept} if changing else {}
-    for route in sorted(changing, key=_route_order):
-        yield Step("route", present.get(route.key), route)
-
-
-def _chain_steps(wanted: NodeState, node: Node) -> Iterator[Step]:
-    """Yield one change per variant and family; chains of ours in a variant that is no longer used go."""
-    present = {item.key: item for item in node.managed.chains}
-    asked = {item.key: item for item in wanted.chains}
-    for key in sorted({*present, *asked}):
-        before = present.get(key, ChainSet(*key))
-        after = asked.get(key, ChainSet(*key))
-        if before != after:
-            _refuse_native_tables(before, after, node)
-            yield Step("chains", before, after)
-
-
-def _refuse_hidden_chains(node: Node) -> None:
-    for family, table in sorted(node.iptables_hidden):
-        raise NodeError(
-            f"Nothing can be changed while chains of ours cannot be seen: {native_words(family, table)}."
-            " Move them there, and run again."
-        )
-
-
-def _refuse_native_tables(before: ChainSet, after: ChainSet, node: Node) -> None:
-    """Refuse to write what could not be read again, and so would be written once more with every run."""
-    for chain in sorted(before.chains ^ after.chains):
-        if after.variant == node.variant and (chain.family, chain.table) in node.iptables_incompatible:
-            raise NodeError(
-                f"The chain {chain} cannot be changed: {native_words(chain.family, chain.table)}."
-                " Move them there, and run again."
-            )
-
-
-def _removal(wanted: NodeState, node: Node, gone: set[tuple[str, Any]]) -> Iterator[Step]:
-    """Yield what is ours and no longer wanted, highest layer first."""
-    managed = node.managed
-    layers: tuple[tuple[str, frozenset[Any], frozenset[Any], Callable[[Any], Any]], ...] = (
-        ("unit", managed.units, wanted.units, _plain_order),
-        ("rule", managed.rules, wanted.rules, _rule_order),
-        ("route", managed.routes, wanted.routes, _route_order),
-        ("sysctl", managed.sysctls, wanted.sysctls, _plain_order),
-        ("address", managed.addresses, wanted.addresses, _plain_order),
-        ("link", managed.links, wanted.links, _plain_order),
-        ("file", managed.files, wanted.files, _plain_order),
-    )
-    for kind, items, stay, order in layers:
-        unlike = items - stay
-        kept = {item.key for item in stay} if unlike else set()
-        leaving = [item for item in unlike if item.key not in kept and (kind, item) not in gone]
-        ordered = _parents_first(frozenset(leaving))[::-1] if kind == "link" else _last_first(leaving, order)
-        yield from (Step(kind, item, None) for item in ordered)
+_ORDER: Mapping[str, Callable[[Any], Any]] = {
+    # Networks before gateways: the kernel takes a gateway only if a route of the table reaches it.
+    ROUTE.name: lambda route: (bool(route.gateway), route),
+    # Requests match before replies do: ascending priorities, so that no packet meets the second rule without the first.
+    RULE.name: lambda rule: (rule.priority, rule),
+}

@@ -36,6 +36,7 @@ class Kind:
     :param saved: whether the state file holds it, and so the agent reconciles it. Files and units are what keeps the
         state, not part of it.
     :param events: one of :data:`RTNETLINK`, :data:`NFTABLES` and :data:`SILENT`.
+    :param on_link: whether the kernel removes it with the link that its ``interface`` names.
     :param part: class of what one of its objects is made of, where that is another one: that is what is saved and counted.
     :param parts: returns what an object is made of.
     """
@@ -45,15 +46,16 @@ class Kind:
     value: type
     saved: bool = True
     events: str = SILENT
+    on_link: bool = False
     part: type | None = None
     parts: Callable[[Any], Collection[Any]] = _itself
 
 
 FILE = Kind("file", "files", File, saved=False)
 LINK = Kind("link", "links", Link, events=RTNETLINK)
-SYSCTL = Kind("sysctl", "sysctls", Sysctl, events=RTNETLINK)
-ADDRESS = Kind("address", "addresses", Address, events=RTNETLINK)
-ROUTE = Kind("route", "routes", Route, events=RTNETLINK)
+SYSCTL = Kind("sysctl", "sysctls", Sysctl, events=RTNETLINK, on_link=True)
+ADDRESS = Kind("address", "addresses", Address, events=RTNETLINK, on_link=True)
+ROUTE = Kind("route", "routes", Route, events=RTNETLINK, on_link=True)
 CHAINS = Kind("chains", "chains", ChainSet, events=NFTABLES, part=Chain, parts=lambda item: item.chains)
 RULE = Kind("rule", "rules", Rule, events=RTNETLINK)
 UNIT = Kind("unit", "units", Unit, saved=False)
