@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-LIBRARY = "/var/lib/homeward.metallb_routing"
+#: Name of the directories that are removed with the last file in them.
+OWN_DIRECTORY = "homeward.metallb_routing"
+LIBRARY = f"/var/lib/{OWN_DIRECTORY}"
 STATE_FILE = f"{LIBRARY}/state.json"
 RUNTIME = f"{LIBRARY}/runtime.zip"
 COMMAND = f"{LIBRARY}/metallb-routing"
@@ -20,11 +22,31 @@ NETWORKD_LINKS = "/etc/systemd/network/05-homeward-metallb-routing.network"
 NETWORK_MANAGER_CONF = "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.conf"
 
 LOCK_FILE = "/run/homeward.metallb_routing.lock"
-RUN_DIRECTORY = "/run/homeward.metallb_routing"  # marker files of pending changes, original values of sysctls
+RUN_DIRECTORY = f"/run/{OWN_DIRECTORY}"  # marker files of pending changes, original values of sysctls
 AGENT_DIRECTORY = "/run/homeward-metallb-routing"  # the unit's RuntimeDirectory: systemd creates and removes it
 REPORT_FILE = f"{AGENT_DIRECTORY}/agent.json"
 VERSION_FILE = f"{AGENT_DIRECTORY}/version"
 METRICS_FILE = "homeward_metallb_routing.prom"
+
+SYSTEMD_DIRECTORY = "/run/systemd/system"  # exists where systemd is the init system (sd_booted(3))
+SYSTEMD_UNITS = "/run/systemd/units"  # has a link for every active unit, from systemd 240 on
+SYSTEMD_WANTS = "/etc/systemd/system/multi-user.target.wants"
+XTABLES_LOCK_FILE = "/run/xtables.lock"
+PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # PATH of root may lack them under sudo or cron
+#: Files of kubeadm, k3s, RKE2, MicroK8s and k0s that name the servers of the Kubernetes API.
+KUBECONFIGS = (
+    "/etc/kubernetes/kubelet.conf",
+    "/etc/kubernetes/kubelet.kubeconfig",
+    "/var/lib/kubelet/kubeconfig",
+    "/etc/rancher/k3s/k3s.yaml",
+    "/etc/rancher/rke2/rke2.yaml",
+    "/var/lib/rancher/k3s/agent/kubelet.kubeconfig",
+    "/var/lib/rancher/k3s/agent/etc/k3s-agent-load-balancer.json",
+    "/var/lib/rancher/rke2/agent/kubelet.kubeconfig",
+    "/var/lib/rancher/rke2/agent/etc/rke2-agent-load-balancer.json",
+    "/var/snap/microk8s/current/credentials/kubelet.config",
+    "/var/lib/k0s/kubelet.conf",
+)
 
 MANAGED_BY = "Managed by homeward.metallb_routing: apply rewrites this file, remove deletes it."
 #: First line of every text file that is installed.

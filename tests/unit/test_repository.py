@@ -60,6 +60,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "info": {*COMMON, "state", "kernel", "engine"},
 }
 
+#: Folders of plugins/ whose strings are documentation: options name paths in their defaults and descriptions.
+DOCUMENTED = ("modules", "doc_fragments")
+NODE_PATH = re.compile(r"/?(run|var|etc|usr|opt)/\w")
+
 #: Written in halves, so that this file does not hold what it looks for.
 MACHINE_PATHS = ["/wor" + "k/", "/far" + "m/", "/roo" + "t/"]
 REGISTRIES = ["pypi" + ".org", "pythonhosted" + ".org", "deb.debian" + ".org", "registry.npmjs" + ".org"]
@@ -163,6 +167,24 @@ def upward_imports(root: Path) -> list[str]:
                 inner = full.removeprefix(f"{MODULE_UTILS}.")
                 if not any(f"{inner}.".startswith(f"{allowed}.") for allowed in {room} | MAY_IMPORT[room]):
                     found.append(f"{where}:{line}: {room} may not import {full}")
+    return found
+
+
+def stray_paths(root: Path) -> list[str]:
+    """Find literal paths of the node outside paths.py; those in /proc and /sys are the kernel's, documentation may quote any."""
+    found = []
+    for path in plugin_files(root):
+        inside = path.relative_to(root / "plugins")
+        if inside.parts[0] in DOCUMENTED or inside == Path("module_utils/paths.py"):
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+        found += [
+            f"{path.relative_to(root)}:{node.lineno}: the path {node.value!r} belongs in module_utils/paths.py"
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
+            if NODE_PATH.match(node.value)
+        ]
     return found
 
 
@@ -279,6 +301,14 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
         ({"plugins/module_utils/planning/p.py": f"import {COLLECTION}.plugins.modules.ip_rules"}, "planning may not"),
         ({"plugins/module_utils/planning/p.py": f"from {MODULE_UTILS}.state import Step"}, "an absolute import"),
         ({"plugins/module_utils/helpers.py": ""}, "helpers is no room"),
+    ],
+    stray_paths: [
+        ({"plugins/module_utils/kernel/k.py": 'LOCK = "/run/homeward.lock"'}, "k.py:1: the path '/run/homeward.lock'"),
+        (
+            {"plugins/module_utils/k.py": 'def f(n):\n    """See /etc/x."""\n    return f"/var/lib/{n}"'},
+            "k.py:3: the path",
+        ),
+        ({"plugins/action/a.py": 'NAMES = ("etc/kubernetes/kubelet.conf",)'}, "a.py:1: the path"),
     ],
     incomplete_roles: [({"roles/r/README.md": ""}, "roles/r: lacks meta/argument_specs.yml")],
     defaults_unlike_specs: [

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
+from ..paths import KUBECONFIGS
 from ..state import Interface, KubeProxy
 from ..state.family import IPAddress
 from ..state.iptables_text import Signs
@@ -22,19 +23,6 @@ IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
 _EBPF_LINK = re.compile(r"cilium_(host|net)|bpf(in|out)\.cali|lxc_health|lxc[0-9a-f]{12}")
 _KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
 
-_KUBECONFIGS = (
-    "etc/kubernetes/kubelet.conf",
-    "etc/kubernetes/kubelet.kubeconfig",
-    "var/lib/kubelet/kubeconfig",
-    "etc/rancher/k3s/k3s.yaml",
-    "etc/rancher/rke2/rke2.yaml",
-    "var/lib/rancher/k3s/agent/kubelet.kubeconfig",
-    "var/lib/rancher/k3s/agent/etc/k3s-agent-load-balancer.json",
-    "var/lib/rancher/rke2/agent/kubelet.kubeconfig",
-    "var/lib/rancher/rke2/agent/etc/rke2-agent-load-balancer.json",
-    "var/snap/microk8s/current/credentials/kubelet.config",
-    "var/lib/k0s/kubelet.conf",
-)
 _HOST = r"(?P<host>\[[^\]\s]+\]|[^\s:/\"'\[\],]+)"
 _SERVER = re.compile(rf"^\s*-?\s*[\"']?server[\"']?:\s*[\"']?https?://{_HOST}", re.MULTILINE)
 # k3s's own list of servers: {"ServerURL": "https://192.168.1.10:6443", "ServerAddresses": ["192.168.1.10:6443"]}
@@ -147,9 +135,9 @@ def api_servers(root: Path = Path("/")) -> tuple[str, ...]:
     listens.
     """
     found = set()
-    for name in _KUBECONFIGS:
+    for path in KUBECONFIGS:
         try:
-            text = (root / name).read_text(encoding="utf-8", errors="replace")
+            text = (root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace")
         except OSError:
             continue
         found |= set(servers_in(text))

@@ -14,10 +14,9 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import NodeError
+from ..paths import OWN_DIRECTORY
 from ..state import File
 from ..state.step import Step, StepsFailed
-
-OUR_FOLDER = "homeward.metallb_routing"
 
 
 def read(paths: Iterable[str]) -> frozenset[File]:
@@ -50,7 +49,7 @@ def may_write(folder: str) -> bool:
 def write(steps: Sequence[Step]) -> None:
     """Carry out steps of the kind ``file``.
 
-    A folder called :data:`OUR_FOLDER` goes with the last file below it; no other folder is ever removed.
+    A folder called :data:`OWN_DIRECTORY` goes with the last file below it; no other folder is ever removed.
 
     :raises StepsFailed: with the system's message.
     """
@@ -100,7 +99,7 @@ def remove(place: Path) -> None:
         place.unlink()
         _sync(place.parent)
     for folder in place.parents:
-        if OUR_FOLDER not in folder.parts:
+        if OWN_DIRECTORY not in folder.parts:
             return
         try:
             folder.rmdir()

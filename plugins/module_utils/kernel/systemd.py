@@ -9,25 +9,25 @@ import subprocess
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..paths import VERSION_FILE
+from ..paths import SYSTEMD_DIRECTORY, SYSTEMD_UNITS, SYSTEMD_WANTS, VERSION_FILE
 from ..state import Unit
 from ..state.step import Step, StepsFailed
 
 ANSWER_TIMEOUT = 120  # seconds; a start waits until the service says that it is ready, which it does in 30 at most
-_WANTS = Path("/etc/systemd/system/multi-user.target.wants")
-_INVOCATIONS = Path("/run/systemd/units")  # systemd keeps a link for every active unit there, from version 240 on
 
 
 def systemd_runs() -> bool:
     """Whether systemd is this system's init (sd_booted(3))."""
-    return Path("/run/systemd/system").is_dir()
+    return Path(SYSTEMD_DIRECTORY).is_dir()
 
 
 def active() -> frozenset[str]:
     """Return the names of the units that are active, without asking systemd: looking costs no process."""
     prefix = "invocation:"
     try:
-        return frozenset(entry.name[len(prefix) :] for entry in _INVOCATIONS.iterdir() if entry.name.startswith(prefix))
+        return frozenset(
+            entry.name[len(prefix) :] for entry in Path(SYSTEMD_UNITS).iterdir() if entry.name.startswith(prefix)
+        )
     except OSError:
         return frozenset()
 
@@ -35,7 +35,7 @@ def active() -> frozenset[str]:
 def read(names: Iterable[str]) -> frozenset[Unit]:
     """Return those of the named units that are enabled or running."""
     running = active()
-    found = (Unit(name, _version(), (_WANTS / name).is_symlink(), name in running) for name in names)
+    found = (Unit(name, _version(), Path(SYSTEMD_WANTS, name).is_symlink(), name in running) for name in names)
     return frozenset(unit for unit in found if unit.enabled or unit.running)
 
 

@@ -14,7 +14,17 @@ from pathlib import Path
 from ..errors import NodeError
 from ..kernel.files import may_write
 from ..kernel.systemd import systemd_runs
-from ..paths import COMMAND, FILE_HEADER, METRICS_FILE, RUNTIME, SHORT_COMMAND, STATE_FILE, UNIT_FILE, UNIT_NAME
+from ..paths import (
+    AGENT_DIRECTORY,
+    COMMAND,
+    FILE_HEADER,
+    METRICS_FILE,
+    RUNTIME,
+    SHORT_COMMAND,
+    STATE_FILE,
+    UNIT_FILE,
+    UNIT_NAME,
+)
 from ..state import File, Node, NodeState, Unit
 from . import network_managers
 from .statefile import MODE, Saved, dumps, load
@@ -57,7 +67,7 @@ RestartPreventExitStatus=2
 KillMode=mixed
 TimeoutStartSec=60
 OOMScoreAdjust=-900
-RuntimeDirectory=homeward-metallb-routing
+RuntimeDirectory={Path(AGENT_DIRECTORY).name}
 NoNewPrivileges=yes
 ProtectHome=read-only
 

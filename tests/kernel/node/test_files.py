@@ -12,6 +12,7 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import OWN_DIRECTORY
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 
@@ -55,7 +56,7 @@ def test_text_that_is_not_utf8_comes_back_as_it_was(tmp_path: Path) -> None:
 
 
 def test_removes_the_file_and_only_empty_folders_of_ours(tmp_path: Path) -> None:
-    ours, other = tmp_path / files.OUR_FOLDER, tmp_path / "other"
+    ours, other = tmp_path / OWN_DIRECTORY, tmp_path / "other"
     steps = [make(ours / "deep" / "x"), make(ours / "y"), make(other / "x")]
     files.write(steps)
     files.write([steps[0].inverse(), steps[2].inverse()])
@@ -67,7 +68,7 @@ def test_removes_the_file_and_only_empty_folders_of_ours(tmp_path: Path) -> None
 
 
 def test_removing_what_is_gone_is_no_failure(tmp_path: Path) -> None:
-    files.write([make(tmp_path / "x").inverse(), make(tmp_path / files.OUR_FOLDER / "x").inverse()])
+    files.write([make(tmp_path / "x").inverse(), make(tmp_path / OWN_DIRECTORY / "x").inverse()])
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...errors import NodeError
+from ...paths import PROGRAM_DIRECTORIES
 from ...state.chain import VARIANTS
 from ...state.family import IPV6
 
@@ -21,7 +22,6 @@ from ...state.family import IPV6
 LOCK_WAIT = 10  # seconds
 # A restore of 30,000 rules takes about one second; a program that takes this long is stuck.
 PATIENCE = 120  # seconds
-FOLDERS = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # root's PATH under sudo or cron may lack them
 
 Completed = subprocess.CompletedProcess
 
@@ -121,7 +121,7 @@ def _stem(family: str) -> str:
 
 def _path() -> str:
     present = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join([*present, *(folder for folder in FOLDERS if folder not in present)])
+    return os.pathsep.join([*present, *(path for path in PROGRAM_DIRECTORIES if path not in present)])
 
 
 def _which(name: str) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ...errors import NodeError
+from ...paths import XTABLES_LOCK_FILE
 from ...state import ChainSet, Ownership
 from ...state.chain import VARIANTS
 from ...state.family import FAMILIES, IPV4, IPV6
@@ -281,7 +282,7 @@ def _repair(command: Sequence[str], before: ChainSet, ownership: Ownership, lock
 
 def _lock_holder() -> str:
     """Return who holds the lock of the legacy variant, as far as ``/proc/locks`` tells."""
-    lock = os.environ.get("XTABLES_LOCKFILE", "/run/xtables.lock")
+    lock = os.environ.get("XTABLES_LOCKFILE", XTABLES_LOCK_FILE)
     try:
         inode = Path(lock).stat().st_ino
         locks = Path("/proc/locks").read_text(encoding="ascii")
