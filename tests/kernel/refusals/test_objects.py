@@ -21,8 +21,8 @@ def node() -> Iterator[Node]:
         yield made
 
 
-#: One of the entries of each module, so that it is known to read them, and what only iptables can judge; every other flaw
-#: of an entry is tried in tests/unit/declaration. Then what each module knows its own by.
+#: One entry of each module, to show that the module reads them, and what only iptables can check; every other flaw of an
+#: entry is tested in tests/unit/declaration. Then the markers of ownership.
 BAD_OBJECTS: list[tuple[str, Parameters, str, str, str]] = [
     (
         "ip_links",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Declarations with one flaw each: the same declaration without the flaw must pass, so the flaw is what is refused."""
+"""Declarations with one flaw each; without the flaw the same declaration must pass, so the flaw is the reason."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import Declaration, parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 
-#: Takes an option away instead of giving it a value.
+#: Removes an option instead of giving it a value.
 ABSENT = object()
 
-#: What docs show first.
-SOUND: dict[str, Any] = {
+#: The example of the documentation.
+VALID: dict[str, Any] = {
     "pools": [
         {
             "name": "external",
@@ -37,7 +37,7 @@ SOUND: dict[str, Any] = {
     },
 }
 
-#: A pool that gets on with the one in SOUND.
+#: A pool that does not conflict with the one in VALID.
 SECOND: dict[str, Any] = {
     "name": "second",
     "networks": ["1.2.4.0/24"],
@@ -70,12 +70,12 @@ def changed(parameters: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[s
 
 @dataclass(frozen=True)
 class Flaw:
-    """One flaw in an otherwise sound declaration.
+    """One flaw in an otherwise valid declaration.
 
     :param flaw: what is wrong, as changes by path.
     :param path: which the error must have.
     :param words: that its text must have.
-    :param given: what is changed in SOUND before, so that the flaw can show; sound by itself.
+    :param given: changes to VALID that the flaw depends on; valid by themselves.
     """
 
     flaw: Mapping[str, Any]
@@ -89,16 +89,16 @@ class Flaw:
 
 def check(flaw: Flaw) -> str:
     """Assert that the flaw is refused with its path, reason and remedy, and that nothing else is; return the message."""
-    sound = changed(SOUND, flaw.given)
-    assert isinstance(parse_declaration(sound), Declaration), "the declaration must pass without the flaw"
+    valid = changed(VALID, flaw.given)
+    assert isinstance(parse_declaration(valid), Declaration), "the declaration must pass without the flaw"
     with pytest.raises(InputErrors) as caught:
-        parse_declaration(changed(sound, flaw.flaw))
+        parse_declaration(changed(valid, flaw.flaw))
     assert_only(caught.value, flaw.path, flaw.words)
     return str(caught.value)
 
 
 def assert_only(caught: InputErrors, path: str, words: Iterable[str]) -> None:
-    """Assert that there is one error alone: with this path, with these words of its reason and remedy, and with both."""
+    """Assert that there is exactly one error, with this path, these words, a reason and a remedy."""
     assert [error.path for error in caught.errors] == [path], str(caught)
     (error,) = caught.errors
     for word in words:

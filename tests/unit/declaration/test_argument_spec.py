@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The argument spec, with Ansible's own validator in front of the parser as in a real run."""
+"""The argument spec, with Ansible's validator in front of the parser as in a module."""
 
 from __future__ import annotations
 
@@ -28,8 +28,16 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     settings_options,
     vlan_options,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import (
+    chain_options,
+    link_options,
+    route_options,
+    rule_options,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
-from tests.unit.declaration.flaws import SOUND
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Link, Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.extra_attributes import desired_fields
+from tests.unit.declaration.flaws import VALID
 
 EVERYTHING = """
 pools:
@@ -56,7 +64,7 @@ table_base: 9000
 
 
 def validated(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Return what a module would get from Ansible for these arguments of a task."""
+    """Return the parameters that a module gets from Ansible for these arguments of a task."""
     result = ArgumentSpecValidator(argument_spec()).validate(parameters)
     assert result.error_messages == []
     return dict(result.validated_parameters)
@@ -73,6 +81,16 @@ def test_options_are_the_fields_of_the_model() -> None:
     assert set(argument_spec()) == {"pools", "cluster", "state", *settings_options()}
 
 
+def test_options_of_objects_are_the_fields_of_the_state() -> None:
+    for options, model, derived in (
+        (link_options(), Link, set()),
+        (route_options(), Route, set()),
+        (rule_options(), Rule, {"fwmask"}),  # part of fwmark
+        (chain_options(), Chain, set()),
+    ):
+        assert set(options) == {item.name for item in desired_fields(model)} - derived
+
+
 def test_choices_are_those_of_the_model() -> None:
     assert tuple(pool_options()["case"]["choices"]) == CASE_CHOICES
     assert tuple(pool_options()["rp_filter"]["choices"]) == RP_FILTERS
@@ -81,7 +99,7 @@ def test_choices_are_those_of_the_model() -> None:
 
 
 def test_defaults_are_those_of_the_model() -> None:
-    assert parse_declaration(validated({"pools": SOUND["pools"]})).settings == Settings()
+    assert parse_declaration(validated({"pools": VALID["pools"]})).settings == Settings()
     for options, model in (
         (pool_options(), Pool("", "", (), "")),
         (vlan_options(), Vlan("", 1)),
@@ -92,13 +110,13 @@ def test_defaults_are_those_of_the_model() -> None:
                 assert option["default"] == getattr(model, name)
 
 
-def test_each_spec_is_a_fresh_one() -> None:
+def test_each_spec_is_a_new_one() -> None:
     argument_spec()["pools"]["options"]["case"]["choices"].clear()
     assert argument_spec()["pools"]["options"]["case"]["choices"] == list(CASE_CHOICES)
 
 
 def test_what_ansible_makes_of_the_example_parses_to_the_same() -> None:
-    assert parse_declaration(validated(SOUND)) == parse_declaration(SOUND)
+    assert parse_declaration(validated(VALID)) == parse_declaration(VALID)
 
 
 def test_what_ansible_makes_of_every_option() -> None:
@@ -110,18 +128,18 @@ def test_what_ansible_makes_of_every_option() -> None:
     assert len(pool.networks) == 9
     assert declared.cluster == Cluster(pod_networks=("10.112.0.0/12",))
     assert declared.settings == Settings(mark_mask=0x3F00, protocol=78, table_base=9000)
-    # Without Ansible in between it is the same.
+    # Without Ansible's validator the result is the same.
     assert parse_declaration(yaml.safe_load(EVERYTHING)) == declared
 
 
 @pytest.mark.parametrize("option", ["table", "mark"])
-def test_words_for_numbers_get_through_to_our_own_error(option: str) -> None:
-    parameters = validated({"pools": [{**SOUND["pools"][0], option: "blue"}]})
+def test_words_for_numbers_are_refused_by_the_parser(option: str) -> None:
+    parameters = validated({"pools": [{**VALID["pools"][0], option: "blue"}]})
     with pytest.raises(InputErrors, match=rf"^pools\[0\]\.{option}: "):
         parse_declaration(parameters)
 
 
 def test_none_for_every_option_is_unset() -> None:
-    pool = {**dict.fromkeys(pool_options()), **SOUND["pools"][0]}
+    pool = {**dict.fromkeys(pool_options()), **VALID["pools"][0]}
     parameters = {**dict.fromkeys(argument_spec()), "pools": [pool], "cluster": dict.fromkeys(cluster_options())}
-    assert parse_declaration(parameters) == parse_declaration({"pools": SOUND["pools"]})
+    assert parse_declaration(parameters) == parse_declaration({"pools": VALID["pools"]})

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Pools that are each sound, but contradict each other; and declarations that are too large."""
+"""Pools that are valid by themselves, but contradict each other; and declarations that are too large."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
-from tests.unit.declaration.flaws import ABSENT, SOUND, Flaw, changed, check, second
+from tests.unit.declaration.flaws import ABSENT, VALID, Flaw, changed, check, second
 
 FIRST = "pools[0]"
 NEXT = "pools[1]"
@@ -20,7 +20,7 @@ NEXT = "pools[1]"
 def beside(
     path: str, value: object, *words: str, at: str = "", given: dict[str, Any] | None = None, **options: Any
 ) -> Flaw:
-    """Return a flaw in one option of a second pool that has these options beside its usual ones.
+    """Return a flaw in one option of a second pool that has these options in addition to its usual ones.
 
     :param at: the option that the error names, where it is another.
     """
@@ -28,7 +28,7 @@ def beside(
 
 
 SAME_VLAN: dict[str, Any] = {"interface": "eth0.100", "vlan": {"parent": "eth0", "id": 100}}
-SAME_WAY: dict[str, Any] = {
+SAME_GATEWAY: dict[str, Any] = {
     "interface": "eth0.100",
     "vlan": {"parent": "eth0", "id": 100},
     "onlink_networks": ["1.2.3.0/24"],
@@ -85,7 +85,7 @@ TABLES_AND_MARKS = [
         "a mark selects one table",
         at="mark",
         given={**V4_ONLY, f"{FIRST}.table": 100, f"{FIRST}.mark": 256},
-        **{**SAME_WAY, "mark": 256, "table": 100},
+        **{**SAME_GATEWAY, "mark": 256, "table": 100},
     ),
     Flaw(
         {"mark_mask": "0x100"},
@@ -97,14 +97,14 @@ TABLES_AND_MARKS = [
         {f"{NEXT}.table": 101},
         "mark_mask",
         ("need 2 marks",),
-        {**V4_ONLY, "mark_mask": "0x100", f"{FIRST}.table": 100, NEXT: second(**SAME_WAY, table=100)},
+        {**V4_ONLY, "mark_mask": "0x100", f"{FIRST}.table": 100, NEXT: second(**SAME_GATEWAY, table=100)},
     ),
-    # A pool that names its mark or table is no longer of the group that does not.
+    # A pool with an explicit mark or table does not share those of the pools without.
     Flaw(
         {f"{FIRST}.mark": "0x100"},
         "mark_mask",
         ("need 2 marks",),
-        {**V4_ONLY, "mark_mask": "0x100", NEXT: second(**SAME_WAY)},
+        {**V4_ONLY, "mark_mask": "0x100", NEXT: second(**SAME_GATEWAY)},
     ),
     beside(
         "table",
@@ -112,7 +112,7 @@ TABLES_AND_MARKS = [
         "a table that is chosen automatically, not for table 101",
         at="mark",
         given={**V4_ONLY, f"{FIRST}.mark": 256},
-        **{**SAME_WAY, "mark": 256},
+        **{**SAME_GATEWAY, "mark": 256},
     ),
 ]
 
@@ -130,7 +130,7 @@ DENY = [
 
 
 @pytest.mark.parametrize("flaw", INTERFACES + TABLES_AND_MARKS + DENY, ids=str)
-def test_is_refused_for_this_alone(flaw: Flaw) -> None:
+def test_only_the_flaw_is_refused(flaw: Flaw) -> None:
     check(flaw)
 
 
@@ -160,7 +160,7 @@ def test_256_networks_in_a_pool_and_no_more() -> None:
     assert len(parse_declaration({"pools": [pool]}).pools[0].networks) == 256
     (error,) = errors_of({"pools": [{**pool, "networks": [*networks, "1.2.4.0"]}]})
     assert error.startswith("pools[0].networks: 257 entries")
-    # Few entries may come to many networks: this range to 14.
+    # One entry may come to many networks: this range to 14.
     (error,) = errors_of({"pools": [{**pool, "networks": [*networks[:250], "1.2.4.1-1.2.4.254"]}]})
     assert error.startswith("pools[0].networks: the entries come to 264 networks, more than the 256")
 
@@ -178,9 +178,9 @@ def test_4096_networks_of_each_kind_and_no_more(option: str) -> None:
     assert error.startswith(f"pools: their {option} come to 4352 networks, more than the 4096")
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     flawed = changed(
-        SOUND,
+        VALID,
         {
             "protocol": 4,
             "cluster.kube_proxy_mode": "ebpf",
@@ -210,17 +210,17 @@ def test_everything_wrong_is_told_at_once() -> None:
     assert str(caught.value) == "\n".join(str(error) for error in caught.value.errors)
 
 
-def test_what_follows_from_a_flaw_is_not_told() -> None:
-    # With the network unreadable nobody knows whether the gateway is inside it.
-    flawed = changed(SOUND, {"pools[0].networks[0]": "1.2.3.0/240", "pools[0].addresses": ["1.2.3.5"]})
+def test_follow_up_errors_are_not_reported() -> None:
+    # If a network is invalid, it is not known whether the gateway is inside it.
+    flawed = changed(VALID, {"pools[0].networks[0]": "1.2.3.0/240", "pools[0].addresses": ["1.2.3.5"]})
     assert [error.partition(":")[0] for error in errors_of(flawed)] == ["pools[0].networks[0]"]
-    # Nor whether a mark is inside an unreadable mask.
-    flawed = changed(SOUND, {"mark_mask": "?", "pools[0].mark": "0x100000"})
+    # Likewise a mark with an invalid mask.
+    flawed = changed(VALID, {"mark_mask": "?", "pools[0].mark": "0x100000"})
     assert [error.partition(":")[0] for error in errors_of(flawed)] == ["mark_mask"]
 
 
 def test_the_text_of_an_error() -> None:
-    flawed = changed(SOUND, {"pools[1]": second(), "pools[2]": second(name="third", networks=["1.2.5.0/24"])})
+    flawed = changed(VALID, {"pools[1]": second(), "pools[2]": second(name="third", networks=["1.2.5.0/24"])})
     (text,) = errors_of(flawed)
     assert text == (
         "pools[2].gateways[0]: 1.2.4.1 is not inside any of pools[2].networks (1.2.5.0/24). "

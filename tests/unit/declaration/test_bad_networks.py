@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Networks, ranges and addresses that cannot be meant."""
+"""Networks, ranges and addresses that are refused."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.declaration.flaws import Flaw, check, second
 
-N = "pools[0].networks[2]"  # beside the two that are sound
+N = "pools[0].networks[2]"  # beside the two that are valid
 
 
 def network(text: object, *words: str) -> Flaw:
@@ -159,5 +159,5 @@ CLUSTER = [
 
 
 @pytest.mark.parametrize("flaw", SPELLING + SCOPES + OVERLAPS + CLUSTER, ids=str)
-def test_is_refused_for_this_alone(flaw: Flaw) -> None:
+def test_only_the_flaw_is_refused(flaw: Flaw) -> None:
     check(flaw)

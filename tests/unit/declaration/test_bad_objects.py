@@ -1,44 +1,19 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Links, routes, rules and chains that the modules for one kind of object refuse, with Ansible's validator in front."""
+"""Links, routes, rules and chains that are refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ansible.module_utils.common.arg_spec import ArgumentSpecValidator  # type: ignore[import-untyped]
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.objects import (
-    parse_chains,
-    parse_links,
-    parse_routes,
-    parse_rules,
-)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
-from ansible_collections.homeward.metallb_routing.plugins.modules import ip_links, ip_routes, ip_rules, iptables_chains
 from tests.unit.declaration.flaws import assert_only
-
-Entry = Mapping[str, Any]
-
-PREFIX = "SITE-"
-PARSERS: dict[str, tuple[dict[str, Any], Callable[[Any], tuple[Any, ...]]]] = {
-    "links": (ip_links.ARGUMENT_SPEC, parse_links),
-    "routes": (ip_routes.ARGUMENT_SPEC, parse_routes),
-    "rules": (ip_rules.ARGUMENT_SPEC, parse_rules),
-    "chains": (iptables_chains.ARGUMENT_SPEC, lambda entries: parse_chains(entries, PREFIX)),
-}
-
-#: Entries that pass; each flaw below changes one of them.
-SOUND: dict[str, Entry] = {
-    "links": {"name": "eth0.100", "parent": "eth0", "vlan_id": 100},
-    "routes": {"destination": "5.6.7.0/24", "interface": "eth1"},
-    "rules": {"priority": 5, "table": "100"},
-    "chains": {"name": "SITE-A", "table": "raw"},
-}
+from tests.unit.declaration.objects import PARSERS, VALID_OBJECTS, Entry, parse
 
 
 @dataclass(frozen=True)
@@ -47,7 +22,7 @@ class Flaw:
 
     :param at: option that the error names.
     :param words: that its text must have.
-    :param without: options of the sound entry that are left out.
+    :param without: options of the valid entry that are left out.
     """
 
     kind: str
@@ -184,28 +159,20 @@ CHAINS = [
 ]
 
 
-def parse(kind: str, *entries: Entry) -> tuple[Any, ...]:
-    """Return what the module for the kind makes of these entries of a task."""
-    spec, parser = PARSERS[kind]
-    result = ArgumentSpecValidator({kind: spec[kind]}).validate({kind: [dict(entry) for entry in entries]})
-    assert result.error_messages == []
-    return parser(result.validated_parameters[kind])
-
-
 def refusal(kind: str, *entries: Entry) -> InputErrors:
-    """Return the errors of the parser alone, to which the entries go as they are."""
+    """Return the errors of the parser without Ansible's validator in front."""
     with pytest.raises(InputErrors) as caught:
         PARSERS[kind][1](list(entries))
     return caught.value
 
 
 @pytest.mark.parametrize("flaw", LINKS + ROUTES + RULES + CHAINS, ids=str)
-def test_is_refused_for_this_alone(flaw: Flaw) -> None:
-    sound = SOUND[flaw.kind]
-    assert len(parse(flaw.kind, sound)) == 1, "the entry must pass without the flaw"
-    kept = {name: value for name, value in sound.items() if name not in flaw.without}
+def test_only_the_flaw_is_refused(flaw: Flaw) -> None:
+    valid = VALID_OBJECTS[flaw.kind]
+    assert len(parse(flaw.kind, valid)) == 1, "the entry must pass without the flaw"
+    kept = {name: value for name, value in valid.items() if name not in flaw.without}
     with pytest.raises(InputErrors) as caught:
-        parse(flaw.kind, sound, {**kept, **flaw.options})
+        parse(flaw.kind, valid, {**kept, **flaw.options})
     assert_only(caught.value, f"{flaw.kind}[1].{flaw.at}", flaw.words)
 
 
@@ -227,27 +194,32 @@ def test_is_refused_for_this_alone(flaw: Flaw) -> None:
     ],
 )
 def test_what_ansible_would_refuse(kind: str, option: str, value: object, words: str) -> None:
-    assert_only(refusal(kind, {**SOUND[kind], option: value}), f"{kind}[0].{option}", (words,))
+    assert_only(refusal(kind, {**VALID_OBJECTS[kind], option: value}), f"{kind}[0].{option}", (words,))
 
 
 @pytest.mark.parametrize("kind", PARSERS)
 def test_required_options_and_unknown_ones(kind: str) -> None:
     required = [name for name, option in PARSERS[kind][0][kind]["options"].items() if option.get("required")]
     for name in required:
-        assert_only(refusal(kind, {**SOUND[kind], name: None}), f"{kind}[0].{name}", ("is missing",))
-    assert_only(refusal(kind, {**SOUND[kind], "frob": 1}), f"{kind}[0].frob", ("there is no such option",))
+        assert_only(refusal(kind, {**VALID_OBJECTS[kind], name: None}), f"{kind}[0].{name}", ("is missing",))
+    assert_only(refusal(kind, {**VALID_OBJECTS[kind], "frob": 1}), f"{kind}[0].frob", ("there is no such option",))
 
 
 def test_two_routes_with_one_key() -> None:
     with pytest.raises(InputErrors) as caught:
-        parse("routes", SOUND["routes"], {**SOUND["routes"], "interface": "eth2"})
+        parse("routes", VALID_OBJECTS["routes"], {**VALID_OBJECTS["routes"], "interface": "eth2"})
     words = ("5.6.7.0/24 dev eth2 table main contradicts routes[0], 5.6.7.0/24 dev eth1", "Declare only one of them")
     assert_only(caught.value, "routes[1]", words)
 
 
-def test_everything_wrong_is_told_at_once() -> None:
+def test_all_errors_are_reported_together() -> None:
     with pytest.raises(InputErrors) as caught:
-        parse("links", {"name": "a b", "kind": "macvlan", "mtu": -1}, SOUND["links"], {"name": "mv0", "vlan_id": 0})
+        parse(
+            "links",
+            {"name": "a b", "kind": "macvlan", "mtu": -1},
+            VALID_OBJECTS["links"],
+            {"name": "mv0", "vlan_id": 0},
+        )
     assert [error.path for error in caught.value.errors] == [
         "links[0].name",
         "links[0].mtu",

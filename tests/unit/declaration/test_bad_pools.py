@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Options of one pool that cannot be meant: names, VLAN, gateways, addresses, case, table, mark."""
+"""Options of one pool that are refused: names, VLAN, gateways, addresses, case, table, mark."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NO_GATEWAYS = {f"{P}.gateways": ABSENT}
 
 
 def option(name: str, value: object, *words: str, given: dict[str, Any] | None = None, at: str = "") -> Flaw:
-    """Return a flaw in one option of the first pool; ``at`` is where the error stands below the option."""
+    """Return a flaw in one option of the first pool; ``at`` is the path of the error below the option."""
     return Flaw({f"{P}.{name}": value}, f"{P}.{name}{at}", words, given or {})
 
 
@@ -232,5 +232,5 @@ NUMBERS = [
 
 
 @pytest.mark.parametrize("flaw", SHAPE + NAMES + VLAN + GATEWAYS + CASES + NUMBERS, ids=str)
-def test_is_refused_for_this_alone(flaw: Flaw) -> None:
+def test_only_the_flaw_is_refused(flaw: Flaw) -> None:
     check(flaw)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Settings that would take what belongs to others, or cannot work."""
+"""Settings that would conflict with other programs, or cannot work."""
 
 from __future__ import annotations
 
@@ -62,5 +62,5 @@ OTHERS = [
 
 
 @pytest.mark.parametrize("flaw", MARK_MASK + PRIORITY_BASE + OTHERS, ids=str)
-def test_is_refused_for_this_alone(flaw: Flaw) -> None:
+def test_only_the_flaw_is_refused(flaw: Flaw) -> None:
     check(flaw)

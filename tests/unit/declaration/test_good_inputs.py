@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What must pass, and the canonical form it takes."""
+"""Declarations that must pass, and their canonical form."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     Vlan,
     parse_declaration,
 )
-from tests.unit.declaration.flaws import ABSENT, SOUND, changed, second
+from tests.unit.declaration.flaws import ABSENT, VALID, changed, second
 
 P = "pools[0]"
 
 
 def test_the_example_of_the_docs() -> None:
-    assert parse_declaration(SOUND) == Declaration(
+    assert parse_declaration(VALID) == Declaration(
         pools=(
             Pool(
                 path="pools[0]",
@@ -58,7 +58,7 @@ def test_the_example_of_the_docs() -> None:
             "networks",
             ("1.2.3.0/24", "fd00:1:2:3::/64", "fd01::1/128", "fd01::2/128"),
         ),
-        # Numbers decide the order, not letters; neighbours stay as they were written.
+        # The order is numeric; adjacent networks are not merged.
         (
             {f"{P}.networks": ["10.0.0.0/25", "9.0.0.0/8", "10.0.0.128/25"], f"{P}.gateways": []},
             "networks",
@@ -70,7 +70,7 @@ def test_the_example_of_the_docs() -> None:
         ({f"{P}.gateways": "fe80::1"}, "gateways", ("fe80::1",)),
         ({f"{P}.gateways": ""}, "gateways", ()),
         ({f"{P}.gateways": ["9.9.9.1"], f"{P}.onlink_networks": ["9.9.9.0/30"]}, "gateways", ("9.9.9.1",)),
-        # The pool may be a piece of the router's subnet, and its first address a router's.
+        # The pool may be a part of the router's subnet, and its first address the router's.
         (
             {f"{P}.networks": ["1.2.3.128/25"], f"{P}.gateways": ["1.2.3.128"], f"{P}.onlink_networks": ["1.2.3.0/24"]},
             "gateways",
@@ -119,7 +119,7 @@ def test_the_example_of_the_docs() -> None:
     ],
 )
 def test_pool_option(changes: dict[str, Any], option: str, expected: object) -> None:
-    assert getattr(parse_declaration(changed(SOUND, changes)).pools[0], option) == expected
+    assert getattr(parse_declaration(changed(VALID, changes)).pools[0], option) == expected
 
 
 @pytest.mark.parametrize(
@@ -141,12 +141,12 @@ def test_pool_option(changes: dict[str, Any], option: str, expected: object) -> 
     ],
 )
 def test_settings(parameters: dict[str, Any], expected: Settings) -> None:
-    assert parse_declaration({**SOUND, **parameters}).settings == expected
+    assert parse_declaration({**VALID, **parameters}).settings == expected
 
 
 @pytest.mark.parametrize("cluster", [None, "", {}, {"pod_networks": None, "kube_proxy_mode": ""}])
 def test_a_cluster_without_anything(cluster: object) -> None:
-    assert parse_declaration({**SOUND, "cluster": cluster}).cluster == Cluster()
+    assert parse_declaration({**VALID, "cluster": cluster}).cluster == Cluster()
 
 
 def test_addresses_of_the_cluster() -> None:
@@ -155,7 +155,7 @@ def test_addresses_of_the_cluster() -> None:
         "api_servers": "127.0.0.1, ::1, 192.168.1.11",
         "kube_proxy_mode": "ipvs",
     }
-    assert parse_declaration({**SOUND, "cluster": cluster}).cluster == Cluster(
+    assert parse_declaration({**VALID, "cluster": cluster}).cluster == Cluster(
         node_addresses=("192.168.1.11", "192.168.1.12", "fd00::12"),
         api_servers=("127.0.0.1", "192.168.1.11", "::1"),
         kube_proxy_mode="ipvs",
@@ -165,17 +165,17 @@ def test_addresses_of_the_cluster() -> None:
 def test_5000_nodes_of_two_families() -> None:
     addresses = [f"10.0.{number // 250}.{number % 250}" for number in range(5000)]
     addresses += [f"fd00::{number:x}" for number in range(5000)]
-    declared = parse_declaration({**SOUND, "cluster": {"node_addresses": addresses}})
+    declared = parse_declaration({**VALID, "cluster": {"node_addresses": addresses}})
     assert len(declared.cluster.node_addresses) == 10000
 
 
 @pytest.mark.parametrize("pools", [[], None, "", [None]])
-def test_nothing_is_left_to_declare_for_removal(pools: object) -> None:
+def test_no_pools_are_needed_for_a_removal(pools: object) -> None:
     assert parse_declaration({"pools": pools, "state": "absent"}) == Declaration()
 
 
 SAME_VLAN: dict[str, Any] = {"interface": "eth0.100", "vlan": {"parent": "eth0", "id": 100}}
-SAME_WAY: dict[str, Any] = {**SAME_VLAN, "onlink_networks": ["1.2.3.0/24"], "gateways": ["1.2.3.1"]}
+SAME_GATEWAY: dict[str, Any] = {**SAME_VLAN, "onlink_networks": ["1.2.3.0/24"], "gateways": ["1.2.3.1"]}
 V4_ONLY = {f"{P}.networks": ["1.2.3.0/25"], f"{P}.gateways": ["1.2.3.1"]}
 
 
@@ -184,22 +184,22 @@ V4_ONLY = {f"{P}.networks": ["1.2.3.0/25"], f"{P}.gateways": ["1.2.3.1"]}
     [
         {"pools[1]": second()},
         {"pools[1]": second(networks=["1.2.2.0/24", "1.2.4.0/24", "fd00:1:2:4::/64"])},
-        # One interface for two routers, with the table and mark of each.
+        # Two routers on one interface, each with a table and a mark.
         {f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_VLAN, table=101, mark=512)},
-        # One way home: its pools may share table and mark, or have their own, or leave them to us.
-        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY, table=100, mark=256)},
-        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY, table=101, mark=512)},
-        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY)},
-        {**V4_ONLY, "pools[1]": second(**SAME_WAY), "mark_mask": "0x100"},
-        {**V4_ONLY, f"{P}.mark": 256, "pools[1]": second(**SAME_WAY, mark=256), "mark_mask": "0x100"},
+        # Pools of one gateway may share table and mark, or have their own, or leave them out.
+        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_GATEWAY, table=100, mark=256)},
+        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_GATEWAY, table=101, mark=512)},
+        {**V4_ONLY, f"{P}.table": 100, f"{P}.mark": 256, "pools[1]": second(**SAME_GATEWAY)},
+        {**V4_ONLY, "pools[1]": second(**SAME_GATEWAY), "mark_mask": "0x100"},
+        {**V4_ONLY, f"{P}.mark": 256, "pools[1]": second(**SAME_GATEWAY, mark=256), "mark_mask": "0x100"},
         # A VLAN in a VLAN.
         {"pools[1]": second(interface="eth0.100.7", vlan={"parent": "eth0.100", "id": 7})},
-        # The link that a pool of another case makes is there for a pool that changes nothing.
+        # A pool that changes nothing may use the link that another pool creates.
         {"pools[1]": second(interface="eth0.100", case="same_subnet", gateways=[])},
-        # What is denied on one interface may be a pool on another.
+        # A network that is denied on one interface may be a pool on another.
         {"pools[1]": second(deny=["1.2.3.0/24", "10.112.0.0/12"])},
         {f"{P}.deny": ["10.112.0.0/12"], "pools[1]": second(**SAME_VLAN, deny=["10.112.0.0/12"])},
-        # As many ways home as the mask has values.
+        # As many gateways as the mask has values.
         {"mark_mask": "0x10000"},
         {
             "mark_mask": "0x30000",
@@ -209,8 +209,8 @@ V4_ONLY = {f"{P}.networks": ["1.2.3.0/25"], f"{P}.gateways": ["1.2.3.1"]}
         },
     ],
 )
-def test_pools_that_get_on(changes: dict[str, Any]) -> None:
-    parameters = changed(SOUND, changes)
+def test_pools_without_conflicts(changes: dict[str, Any]) -> None:
+    parameters = changed(VALID, changes)
     assert [pool.path for pool in parse_declaration(parameters).pools] == [
         f"pools[{index}]" for index in range(len(parameters["pools"]))
     ]

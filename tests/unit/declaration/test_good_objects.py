@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Links, routes, rules and chains that must pass, and the canonical form they take."""
+"""Links, routes, rules and chains that must pass, and their canonical form."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, Link, Route, Rule
-from tests.unit.declaration.test_bad_objects import SOUND, parse
+from tests.unit.declaration.objects import VALID_OBJECTS, parse
 
 MAIN, DEFAULT, LOCAL = 254, 253, 255
 
 
 def one(name: str, options: dict[str, Any]) -> Any:
-    """Return what the sound entry with these options is parsed to."""
-    (item,) = parse(name, {**SOUND[name], **options})
+    """Parse the valid entry with these options."""
+    (item,) = parse(name, {**VALID_OBJECTS[name], **options})
     return item
 
 
@@ -105,7 +105,7 @@ def test_chains(options: dict[str, Any], expected: Chain) -> None:
     assert one("chains", options) == expected
 
 
-@pytest.mark.parametrize("kind", SOUND)
+@pytest.mark.parametrize("kind", VALID_OBJECTS)
 def test_the_same_entry_twice_and_none_at_all(kind: str) -> None:
-    assert len(set(parse(kind, SOUND[kind], SOUND[kind]))) == 1
+    assert len(set(parse(kind, VALID_OBJECTS[kind], VALID_OBJECTS[kind]))) == 1
     assert parse(kind) == ()

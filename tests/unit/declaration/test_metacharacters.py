@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What means something to a shell gets through no option: neither into a command nor into a rule, a file or a message."""
+"""No option accepts characters with a meaning to a shell: they reach no command, rule, file or message."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     vlan_options,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
-from tests.unit.declaration.flaws import SOUND, Flaw, assert_only, changed, check
-from tests.unit.declaration.test_bad_objects import PARSERS
+from tests.unit.declaration.flaws import VALID, Flaw, assert_only, changed, check
+from tests.unit.declaration.objects import PARSERS
 
 METACHARACTERS = {
     "command": "$(id)",
@@ -55,11 +55,11 @@ ROUTED = {f"{P}.case": "policy_routing"}
 
 @dataclass(frozen=True)
 class Option:
-    """An option with a value that is sound, as text.
+    """An option with a valid value, as text.
 
     :param path: of the option; an item of a list where it is one.
-    :param given: what else must be declared for the value to be sound.
-    :param stripped: whether blanks around the value are taken off, as they mean nothing there.
+    :param given: what else must be declared for the value to be valid.
+    :param stripped: whether blanks around the value are removed.
     """
 
     path: str
@@ -124,7 +124,7 @@ def test_no_option_is_left_out() -> None:
 
 
 def spoilt(value: str, character: str) -> Iterator[str]:
-    """Yield the value with the character in it, behind it and before it; blanks only where they are not taken off."""
+    """Yield the value with the character in, after and before it; blanks only in it."""
     middle = len(value) // 2
     yield value[:middle] + character + value[middle:]
     if character not in BLANKS:
@@ -135,7 +135,7 @@ def spoilt(value: str, character: str) -> Iterator[str]:
 @pytest.mark.parametrize("character", METACHARACTERS.values(), ids=METACHARACTERS)
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
 def test_is_refused(option: Option, character: str) -> None:
-    """At its place, with a remedy, and told as what it is, without a character that a terminal would act on."""
+    """The error has the path and a remedy, and shows the character in a form that a terminal does not interpret."""
     given = {**option.given, **option.with_value(option.value)}
     shown = ascii(character)[1:-1]
     for value in spoilt(option.value, character):
@@ -145,18 +145,18 @@ def test_is_refused(option: Option, character: str) -> None:
 
 @pytest.mark.parametrize("blank", sorted(BLANKS), ids=ascii)
 @pytest.mark.parametrize("option", OPTIONS, ids=str)
-def test_blanks_around_a_value_are_refused_or_go_nowhere(option: Option, blank: str) -> None:
-    sound = changed(SOUND, {**option.given, **option.with_value(option.value)})
+def test_blanks_around_a_value_are_refused_or_removed(option: Option, blank: str) -> None:
+    valid = changed(VALID, {**option.given, **option.with_value(option.value)})
     for value in (option.value + blank, blank + option.value):
         if option.stripped:
-            assert parse_declaration(changed(sound, option.with_value(value))) == parse_declaration(sound)
+            assert parse_declaration(changed(valid, option.with_value(value))) == parse_declaration(valid)
         else:
             given = {**option.given, **option.with_value(option.value)}
             check(Flaw(option.with_value(value), option.path, (ascii(blank)[1:-1],), given))
 
 
-#: Options of objects with a sound value each; those of which blanks around it are taken off come second. The rules of a
-#: chain are text for iptables, in which these characters may stand; they are only kept to one line.
+#: Options of objects with a valid value each; second those whose surrounding blanks are removed. The rules of a chain are
+#: text for iptables and may contain these characters; they are only limited to one line.
 OBJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
     "links": ({"name": "eth0.100", "kind": "vlan", "parent": "eth0"}, {"vlan_id": "100", "mtu": "1500", "up": "true"}),
     "routes": (
@@ -192,13 +192,13 @@ OBJECTS: dict[str, tuple[dict[str, str], dict[str, str]]] = {
 )
 def test_is_refused_in_objects(kind: str, option: str, character: str) -> None:
     plain, stripped = OBJECTS[kind]
-    sound = {**plain, **stripped}
+    valid = {**plain, **stripped}
     parse = PARSERS[kind][1]
-    assert len(parse([sound])) == 1
-    values = [*spoilt(sound[option], character), *(sound[option] + character for _ in [0] if option in plain)]
+    assert len(parse([valid])) == 1
+    values = [*spoilt(valid[option], character), *(valid[option] + character for _ in [0] if option in plain)]
     for value in values:
         with pytest.raises(InputErrors) as caught:
-            parse([{**sound, option: value}])
+            parse([{**valid, option: value}])
         assert_only(caught.value, f"{kind}[0].{option}", (ascii(character)[1:-1],))
         assert str(caught.value).isprintable()
 

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Numbers are read alike in every option of pools, settings and objects.
+"""Numbers are read the same way in every option of pools, settings and objects.
 
-For an ``int`` of the argument specification Ansible converts some of these spellings before the parser sees them.
+Ansible converts some of these spellings before the parser sees them if the option is an ``int`` of the argument spec.
 """
 
 from __future__ import annotations
@@ -15,11 +15,10 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import printable
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
-from tests.unit.declaration.flaws import SOUND, assert_only, changed
-from tests.unit.declaration.test_bad_objects import PARSERS
-from tests.unit.declaration.test_bad_objects import SOUND as SOUND_OBJECTS
+from tests.unit.declaration.flaws import VALID, assert_only, changed
+from tests.unit.declaration.objects import PARSERS, VALID_OBJECTS
 
-#: Each option that is a number, with a sound value.
+#: Each option that is a number, with a valid value.
 OPTIONS: dict[str, int] = {
     "pools[0].vlan.id": 100,
     "pools[0].vlan.mtu": 1500,
@@ -44,13 +43,13 @@ NOT_NUMBERS = ("0b1", "1_0", "0o7", "010", "+7", "\u0667", "7.0", "1e2", "0x", "
 
 
 def parse(path: str, value: object) -> Any:
-    """Parse a sound declaration, or a sound entry of an object, that has this value at the path."""
+    """Parse a valid declaration, or a valid entry of an object, with this value at the path."""
     kind = path.partition("[")[0]
     if kind not in PARSERS:
-        return parse_declaration(changed(SOUND, {path: value}))
+        return parse_declaration(changed(VALID, {path: value}))
     option = path.rpartition(".")[2]
     action = {"action": "goto", "table": None} if option == "goto" else {}
-    return PARSERS[kind][1]([{**SOUND_OBJECTS[kind], **action, option: value}])
+    return PARSERS[kind][1]([{**VALID_OBJECTS[kind], **action, option: value}])
 
 
 @pytest.mark.parametrize("value", NOT_NUMBERS, ids=ascii)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""By what the modules for one kind of object tell what is theirs: nothing that others have may count as ours."""
+"""Markers of ownership: one that another program uses is refused."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ POOLS = Ownership()
 
 
 def refusal(read: Any, value: Any, *arguments: Any) -> str:
-    """Return why the value is refused; the place and a remedy must be told."""
+    """Return why the value is refused; the error must have the path and a remedy."""
     with pytest.raises(InputError) as caught:
         read("option", value, *arguments)
     assert caught.value.path == "option"
@@ -32,7 +32,7 @@ def refusal(read: Any, value: Any, *arguments: Any) -> str:
 
 
 @pytest.mark.parametrize("number", [5, 78, 79, 200, 255])
-def test_protocols_that_may_be_ours(number: int) -> None:
+def test_valid_protocols(number: int) -> None:
     assert read_protocol("protocol", number, 78, POOLS.protocol) == number
 
 
@@ -48,12 +48,12 @@ def test_protocols_that_may_be_ours(number: int) -> None:
         (77, "belongs to homeward.metallb_routing.pool_routing"),
     ],
 )
-def test_protocols_of_others(number: Any, words: str) -> None:
+def test_refused_protocols(number: Any, words: str) -> None:
     assert words in refusal(read_protocol, number, 78, POOLS.protocol)
 
 
 @pytest.mark.parametrize("owner", ["site.storage", "a", "the storage's play", "ä" * 127])
-def test_aliases_that_may_be_ours(owner: str) -> None:
+def test_valid_aliases(owner: str) -> None:
     assert read_owner("owner", owner, POOLS.alias) == owner
 
 
@@ -69,12 +69,12 @@ def test_aliases_that_may_be_ours(owner: str) -> None:
         (5, "without quotes is not a string"),
     ],
 )
-def test_aliases_of_others(owner: Any, words: str) -> None:
+def test_refused_aliases(owner: Any, words: str) -> None:
     assert words in refusal(read_owner, owner, POOLS.alias)
 
 
 @pytest.mark.parametrize("prefix", ["SITE-", "X-", "Acme", "PRE-", "car", "KU_"])
-def test_prefixes_that_may_be_ours(prefix: str) -> None:
+def test_valid_prefixes(prefix: str) -> None:
     assert read_prefix("prefix", prefix, POOLS.chain_prefix) == prefix
 
 
@@ -95,21 +95,21 @@ def test_prefixes_that_may_be_ours(prefix: str) -> None:
         ("HOMEWARD-IN", "conflicts with HOMEWARD- of homeward.metallb_routing.pool_routing"),
     ],
 )
-def test_prefixes_of_others(prefix: str, words: str) -> None:
+def test_refused_prefixes(prefix: str, words: str) -> None:
     assert words in refusal(read_prefix, prefix, POOLS.chain_prefix)
 
 
 @pytest.mark.parametrize("name", sorted({name for names in BUILT_IN.values() for name in names}))
 @pytest.mark.parametrize("length", [2, 5])
-def test_no_prefix_takes_in_a_built_in_chain(name: str, length: int) -> None:
+def test_no_prefix_matches_a_built_in_chain(name: str, length: int) -> None:
     assert "a built-in chain" in refusal(read_prefix, name[:length], POOLS.chain_prefix)
 
 
 @pytest.mark.parametrize("comment", ["", "a play", 'says "so"', "a" * 255])
-def test_comments(comment: str) -> None:
+def test_valid_comments(comment: str) -> None:
     assert read_comment("comment", comment) == comment
 
 
 @pytest.mark.parametrize("comment", ["a\n-j ACCEPT", "a\0", "\r", "a" * 256])
-def test_what_is_no_comment(comment: str) -> None:
+def test_refused_comments(comment: str) -> None:
     assert "is not a valid comment" in refusal(read_comment, comment)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What holds for every input, found out with many of them."""
+"""Properties of every input, tested with generated ones."""
 
 from __future__ import annotations
 
@@ -34,8 +34,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     summarize,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
-from tests.unit.declaration.test_bad_objects import PARSERS
-from tests.unit.declaration.test_bad_objects import SOUND as SOUND_OBJECTS
+from tests.unit.declaration.objects import PARSERS, VALID_OBJECTS
 
 ANY_PURPOSE = Purpose("Give another.", shortest_length=0)
 
@@ -43,14 +42,14 @@ V4 = st.integers(0x0B000000, 0x4FFFFFFF)  # within 11.0.0.0-79.255.255.255, wher
 V6 = st.integers(0xFD << 120, (0xFD << 120) + (1 << 119) - 1)  # a range that begins there ends before fe80::
 
 
-def test_special_addresses_are_outside_of_the_numbers_drawn() -> None:
+def test_no_drawn_address_is_in_a_special_range() -> None:
     for number in (0x0B000000, 0x4FFFFFFF):
         assert ipaddress.IPv4Address(number).is_global
 
 
 @st.composite
 def ranges(draw: st.DrawFn) -> tuple[str, int, int]:
-    """Draw a family and the ends of a range of it, short ones and long ones."""
+    """Draw a family and the ends of a short or long range."""
     family = draw(st.sampled_from(["ipv4", "ipv6"]))
     first = draw(V4 if family == "ipv4" else V6)
     size = draw(st.one_of(st.integers(0, 300), st.integers(0, (1 << (24 if family == "ipv4" else 120)) - 1)))
@@ -81,7 +80,7 @@ def test_canonical_form_is_that_of_ipaddress_and_its_own(number: int, length: in
 
 @st.composite
 def small_spans(draw: st.DrawFn) -> list[Span]:
-    """Draw spans so close together that many of them overlap."""
+    """Draw spans so close together that many overlap."""
     drawn = draw(
         st.lists(st.tuples(st.sampled_from(["ipv4", "ipv6"]), st.integers(0, 40), st.integers(0, 8)), max_size=12)
     )
@@ -112,11 +111,11 @@ def test_the_index_finds_an_overlap_where_there_is_one(spans: list[Span], asked:
 
 
 @st.composite
-def sound_pools(draw: st.DrawFn) -> list[dict[str, Any]]:
-    """Draw pools that get on with each other, in any spelling."""
+def valid_pools(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Draw pools without conflicts, in different spellings."""
     pools = []
     for number in range(draw(st.integers(1, 5))):
-        ways = draw(st.sampled_from([(), (4,), (6,), (4, 6)]))
+        families = draw(st.sampled_from([(), (4,), (6,), (4, 6)]))
         networks = [
             f"20.{number}.0.0/24",
             f"20.{number}.1.4-20.{number}.1.{draw(st.integers(5, 250))}",
@@ -127,16 +126,16 @@ def sound_pools(draw: st.DrawFn) -> list[dict[str, Any]]:
             "networks": draw(st.permutations(networks)),
             "interface": f"eth0.{number}",
             "onlink_networks": [f"20.{number}.128.0/20"],
-            "gateways": [f"20.{number}.0.1" if family == 4 else f"fd00:{number}::0001" for family in ways],
+            "gateways": [f"20.{number}.0.1" if family == 4 else f"fd00:{number}::0001" for family in families],
             "addresses": draw(st.sampled_from([None, "", [f"20.{number}.130.9/32"]])),
-            "case": draw(st.sampled_from(CASE_CHOICES if len(ways) == 2 else ("auto",))) if ways else None,
+            "case": draw(st.sampled_from(CASE_CHOICES if len(families) == 2 else ("auto",))) if families else None,
             "dedicated": draw(st.sampled_from([None, True, "no"])),
             "rp_filter": draw(st.sampled_from([*RP_FILTERS, None])),
             "vlan": draw(st.sampled_from([None, {"parent": "eth0", "id": str(number + 1), "mtu": None}])),
         }
         if pool["case"] in ("same_subnet", "onlink_route"):
             pool.update(gateways=[], vlan=None, addresses=None)
-        elif ways:
+        elif families:
             pool.update(
                 table=draw(st.sampled_from([None, 100 + number])),
                 mark=draw(st.sampled_from([None, 256 * (number + 1)])),
@@ -147,14 +146,14 @@ def sound_pools(draw: st.DrawFn) -> list[dict[str, Any]]:
 
 
 def written(value: Any) -> Any:
-    """Return a parsed pool, or a part of it, the way a user could write it; what is unset is left out."""
+    """Return a parsed pool, or a part of it, as a user could write it, without unset options."""
     if not isinstance(value, (Pool, Vlan)):
         return list(value) if isinstance(value, tuple) else value
     options = {item.name: getattr(value, item.name) for item in fields(value) if item.name != "path"}
     return {name: written(option) for name, option in options.items() if option not in (0, None, ()) or option is False}
 
 
-@given(sound_pools())
+@given(valid_pools())
 def test_what_was_parsed_parses_to_itself(pools: list[dict[str, Any]]) -> None:
     once = parse_declaration({"pools": pools})
     assert len(once.pools) == len(pools)
@@ -194,7 +193,7 @@ JUNK = st.recursive(
 
 
 def options_or_junk(options: dict[str, Any]) -> st.SearchStrategy[Any]:
-    """Draw a mapping that has some of these options with any values, or no mapping at all."""
+    """Draw a mapping with some of these options and any values, or something that is no mapping."""
     return st.fixed_dictionaries({}, optional=dict.fromkeys(options, JUNK)) | JUNK
 
 
@@ -215,7 +214,7 @@ PARAMETERS = st.fixed_dictionaries(
 
 
 def refusals(parameters: Any) -> tuple[InputError, ...]:
-    """Return the errors in the parameters; anything else that is raised is what these tests are for."""
+    """Return the errors in the parameters; any other exception fails the test."""
     try:
         declared = parse_declaration(parameters)
     except InputErrors as caught:
@@ -230,13 +229,13 @@ def test_nonsense_is_refused_with_a_path_or_passes(parameters: Any) -> None:
         assert error.path
         assert error.problem
         assert error.remedy.endswith(".")
-        # Neither a terminal's control characters nor half a character may reach the screen.
+        # Neither control characters nor lone surrogates may reach a terminal.
         assert str(error).isprintable()
 
 
 @pytest.mark.parametrize("option", sorted(pool_options()))
 @given(value=JUNK)
-def test_nonsense_in_one_option_of_a_sound_pool(option: str, value: Any) -> None:
+def test_nonsense_in_one_option_of_a_valid_pool(option: str, value: Any) -> None:
     pool = {
         "name": "external",
         "networks": ["1.2.3.0/24", "fd00::/64"],
@@ -245,7 +244,7 @@ def test_nonsense_in_one_option_of_a_sound_pool(option: str, value: Any) -> None
     }
     assert refusals({"pools": [pool]}) == ()
     for error in refusals({"pools": [{**pool, option: value}]}):
-        # Not always with the path of the option: a flaw may show where another option meets it.
+        # The path may be that of another option that the value contradicts.
         assert error.path.startswith("pools[0].")
         assert str(error).isprintable()
 
@@ -255,7 +254,7 @@ def test_nonsense_in_one_option_of_a_sound_pool(option: str, value: Any) -> None
 def test_nonsense_in_objects(kind: str, data: st.DataObject) -> None:
     spec, parser = PARSERS[kind]
     options = options_or_junk(spec[kind]["options"]).map(
-        lambda drawn: {**SOUND_OBJECTS[kind], **drawn} if isinstance(drawn, dict) else drawn
+        lambda drawn: {**VALID_OBJECTS[kind], **drawn} if isinstance(drawn, dict) else drawn
     )
     entries = data.draw(st.lists(options, max_size=3) | JUNK)
     try:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options beside a declaration."""
+"""The options that say how a change is made."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.declaration.flaws import assert_only
 @pytest.mark.parametrize(
     "given", [{}, {"confirm_timeout": 0}, {"confirm_timeout": 3600}, {"metrics_directory": "/srv/a b"}]
 )
-def test_what_can_be_meant(given: dict[str, Any]) -> None:
+def test_valid_options(given: dict[str, Any]) -> None:
     check_run_options(given)
 
 
@@ -42,13 +42,13 @@ DIRECTORY = "Give the absolute path of the directory that node_exporter reads."
         ("pyroute2_path", "/srv/\x1b[1m", "'/srv/\\x1b[1m' is not a valid path", "Give the absolute path"),
     ],
 )
-def test_what_cannot(option: str, value: Any, reason: str, remedy: str) -> None:
+def test_invalid_options(option: str, value: Any, reason: str, remedy: str) -> None:
     with pytest.raises(InputErrors) as caught:
         check_run_options({option: value})
     assert_only(caught.value, option, [f"{option}: {reason}", remedy])
 
 
-def test_both_are_told_at_once() -> None:
+def test_both_are_reported_together() -> None:
     with pytest.raises(InputErrors) as caught:
         check_run_options({"confirm_timeout": -5, "metrics_directory": "metrics"})
     assert [error.path for error in caught.value.errors] == ["confirm_timeout", "metrics_directory"]

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The addresses that an inventory tells of its hosts."""
+"""Addresses of hosts from their inventory variables."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ HOSTVARS: dict[str, dict[str, Any]] = {
 }
 
 
-def test_both_families_of_every_variable_once_and_sorted() -> None:
+def test_both_families_of_every_variable_without_duplicates_and_sorted() -> None:
     assert node_addresses(list(HOSTVARS), HOSTVARS) == [
         "192.168.1.9",
         "192.168.1.11",
@@ -39,18 +39,18 @@ def test_both_families_of_every_variable_once_and_sorted() -> None:
     ]
 
 
-def test_only_the_variables_asked_for() -> None:
+def test_only_the_given_variables() -> None:
     assert node_addresses(["ssh", "kubespray"], HOSTVARS, variables=["ip6"]) == ["fd00:192:168:1::11"]
 
 
 @pytest.mark.parametrize("hosts", ["ssh", None, ["nobody"]])
-def test_what_is_no_list_of_hosts_is_refused(hosts: Any) -> None:
+def test_hosts_that_are_no_list_or_unknown_are_refused(hosts: Any) -> None:
     with pytest.raises(ValueError, match="node_addresses"):
         node_addresses(hosts, HOSTVARS)
 
 
 def test_the_documented_default_is_the_default() -> None:
-    """Read, not imported: what belongs to the controller would make the modules of later tests think they ran there."""
+    """The file is read, not imported: imports of the controller would make modules in later tests behave as if they ran there."""
     text = re.search(r'DOCUMENTATION = r"""(.*?)"""', FILTER.read_text(), re.DOTALL)
     assert text is not None
     assert tuple(yaml.safe_load(text.group(1))["options"]["variables"]["default"]) == VARIABLES
