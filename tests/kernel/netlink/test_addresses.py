@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses against the real kernel; the witnesses are ``ip -json`` and, for the protocol number, pyroute2's own reader."""
+"""Addresses, written and read; the witnesses are ``ip -json`` and, for the protocol number, pyroute2's own decoder."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ ADDRESSES = (
     Address("peer0", "fd00:1:2:3::201/128"),
     Address("peer0", "fd00:1:2:4::201/64"),
 )
-needs_protocol = pytest.mark.skipif(kernel_version() < (5, 18), reason="this kernel keeps no protocol of an address")
+needs_protocol = pytest.mark.skipif(
+    kernel_version() < (5, 18), reason="this kernel does not store the protocol of an address"
+)
 
 
 def _read(netlink: Rtnetlink) -> tuple[Addresses, dict[str, Interface]]:
@@ -49,7 +51,7 @@ def _protocols() -> dict[str, object]:
 
 
 @needs_protocol
-def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
+def test_written_addresses_are_read_back(namespace: Namespace) -> None:
     before = _seen(namespace)
     routes = namespace.ip_json("route show table main"), namespace.ip_json("-6 route show table main")
     succeed(namespace, add(*ADDRESSES))
@@ -73,7 +75,7 @@ def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
     assert _seen(namespace) == before
 
 
-def test_the_nodes_end_of_a_point_to_point_link_counts(namespace: Namespace) -> None:
+def test_on_a_point_to_point_link_the_local_address_is_read(namespace: Namespace) -> None:
     namespace.ip("address add 192.0.2.1 peer 192.0.2.2/32 dev peer0")
     assert Address("peer0", "192.0.2.1/32") in namespace.call(inside, _read)[0].foreign
 
@@ -86,25 +88,25 @@ def test_the_nodes_end_of_a_point_to_point_link_counts(namespace: Namespace) -> 
         (Address("missing0", "1.2.3.4/32"), "ENODEV: there is no interface missing0 ("),
     ],
 )
-def test_the_reason_of_a_refusal_is_told(namespace: Namespace, address: Address, reason: str) -> None:
+def test_a_refusal_has_the_kernels_reason(namespace: Namespace, address: Address, reason: str) -> None:
     before = _seen(namespace)
     assert write(namespace, add(address)).reason.startswith(reason)
     assert _seen(namespace) == before
 
 
 @pytest.mark.parametrize("address", ADDRESSES[::2])
-def test_deleting_a_missing_address_says_so(namespace: Namespace, address: Address) -> None:
+def test_deleting_a_missing_address_fails(namespace: Namespace, address: Address) -> None:
     assert write(namespace, delete(address)).reason.startswith("EADDRNOTAVAIL: ")
 
 
-def test_ipv6_turned_off_is_told(namespace: Namespace) -> None:
+def test_disabled_ipv6_is_named_as_the_cause(namespace: Namespace) -> None:
     namespace.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/peer0/disable_ipv6"])
     reason = write(namespace, add(ADDRESSES[2])).reason
     assert reason.startswith("EACCES: ")
     assert "disable_ipv6" in reason
 
 
-def test_a_failure_in_the_middle_tells_exactly_what_took_effect(namespace: Namespace) -> None:
+def test_a_failure_reports_exactly_what_took_effect(namespace: Namespace) -> None:
     before = set(_seen(namespace))
     good = [Address("eth0", f"1.2.{i // 200}.{i % 200 + 1}/32") for i in range(300)]
     steps = add(*good[:150], Address("eth0", "10.0.0.1/16"), *good[150:])
@@ -115,7 +117,7 @@ def test_a_failure_in_the_middle_tells_exactly_what_took_effect(namespace: Names
 
 
 @needs_protocol
-def test_the_protocol_is_carried_even_where_no_address_shows_it(namespace: Namespace) -> None:
+def test_the_kernel_version_decides_if_there_are_no_addresses(namespace: Namespace) -> None:
     namespace.ip("link delete eth0", "link set lo down", "address flush dev lo")
     assert _seen(namespace) == {}
     assert namespace.call(inside, addresses_carry_protocol)

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A kernel without IPv6 (``ipv6.disable=1``): what is read is IPv4 alone, and is not taken for IPv6.
+"""A kernel without IPv6 (``ipv6.disable=1``): only IPv4 is read, and none of it is mistaken for IPv6.
 
-This kernel has IPv6, so a family that no kernel has any more (DECnet) is in its place: both are answered alike.
+This kernel has IPv6, so the tests replace it by a family that no kernel has any more (DECnet): the answers are the same.
 """
 
 from __future__ import annotations
@@ -57,15 +57,15 @@ def test_chains_of_ipv6_are_refused(node: Node) -> None:
 
 
 @pytest.mark.usefixtures("without_ipv6")
-def test_ipv4_is_read_alone(namespace: Namespace) -> None:
+def test_only_ipv4_is_read(namespace: Namespace) -> None:
     assert namespace.call(inside, _families_read) == [{"ipv4"}] * 3
 
 
-def test_the_kernel_of_this_machine_has_both(namespace: Namespace) -> None:
+def test_the_kernel_of_this_machine_has_both_families(namespace: Namespace) -> None:
     assert namespace.call(families.kernel_families) == ("ipv4", "ipv6")
 
 
-def test_what_is_of_another_family_than_was_asked_for_is_left_out(namespace: Namespace) -> None:
+def test_objects_of_another_family_than_requested_are_left_out(namespace: Namespace) -> None:
     def asked(kernel: Rtnetlink) -> list[int]:
         request = {"family": AF_DECNET}
         routes = kernel.dump_fields(RTM_GETROUTE, FORMATS.route, "routes", request)
@@ -74,10 +74,8 @@ def test_what_is_of_another_family_than_was_asked_for_is_left_out(namespace: Nam
     assert namespace.call(inside, asked) == [0, 0]
 
 
-def test_a_family_that_is_asked_for_all_the_same_is_refused(
-    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Why it is not asked for."""
+def test_rules_of_a_missing_family_are_refused(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The reason why only families that the kernel has are read."""
     monkeypatch.setitem(rtnetlink.AF_OF_FAMILY, "ipv6", AF_DECNET)
     with pytest.raises(NodeError, match="The kernel does not list its ipv6 rules: EAFNOSUPPORT"):
         namespace.call(inside, lambda kernel: read_rules(kernel, OWNERSHIP))

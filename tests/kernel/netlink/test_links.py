@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Links against the real kernel; the witness is ``ip -json``."""
+"""Links, written and read; the witness is ``ip -json``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAKE = {
 
 
 def _has_kind(namespace: Namespace, kind: str) -> bool:
-    """Whether ``ip`` can make a link of the kind here."""
+    """Whether ``ip`` can create a link of the kind here."""
     command = ["ip", "-netns", namespace.name, *MAKE[kind].split()]
     if subprocess.run(command, check=False, capture_output=True).returncode:
         return False
@@ -53,7 +53,7 @@ def _read(namespace: Namespace) -> tuple[dict[str, Interface], frozenset[Link]]:
 
 
 def _seen(namespace: Namespace) -> set[Link]:
-    """Return the links of our alias, from ``ip -json``."""
+    """Return the links with the alias of managed links, from ``ip -json``."""
     found = set()
     for item in namespace.ip_json("link show"):
         if item.get("ifalias") == OWNERSHIP.alias:
@@ -65,7 +65,7 @@ def _seen(namespace: Namespace) -> set[Link]:
 
 
 @pytest.mark.parametrize("kind", MAKE)
-def test_what_is_written_is_read_and_seen(namespace: Namespace, kind: str) -> None:
+def test_written_links_are_read_back(namespace: Namespace, kind: str) -> None:
     _skip_without(namespace, kind)
     links = {
         _link(kind),
@@ -94,7 +94,7 @@ def test_a_change_keeps_the_device(namespace: Namespace, kind: str) -> None:
     assert _read(namespace)[0][before.name].index == index
 
 
-def test_every_link_of_the_node_is_told(namespace: Namespace) -> None:
+def test_every_link_of_the_node_is_read(namespace: Namespace) -> None:
     namespace.ip(
         "link add br0 type bridge",
         "link set peer0 master br0",
@@ -122,14 +122,14 @@ def test_every_link_of_the_node_is_told(namespace: Namespace) -> None:
     assert interfaces["eth0"].alias == "uplink"
 
 
-def test_our_alias_on_a_kind_we_do_not_make_is_not_ours(namespace: Namespace) -> None:
+def test_a_link_of_another_kind_is_foreign_in_spite_of_the_alias(namespace: Namespace) -> None:
     namespace.ip(f"link set eth0 alias {OWNERSHIP.alias}")
     interfaces, managed = _read(namespace)
     assert managed == set()
     assert not interfaces["eth0"].managed
 
 
-def test_a_foreign_link_of_the_name_stays_as_it_is(namespace: Namespace) -> None:
+def test_a_foreign_link_of_the_same_name_is_left_unchanged(namespace: Namespace) -> None:
     namespace.ip("link add taken0 type veth peer name other0", "link set taken0 alias theirs")
     before = namespace.ip_json("link show")
     outcome = write(namespace, add(_link("macvlan", "taken0")))
@@ -137,7 +137,7 @@ def test_a_foreign_link_of_the_name_stays_as_it_is(namespace: Namespace) -> None
     assert namespace.ip_json("link show") == before
 
 
-def test_nothing_stays_of_a_link_that_cannot_be_made_whole(namespace: Namespace) -> None:
+def test_a_link_that_cannot_be_configured_is_deleted_again(namespace: Namespace) -> None:
     before = namespace.ip_json("link show")
     alias_too_long = Ownership(alias="x" * 256)
     outcome = namespace.call(write_here, add(_link("macvlan")), alias_too_long)
@@ -145,7 +145,7 @@ def test_nothing_stays_of_a_link_that_cannot_be_made_whole(namespace: Namespace)
     assert namespace.ip_json("link show") == before
 
 
-def test_a_vlan_whose_parent_is_down_says_so_and_does_not_stay(namespace: Namespace) -> None:
+def test_a_vlan_with_a_parent_that_is_down_fails_and_leaves_no_link(namespace: Namespace) -> None:
     _skip_without(namespace, "vlan")
     namespace.ip("link set eth0 down")
     outcome = write(namespace, add(_link("vlan")))
@@ -153,7 +153,7 @@ def test_a_vlan_whose_parent_is_down_says_so_and_does_not_stay(namespace: Namesp
     assert _seen(namespace) == set()
 
 
-def test_nothing_is_done_after_the_first_failure(namespace: Namespace) -> None:
+def test_no_step_follows_a_failure(namespace: Namespace) -> None:
     good = _link("macvlan", "good0")
     steps = add(good, _link("macvlan", "eth0"), _link("macvlan", "later0"))
     outcome = write(namespace, steps)
@@ -167,12 +167,12 @@ def test_a_missing_parent_is_named(namespace: Namespace) -> None:
     )
 
 
-def test_deleting_a_missing_link_says_so(namespace: Namespace) -> None:
+def test_deleting_a_missing_link_fails(namespace: Namespace) -> None:
     assert write(namespace, delete(_link("macvlan"))).reason.startswith("ENODEV: there is no interface pool0.100 (")
 
 
 @pytest.mark.parametrize("kind", MAKE)
-def test_a_kind_that_the_kernel_lacks_is_named_with_its_module(namespace: Namespace, kind: str) -> None:
+def test_a_missing_kind_is_named_with_its_module(namespace: Namespace, kind: str) -> None:
     if _has_kind(namespace, kind):
         assert namespace.call(inside, lambda netlink: kernel_can_make(netlink, kind))
         return
@@ -183,7 +183,7 @@ def test_a_kind_that_the_kernel_lacks_is_named_with_its_module(namespace: Namesp
     assert not namespace.call(inside, lambda netlink: kernel_can_make(netlink, kind))
 
 
-def test_asking_for_a_kind_makes_nothing(namespace: Namespace) -> None:
+def test_probing_for_a_kind_creates_no_link(namespace: Namespace) -> None:
     before = namespace.ip_json("link show")
     answers = namespace.call(
         inside, lambda netlink: [kernel_can_make(netlink, kind) for kind in ("veth", "bridge", "nonsense")]
@@ -192,7 +192,7 @@ def test_asking_for_a_kind_makes_nothing(namespace: Namespace) -> None:
     assert namespace.ip_json("link show") == before
 
 
-def test_without_the_right_the_reason_says_so(namespace: Namespace) -> None:
+def test_without_cap_net_admin_the_reason_says_so(namespace: Namespace) -> None:
     reason, refusal = namespace.call(_as_nobody)
     assert reason.startswith("EPERM: Operation not permitted (needs root or CAP_NET_ADMIN")
     assert "EPERM" in refusal

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes against the real kernel; the witness is ``ip -json``."""
+"""Routes, written and read; the witness is ``ip -json``."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ ROUTES = (
 )
 
 
-def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
+def test_written_routes_are_read_back(namespace: Namespace) -> None:
     succeed(namespace, add(*ROUTES))
     assert ip_witness.routes(namespace) == set(ROUTES)
     assert read(namespace, Route)[0] == set(ROUTES)
 
 
-def test_deleting_leaves_no_trace(namespace: Namespace) -> None:
+def test_deleted_routes_leave_no_trace(namespace: Namespace) -> None:
     before = ip_witness.everything(namespace)
     succeed(namespace, add(*ROUTES))
     succeed(namespace, delete(*reversed(ROUTES)))
@@ -82,7 +82,7 @@ def _variants(family: str) -> list[Route]:
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_a_change_replaces_the_route_whatever_it_was(namespace: Namespace, family: str) -> None:
+def test_a_change_reroutes_any_route_with_any_other(namespace: Namespace, family: str) -> None:
     other_metric = Route(family, 7705, _variants(family)[0].destination, 60, type="unreachable")
     succeed(namespace, add(other_metric))
     for before, after in permutations(_variants(family), 2):
@@ -94,7 +94,7 @@ def test_a_change_replaces_the_route_whatever_it_was(namespace: Namespace, famil
 
 
 @pytest.mark.parametrize("family", ["ipv4", "ipv6"])
-def test_a_change_of_a_missing_route_makes_none(namespace: Namespace, family: str) -> None:
+def test_a_change_of_a_missing_route_fails(namespace: Namespace, family: str) -> None:
     before, after = _variants(family)[:2]
     outcome = write(namespace, [change(before, after)])
     assert outcome.reason.startswith("ENOENT: ")
@@ -115,29 +115,29 @@ FAILURES = [
 
 
 @pytest.mark.parametrize(("route", "reason"), FAILURES, ids=[reason.split(":")[0] for _route, reason in FAILURES])
-def test_the_kernels_reason_is_told(namespace: Namespace, route: Route, reason: str) -> None:
+def test_a_refusal_has_the_kernels_reason(namespace: Namespace, route: Route, reason: str) -> None:
     namespace.ip("link add down0 type veth peer name down1")
     outcome = write(namespace, add(route))
     assert outcome.failed == add(route)[0]
     assert outcome.reason.startswith(reason)
 
 
-def test_deleting_what_is_gone_says_so(namespace: Namespace) -> None:
+def test_deleting_a_missing_route_fails(namespace: Namespace) -> None:
     for route in (ROUTES[0], ROUTES[8]):
         assert write(namespace, delete(route)).reason.startswith("ESRCH: ")
 
 
-def test_a_failure_in_the_middle_tells_exactly_what_took_effect(namespace: Namespace) -> None:
+def test_a_failure_reports_exactly_what_took_effect(namespace: Namespace) -> None:
     good = [Route("ipv4", 7701, f"172.16.{i}.0/24", interface="eth0") for i in range(250)]
     bad = Route("ipv4", 7701, "0.0.0.0/0", gateway="192.0.2.1", interface="eth0")
     steps = add(*good[:100], bad, *good[100:])
     outcome = write(namespace, steps)
     assert outcome.failed == steps[100]
     assert {step.after for step in outcome.done} == ip_witness.routes(namespace)
-    assert 100 < len(outcome.done) < 250, "the kernel goes on within a send, we do not go on with the next"
+    assert 100 < len(outcome.done) < 250, "the kernel continues within the batch, and no further batch is sent"
 
 
-def test_a_missing_link_in_the_middle_stops_there(namespace: Namespace) -> None:
+def test_no_step_after_one_with_a_missing_link_is_sent(namespace: Namespace) -> None:
     good = [Route("ipv4", 7701, f"172.16.{i}.0/24", interface="eth0") for i in range(5)]
     steps = add(*good[:3], Route("ipv4", 7701, "10.9.8.0/24", interface="missing0"), *good[3:])
     outcome = write(namespace, steps)
@@ -145,14 +145,17 @@ def test_a_missing_link_in_the_middle_stops_there(namespace: Namespace) -> None:
     assert ip_witness.routes(namespace) == set(good[:3])
 
 
-def test_a_second_failure_is_told_too(namespace: Namespace) -> None:
+def test_a_second_failure_is_reported_too(namespace: Namespace) -> None:
     bad = [Route("ipv4", 7701, "0.0.0.0/0", metric, gateway="192.0.2.1", interface="eth0") for metric in (1, 2)]
     outcome = write(namespace, add(*bad))
     assert outcome.failed == add(bad[0])[0]
-    assert "so did 1 more, the next: add route default via 192.0.2.1 dev eth0 table 7701 metric 2" in outcome.reason
+    assert (
+        "1 more failed, the first of them: add route default via 192.0.2.1 dev eth0 table 7701 metric 2"
+        in outcome.reason
+    )
 
 
-def test_foreign_routes_are_told_and_never_touched(namespace: Namespace) -> None:
+def test_foreign_routes_are_read_and_left_unchanged(namespace: Namespace) -> None:
     namespace.ip(
         "route add 10.20.0.0/16 via 10.0.0.7 dev eth0 proto 4",
         "route add 10.21.0.0/16 proto 4 nexthop via 10.0.0.2 dev eth0 nexthop via 10.0.0.3 dev eth0",
@@ -183,12 +186,12 @@ def test_foreign_routes_are_told_and_never_touched(namespace: Namespace) -> None
     assert not any(route.table == 255 for route in foreign)
     succeed(namespace, add(*ROUTES))
     succeed(namespace, delete(*ROUTES))
-    same_but_for_the_owner = Route("ipv4", 254, "10.20.0.0/16", gateway="10.0.0.7", interface="eth0")
-    assert write(namespace, delete(same_but_for_the_owner)).reason.startswith("ESRCH: ")
+    same_but_foreign = Route("ipv4", 254, "10.20.0.0/16", gateway="10.0.0.7", interface="eth0")
+    assert write(namespace, delete(same_but_foreign)).reason.startswith("ESRCH: ")
     assert ip_witness.everything(namespace) == before
 
 
-def test_a_route_of_ours_with_more_than_we_know_differs_and_can_be_undone(namespace: Namespace) -> None:
+def test_a_managed_route_with_extra_attributes_can_be_deleted_and_added_again(namespace: Namespace) -> None:
     namespace.ip(
         "route add 10.30.0.0/16 via 10.0.0.7 dev eth0 proto 77 mtu 1300",
         "route add 10.31.0.0/16 proto 77 nexthop via 10.0.0.2 dev eth0 nexthop via 10.0.0.3 dev eth0",
@@ -211,11 +214,13 @@ def test_a_route_of_ours_with_more_than_we_know_differs_and_can_be_undone(namesp
     assert plain in read(namespace, Route)[0]
 
 
-PLACES = frozenset(route for route in ROUTES if route.table == 7701 or route.destination == "10.9.9.0/24")
+SOME = frozenset(route for route in ROUTES if route.table == 7701 or route.destination == "10.9.9.0/24")
 
 
-@pytest.mark.parametrize("places", [frozenset(), PLACES, frozenset(ROUTES)], ids=len)
-def test_a_narrow_read_tells_ours_and_what_is_in_their_places(namespace: Namespace, places: frozenset[Route]) -> None:
+@pytest.mark.parametrize("routes", [frozenset(), SOME, frozenset(ROUTES)], ids=len)
+def test_a_narrow_read_returns_managed_routes_and_foreign_ones_to_the_same_destinations(
+    namespace: Namespace, routes: frozenset[Route]
+) -> None:
     succeed(namespace, add(*ROUTES))
     namespace.ip(
         *(f"route add {net} dev eth0 table {table} metric 7" for net in ("10.9.8.0/24", "10.9.8.0/25", "default")
@@ -226,21 +231,21 @@ def test_a_narrow_read_tells_ours_and_what_is_in_their_places(namespace: Namespa
         "route add 10.9.6.0/24 metric 7 nexthop dev eth0 nexthop dev lo",
     )  # fmt: skip
     managed, foreign = read(namespace, Route)
-    destinations = {(route.family, route.destination) for route in places}
+    destinations = {(route.family, route.destination) for route in routes}
 
     def asked(netlink: Rtnetlink) -> tuple[frozenset[Route], frozenset[Route]]:
-        return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, places)
+        return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, routes)
 
     expected = {route for route in foreign if (route.family, route.destination) in destinations}
     assert namespace.call(inside, asked) == (managed, expected)
     assert len(managed) == len(ROUTES)
-    assert bool(expected) == bool(places)
+    assert bool(expected) == bool(routes)
     assert foreign > expected
 
 
-def test_a_narrow_read_looks_into_nothing_else(namespace: Namespace) -> None:
-    ours = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
-    succeed(namespace, add(ours))
+def test_a_narrow_read_decodes_no_other_route(namespace: Namespace) -> None:
+    managed = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
+    succeed(namespace, add(managed))
     namespace.ip(*(f"route add 20.{number // 256}.{number % 256}.0/24 dev eth0" for number in range(1000)))
 
     def listed(netlink: Rtnetlink) -> int:
@@ -252,7 +257,7 @@ def test_a_narrow_read_looks_into_nothing_else(namespace: Namespace) -> None:
             return found
 
         netlink.dump = counted  # type: ignore[method-assign]
-        read_routes(netlink, OWNERSHIP, {}, frozenset({ours}))
+        read_routes(netlink, OWNERSHIP, {}, frozenset({managed}))
         return sum(counts)
 
     assert namespace.call(inside, listed) == 1

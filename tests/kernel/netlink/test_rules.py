@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules against the real kernel; the witness is ``ip -json``."""
+"""Rules, written and read; the witness is ``ip -json``."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def _rules_of(family: str) -> list[Rule]:
 RULES = (*_rules_of("ipv4"), *_rules_of("ipv6"))
 
 
-def test_what_is_written_is_read_and_seen(namespace: Namespace) -> None:
+def test_written_rules_are_read_back(namespace: Namespace) -> None:
     succeed(namespace, add(*RULES))
     assert ip_witness.rules(namespace) == set(RULES)
     assert read(namespace, Rule)[0] == set(RULES)
 
 
-def test_deleting_leaves_no_trace(namespace: Namespace) -> None:
+def test_deleted_rules_leave_no_trace(namespace: Namespace) -> None:
     before = ip_witness.everything(namespace)
     succeed(namespace, add(*RULES))
     succeed(namespace, delete(*reversed(RULES)))
@@ -55,7 +55,7 @@ def test_deleting_leaves_no_trace(namespace: Namespace) -> None:
     assert ip_witness.everything(namespace) == before
 
 
-def test_the_same_rule_is_not_added_twice(namespace: Namespace) -> None:
+def test_an_existing_rule_is_not_added_again(namespace: Namespace) -> None:
     succeed(namespace, add(*RULES))
     for rule in RULES:
         assert write(namespace, add(rule)).reason.startswith("EEXIST: File exists (")
@@ -66,26 +66,26 @@ def test_the_same_rule_is_not_added_twice(namespace: Namespace) -> None:
     ("rule", "reason"),
     [
         (Rule("ipv4", 2000, "goto", goto=1999), "EINVAL: Backward goto not supported"),
-        (Rule("ipv4", 2000, "lookup", 0), "EINVAL: a rule that looks up a table names it"),
+        (Rule("ipv4", 2000, "lookup", 0), "EINVAL: a rule with the action lookup needs a table"),
         (Rule("ipv4", 2000, "lookup", 7701, fwmark=-1, fwmask=1), "EINVAL: FRA_FWMARK cannot be -1"),
     ],
 )
-def test_the_reason_is_told(namespace: Namespace, rule: Rule, reason: str) -> None:
+def test_a_refusal_has_a_reason(namespace: Namespace, rule: Rule, reason: str) -> None:
     outcome = write(namespace, add(rule))
     assert outcome.failed == add(rule)[0]
     assert outcome.reason.startswith(reason)
     assert ip_witness.rules(namespace) == set()
 
 
-def test_deleting_what_is_gone_says_so_and_hits_no_other(namespace: Namespace) -> None:
-    present = Rule("ipv4", 2100, "lookup", 7701, iif="eth0")
-    succeed(namespace, add(present))
+def test_deleting_a_missing_rule_fails_and_deletes_no_other(namespace: Namespace) -> None:
+    existing = Rule("ipv4", 2100, "lookup", 7701, iif="eth0")
+    succeed(namespace, add(existing))
     outcome = write(namespace, delete(Rule("ipv4", 2100, "lookup", 7701)))
     assert outcome.reason.startswith("ENOENT: ")
-    assert ip_witness.rules(namespace) == {present}
+    assert ip_witness.rules(namespace) == {existing}
 
 
-def test_a_failure_in_the_middle_tells_exactly_what_took_effect(namespace: Namespace) -> None:
+def test_a_failure_reports_exactly_what_took_effect(namespace: Namespace) -> None:
     good = [Rule("ipv4", 2000 + i, "lookup", 7701) for i in range(500)]
     bad = Rule("ipv4", 2600, "goto", goto=1)
     steps = add(*good[:250], bad, *good[250:])
@@ -134,17 +134,17 @@ def _canonical(rule: Rule) -> Rule:
     )
 
 
-def test_each_of_many_alike_is_added_and_deleted_alone(namespace: Namespace) -> None:
-    namespace.call(_add_and_delete_alike)
+def test_of_similar_rules_exactly_one_is_added_or_deleted(namespace: Namespace) -> None:
+    namespace.call(_add_and_delete_similar)
 
 
-def _add_and_delete_alike() -> None:
-    """Add rules of one priority that differ in little, in one send, then delete them in any order, one or two at a time."""
+def _add_and_delete_similar() -> None:
+    """Add rules of one priority that differ in little, in one batch, then delete them in any order, one or two at a time."""
 
     @settings(max_examples=400, deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(rules=_some_rules(), data=some.data())
     def check(rules: list[Rule], data: some.DataObject) -> None:
-        subprocess.run(["ip", "rule", "flush", "protocol", "77"], check=True)  # what a failed example left
+        subprocess.run(["ip", "rule", "flush", "protocol", "77"], check=True)  # left by a failed example
         with Rtnetlink(FORMATS) as netlink:
             write_rules(netlink, add(*rules), OWNERSHIP)
             left = set(rules)
@@ -160,7 +160,7 @@ def _add_and_delete_alike() -> None:
     check()
 
 
-def test_foreign_rules_are_told_and_never_touched(namespace: Namespace) -> None:
+def test_foreign_rules_are_read_and_left_unchanged(namespace: Namespace) -> None:
     namespace.ip(
         "rule add from 10.9.8.0/24 lookup 7701 priority 2101",
         "rule add lookup 7701 priority 2102 uidrange 5-10",
@@ -182,15 +182,15 @@ def test_foreign_rules_are_told_and_never_touched(namespace: Namespace) -> None:
         assert foreign[priority].extra, str(foreign[priority])
     assert foreign[0] == Rule("ipv4", 0, "lookup", 255)
 
-    ours = [modelled[priority] for priority in range(2101, 2109)]
-    succeed(namespace, add(*ours))
-    assert ip_witness.rules(namespace) == set(ours)
-    succeed(namespace, delete(*ours))
+    managed = [modelled[priority] for priority in range(2101, 2109)]
+    succeed(namespace, add(*managed))
+    assert ip_witness.rules(namespace) == set(managed)
+    succeed(namespace, delete(*managed))
     assert ip_witness.rules(namespace) == set()
     assert ip_witness.everything(namespace) == before
 
 
-def test_a_rule_of_ours_with_more_than_we_know_differs_and_can_be_undone(namespace: Namespace) -> None:
+def test_a_managed_rule_with_extra_attributes_can_be_deleted_and_added_again(namespace: Namespace) -> None:
     namespace.ip(
         "rule add lookup 7701 priority 2102 protocol 77",
         "rule add lookup 7701 priority 2102 uidrange 5-10 protocol 77",

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The netlink socket against the real kernel."""
+"""The netlink socket: dumps, batches and their answers."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _read_with_buffer(size: int) -> tuple[set[Route], int]:
 
 
 @pytest.mark.parametrize("size", [64, 1000, 4096, 256 << 10])
-def test_a_dump_of_many_parts_is_whole_whatever_the_buffer(namespace: Namespace, size: int) -> None:
+def test_a_dump_is_complete_with_a_buffer_of_any_size(namespace: Namespace, size: int) -> None:
     routes, grown = namespace.call(_read_with_buffer, size)
     assert routes == set(ROUTES)
     assert (grown > size) == (size <= 4096)
@@ -62,22 +62,22 @@ def _write_with_receive_buffer(size: int) -> tuple[int, int]:
 
 
 @pytest.mark.parametrize("size", [0, 20000, 200000, 4 << 20])
-def test_no_answer_is_lost_whatever_the_receive_buffer(namespace: Namespace, size: int) -> None:
+def test_no_answer_is_lost_with_a_receive_buffer_of_any_size(namespace: Namespace, size: int) -> None:
     per_send, written = namespace.call(_write_with_receive_buffer, size)
     assert written == COUNT
     assert (per_send == 1) == (size == 0)
 
 
 def test_answers_beyond_the_receive_buffer_are_an_error(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The price of one answer is right: with a lower one the kernel throws answers away, and that is told."""
+    """ANSWER_COST is needed: with a lower one the kernel drops answers, which is an error."""
     monkeypatch.setattr(sockets, "ANSWER_COST", 1)
     monkeypatch.setattr(sockets, "ANSWER_TIMEOUT", 1)
     with pytest.raises(StepsFailed, match=r"within 1 s|receive buffer was full") as caught:
         namespace.call(_write_with_receive_buffer, 0)
-    assert caught.value.failed in caught.value.unsure, "nobody can say whether it took effect"
+    assert caught.value.failed in caught.value.unsure, "it is not known whether it took effect"
 
 
-def test_a_refused_dump_tells_the_kernels_words(namespace: Namespace) -> None:
+def test_a_refused_dump_has_the_kernels_reason(namespace: Namespace) -> None:
     with pytest.raises(
         NodeError, match="The kernel does not list its routes: EINVAL: Invalid values in header for FIB"
     ):
@@ -87,7 +87,7 @@ def test_a_refused_dump_tells_the_kernels_words(namespace: Namespace) -> None:
         )
 
 
-def test_every_request_has_its_own_answer(namespace: Namespace) -> None:
+def test_every_request_of_a_batch_has_its_own_answer(namespace: Namespace) -> None:
     def rule(priority: int, **fields: int) -> bytes:
         return FORMATS.rule.encode({"family": 2, "action": 1, "FRA_PRIORITY": priority, "FRA_TABLE": 7701, **fields})
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The coder of netlink messages, against pyroute2's own coder and against bytes counted out by hand."""
+"""The codec of rtnetlink messages, against pyroute2's own and against bytes written out by hand."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _fields(draw: some.DrawFn) -> Fields:
 
 
 @given(messages=some.lists(_fields(), min_size=1, max_size=5), before=some.binary(max_size=9))
-def test_decoding_gives_back_what_was_encoded(messages: list[Fields], before: bytes) -> None:
+def test_encoded_fields_are_decoded(messages: list[Fields], before: bytes) -> None:
     message_format = MessageFormat(rtmsg, {30: ("RTA_NH_ID", "uint32")})
     for fields in messages + messages:  # the second time by the layouts of the first
         encoded = message_format.encode(fields)
@@ -69,7 +69,7 @@ def test_decoding_gives_back_what_was_encoded(messages: list[Fields], before: by
 
 
 @given(fields=_fields())
-def test_a_message_is_walked_and_laid_out_alike(fields: Fields) -> None:
+def test_walk_finds_the_encoded_attributes_in_order(fields: Fields) -> None:
     encoded = FORMATS.route.encode(fields)
     walked = [FORMATS.route.name_of(kind) for kind, _offset, _length in FORMATS.route.walk(encoded)]
     assert [*HEADER, *walked] == list(fields)
@@ -85,7 +85,7 @@ def test_any_bytes_are_decoded_or_refused(data: bytes) -> None:
     assert len(fields) == 9 + len(set(numbers))
 
 
-def test_many_layouts_of_one_length_stay_right() -> None:
+def test_more_layouts_than_are_kept_are_decoded() -> None:
     message_format = MessageFormat(rtmsg)
     for kind in range(40, 240):
         fields: Fields = {"family": 2, f"RTA_{kind}": b"abcd"}
@@ -93,7 +93,7 @@ def test_many_layouts_of_one_length_stay_right() -> None:
 
 
 @pytest.mark.parametrize("family", [2, 10])
-def test_pyroute2_reads_what_we_write(family: int) -> None:
+def test_pyroute2_decodes_encoded_rules(family: int) -> None:
     network = {2: "10.9.8.0", 10: "fd09::"}[family]
     encoded = FORMATS.rule.encode(
         {
@@ -127,7 +127,7 @@ def test_pyroute2_reads_what_we_write(family: int) -> None:
     address=some.ip_addresses(v=6),
     pref=some.integers(0, 255),
 )
-def test_we_read_what_pyroute2_writes(table: int, metric: int, address: object, pref: int) -> None:
+def test_routes_that_pyroute2_encoded_are_decoded(table: int, metric: int, address: object, pref: int) -> None:
     message = rtmsg()
     message["family"] = 10
     message["dst_len"] = 128
@@ -147,7 +147,7 @@ def test_we_read_what_pyroute2_writes(table: int, metric: int, address: object, 
     assert address_text(packed(fields, "RTA_DST")) == str(address)
 
 
-def test_bytes_are_where_the_kernel_looks_for_them() -> None:
+def test_encoded_messages_are_laid_out_as_the_kernels_structs() -> None:
     assert FORMATS.vlan.encode({"IFLA_VLAN_ID": 100}) == struct.pack("=HHHxx", 6, 1, 100)
     assert FORMATS.macvlan.encode({"IFLA_MACVLAN_MODE": 4}) == struct.pack("=HHI", 8, 1, 4)
     assert FORMATS.link_info.encode({"IFLA_INFO_KIND": b"vlan\0"}) == struct.pack("=HH5s3x", 9, 1, b"vlan")
@@ -158,7 +158,7 @@ def test_bytes_are_where_the_kernel_looks_for_them() -> None:
     assert FORMATS.route.number_of("RTA_NH_ID") == 30
 
 
-def test_the_tag_of_a_vlan_is_read_as_it_is_on_the_wire() -> None:
+def test_the_protocol_of_a_vlan_stays_in_network_byte_order() -> None:
     fields = FORMATS.vlan.decode(struct.pack("=HHHxxHH2sxx", 6, 1, 100, 6, 5, b"\x88\xa8"))
     assert (number(fields, "IFLA_VLAN_ID"), packed(fields, "IFLA_VLAN_PROTOCOL")) == (100, b"\x88\xa8")
 
@@ -166,9 +166,9 @@ def test_the_tag_of_a_vlan_is_read_as_it_is_on_the_wire() -> None:
 @pytest.mark.parametrize(
     ("fields", "problem"),
     [
-        ({"frob": 3}, "there is no field frob in FRA_"),
-        ({"FRA_FROB": b""}, "there is no field FRA_FROB"),
-        ({"RTA_OIF": 3}, "there is no field RTA_OIF"),
+        ({"frob": 3}, "FRA_ has no field frob, but family, "),
+        ({"FRA_FROB": b""}, "FRA_ has no field FRA_FROB"),
+        ({"RTA_OIF": 3}, "FRA_ has no field RTA_OIF"),
         ({"FRA_TABLE": 2**32}, "FRA_TABLE cannot be 4294967296"),
         ({"FRA_TABLE": -1}, "FRA_TABLE cannot be -1"),
         ({"FRA_PROTOCOL": 256}, "FRA_PROTOCOL cannot be 256"),
@@ -176,7 +176,7 @@ def test_the_tag_of_a_vlan_is_read_as_it_is_on_the_wire() -> None:
         ({"family": 256}, "header field .* out of range"),
     ],
 )
-def test_a_field_that_does_not_exist_or_fit_is_refused(fields: Fields, problem: str) -> None:
+def test_an_unknown_field_or_a_value_out_of_range_is_refused(fields: Fields, problem: str) -> None:
     with pytest.raises(MessageError, match=problem):
         FORMATS.rule.encode(fields)
 
@@ -191,12 +191,12 @@ def test_a_field_that_does_not_exist_or_fit_is_refused(fields: Fields, problem: 
         (bytes(12) + struct.pack("=HHI", 9, 26, 1), "attribute 26 claims"),
     ],
 )
-def test_a_message_that_is_not_whole_is_refused(data: bytes, problem: str) -> None:
+def test_a_damaged_message_is_refused(data: bytes, problem: str) -> None:
     with pytest.raises(MessageError, match=problem):
         FORMATS.rule.decode(data)
 
 
-def test_a_number_of_another_length_is_bytes_and_no_number() -> None:
+def test_an_integer_of_another_length_is_bytes() -> None:
     fields = FORMATS.rule.decode(bytes(12) + struct.pack("=HHQ", 12, 15, 1))
     with pytest.raises(MessageError, match="FRA_TABLE should be a number, but has 8 bytes"):
         number(fields, "FRA_TABLE")
@@ -206,7 +206,7 @@ def test_a_number_of_another_length_is_bytes_and_no_number() -> None:
     assert packed(fields, "FRA_SRC") == b""
 
 
-def test_flags_of_an_attributes_number_are_no_part_of_it() -> None:
+def test_flags_are_no_part_of_an_attributes_type() -> None:
     data = bytes(12) + struct.pack("=HHI", 8, 15 | 0x8000 | 0x4000, 7)
     assert FORMATS.rule.decode(data)["FRA_TABLE"] == 7
 
@@ -218,11 +218,11 @@ def test_the_last_attribute_need_not_be_padded(padding: int) -> None:
 
 
 @given(address=some.ip_addresses())
-def test_addresses_come_back(address: object) -> None:
+def test_addresses_survive_a_round_trip(address: object) -> None:
     assert address_text(address_bytes(str(address))) == str(address)
 
 
 @given(name=some.binary(min_size=1, max_size=15).filter(lambda name: b"\0" not in name))
-def test_names_of_any_bytes_come_back(name: bytes) -> None:
+def test_names_of_any_bytes_survive_a_round_trip(name: bytes) -> None:
     text = name_text(name + b"\0")
     assert name_bytes(text) == name + b"\0"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which pyroute2 is taken, and that loading its messages leaves no trace."""
+"""Which pyroute2 is chosen, and that loading its message classes leaves no trace."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def _package(directory: Path, version: str, way: str = "file") -> Path:
-    """Make something that looks like an installed pyroute2 and cannot be imported."""
+    """Create what looks like an installed pyroute2 and cannot be imported."""
     package = directory / "pyroute2"
     package.mkdir(parents=True)
     (package / "__init__.py").write_text("raise AssertionError('imported')\n")
@@ -40,7 +40,7 @@ def _package(directory: Path, version: str, way: str = "file") -> Path:
 
 @pytest.mark.parametrize("way", ["file", "pr2modules", "metadata"])
 @pytest.mark.parametrize("version", ["0.7.2", "0.7.12", "0.8.1", "0.9.7", "0.10.0", "1.0", "0.7.2.post1", "0.9.1rc1"])
-def test_a_recent_one_of_the_system_is_taken(
+def test_a_recent_pyroute2_of_the_system_is_chosen(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, way: str
 ) -> None:
     system = _package(tmp_path / "system", version, way)
@@ -52,7 +52,7 @@ def test_a_recent_one_of_the_system_is_taken(
 
 @pytest.mark.parametrize("way", ["file", "pr2modules", "metadata", "unknown"])
 @pytest.mark.parametrize("version", ["0.5.14", "0.6.4", "0.7.1"])
-def test_an_old_one_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, way: str) -> None:
+def test_an_old_pyroute2_is_skipped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, version: str, way: str) -> None:
     system = _package(tmp_path / "system", version, way)
     extra = _package(tmp_path / "extra", "0.9.7")
     monkeypatch.setattr(sys, "path", [str(system)])
@@ -71,7 +71,7 @@ def test_the_error_names_what_was_found_and_the_remedy(tmp_path: Path, monkeypat
     assert f"pip install --target {extra} 'pyroute2>=0.7.2'" in text
 
 
-def test_the_error_says_that_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_says_if_there_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "pyroute2").mkdir()  # what an uninstalled package may leave: no code
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
     with pytest.raises(NodeError, match="This node has no pyroute2 for "):
@@ -107,7 +107,7 @@ def test_pyroute2_can_be_imported_as_usual_afterwards() -> None:
     assert "rtmsg" in _python(program)
 
 
-def test_a_pyroute2_in_use_stays_in_use() -> None:
+def test_a_pyroute2_that_is_loaded_already_stays_loaded() -> None:
     program = f"import pyroute2\nmodules = dict(sys.modules)\n{LOAD}\nprint(all(sys.modules[n] is m for n, m in modules.items()))"
     assert _python(program) == "True\n"
 
@@ -117,11 +117,11 @@ def test_most_of_pyroute2_is_not_loaded() -> None:
 import importlib
 loaded = []
 original = importlib.import_module
-class Watch:
+class Recorder:
     @staticmethod
     def find_spec(name, path=None, target=None):
         loaded.append(name)
-sys.meta_path.insert(0, Watch)
+sys.meta_path.insert(0, Recorder)
 {LOAD}
 print([name for name in loaded if name.startswith("pyroute2.") and name.split(".")[1] not in ("netlink", "config", "common")])
 print("pyroute2.netlink.rtnl.rtmsg" in loaded, "pyroute2" in loaded)
@@ -136,8 +136,8 @@ def _broken(directory: Path, init: str) -> Pyroute2:
     return Pyroute2("0.99.0", str(directory))
 
 
-def test_a_version_that_needs_its_package_is_imported_the_ordinary_way(tmp_path: Path) -> None:
-    """A pyroute2 of the future whose modules ask the package itself for something."""
+def test_a_version_that_needs_its_whole_package_is_imported_as_usual(tmp_path: Path) -> None:
+    """A future pyroute2 whose modules import something from the package itself."""
     package = tmp_path / "pyroute2" / "netlink" / "rtnl"
     package.mkdir(parents=True)
     (tmp_path / "pyroute2" / "__init__.py").write_text("setting = 5\n")
@@ -158,7 +158,7 @@ print(classes.route.__name__, sys.modules["pyroute2"].setting, sys.path == path)
     assert _python(program) == "rtmsg 5 True\n"
 
 
-def test_one_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
+def test_a_pyroute2_that_cannot_be_loaded_is_named(tmp_path: Path) -> None:
     found = _broken(tmp_path, "import no_such_module\n")
     program = f"""
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Netlink messages as bytes: what is packed is unpacked, and damaged messages are refused."""
+"""Netlink messages as bytes: packing and unpacking are inverse, and damaged messages are refused."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def unpack(data: bytes, start: int, stop: int) -> list[tuple[int, bytes]]:
 
 
 @given(requests=REQUESTS, sequence=some.integers(0, 2**31), flags=some.sampled_from([0, NLM_F_ACK]))
-def test_requests_come_back(requests: list[Request], sequence: int, flags: int) -> None:
+def test_packed_requests_are_unpacked(requests: list[Request], sequence: int, flags: int) -> None:
     data = pack_requests(requests, sequence, flags)
     found = list(messages(data + b"more", len(data)))
     assert [(kind, data[start:stop]) for kind, *_numbers, start, stop in found] == [
@@ -63,7 +63,7 @@ def test_requests_come_back(requests: list[Request], sequence: int, flags: int) 
 
 
 @given(leaves=LEAVES, before=BODIES, after=BODIES)
-def test_attributes_come_back_from_the_middle_of_a_buffer(
+def test_packed_attributes_are_unpacked_from_the_middle_of_a_buffer(
     leaves: list[tuple[int, bytes]], before: bytes, after: bytes
 ) -> None:
     packed = pack(leaves)
@@ -92,12 +92,12 @@ def unpack_tree(data: bytes, start: int, stop: int) -> Tree:
 
 
 @given(tree=TREES.filter(lambda tree: isinstance(tree, list)))
-def test_nested_attributes_come_back(tree: Tree) -> None:
+def test_packed_nested_attributes_are_unpacked(tree: Tree) -> None:
     data = pack_tree(tree)
     assert unpack_tree(data, 0, len(data)) == tree
 
 
-def test_bytes_are_where_the_kernel_looks_for_them() -> None:
+def test_packed_messages_are_laid_out_as_the_kernels_structs() -> None:
     assert attribute(3, b"eth0\0") == struct.pack("=HH5s3x", 9, 3, b"eth0")
     assert nested(0x12, attribute(1, b"vlan")) == struct.pack("=HHHH4s", 12, 0x8012, 8, 1, b"vlan")
     assert attribute(1, (8080).to_bytes(2, "big")) == struct.pack("=HH", 6, 1) + b"\x1f\x90\0\0"
@@ -163,7 +163,7 @@ def test_truncated_attributes_are_refused(leaves: list[tuple[int, bytes]], data:
 @example(bytes(80))
 @example(struct.pack("=HH", 1, 1) * 20)
 @example(struct.pack("=IHHII", 0xFFFFFFFF, 2, 0x200, 0, 0) * 5)
-def test_any_bytes_are_walked_to_their_end_or_refused(data: bytes) -> None:
+def test_any_bytes_are_walked_to_the_end_or_refused(data: bytes) -> None:
     for walk, smallest in ((messages(data, len(data)), 16), (attributes(data, 0, len(data)), 4)):
         most = len(data) // smallest
         try:
@@ -212,7 +212,7 @@ ERROR = struct.pack("=i", -22)
         (NLMSG_DONE, NLM_F_ACK_TLVS, ERROR + MESSAGE, Refusal(22, "Nexthop has invalid gateway")),
     ],
 )
-def test_answers_are_read(kind: int, flags: int, payload: bytes, expected: Refusal | None) -> None:
+def test_answers_are_decoded(kind: int, flags: int, payload: bytes, expected: Refusal | None) -> None:
     data = b"abcd" + payload + b"more"
     assert refusal_in(data, (kind, flags, 1, 0, 4, 4 + len(payload))) == expected
 

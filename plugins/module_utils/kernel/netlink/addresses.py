@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Addresses of the node's interfaces, read and written."""
+"""Reads and writes the addresses of interfaces."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from .steps import send_steps
 from .wire import NLM_F_CREATE, NLM_F_EXCL, Request
 
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
-# struct ifa_cacheinfo: preferred and valid seconds. On a shared link the node's own IPv6 traffic would leave by the default
-# route with an address of the pool as its source, if that were an address like the others (RFC 6724, rule 3).
+# struct ifa_cacheinfo: preferred and valid seconds. Without it, the node's own IPv6 traffic that leaves a shared link by the
+# default route could get an address of the pool as its source (RFC 6724, rule 3).
 _NEVER_PREFERRED = struct.pack("=4I", 0, 0xFFFFFFFF, 0, 0)
 _PROTOCOL_SINCE = (5, 18)  # IFA_PROTO
 
 HINTS = {
-    errno.EEXIST: "the interface has this address already, maybe of another owner",
-    errno.EADDRNOTAVAIL: "the interface does not have this address (any more)",
-    errno.EACCES: "IPv6 is turned off on the interface: see its sysctl disable_ipv6",
+    errno.EEXIST: "the interface already has this address, maybe a foreign one",
+    errno.EADDRNOTAVAIL: "the interface does not have this address",
+    errno.EACCES: "IPv6 is disabled on the interface: see its sysctl disable_ipv6",
 }
 
 
@@ -40,8 +40,8 @@ HINTS = {
 class Addresses:
     """The addresses of a node.
 
-    :param managed: those that carry our protocol number; none where the kernel does not keep it (:attr:`carry_protocol`).
-    :param carry_protocol: whether the kernel keeps the protocol number of an address (Linux 5.18 and later).
+    :param managed: addresses with the protocol number of :class:`Ownership`; none if the kernel does not store it.
+    :param carry_protocol: whether the kernel stores the protocol number of an address (Linux 5.18 and later).
     """
 
     managed: frozenset[Address]
@@ -49,7 +49,7 @@ class Addresses:
     carry_protocol: bool
 
     def on(self, interfaces: Mapping[str, Interface]) -> dict[str, Interface]:
-        """Return the interfaces with all these addresses put in, sorted."""
+        """Return the interfaces with all their addresses, sorted."""
         by_interface: dict[str, list[str]] = {}
         for address in sorted(self.managed | self.foreign):
             by_interface.setdefault(address.interface, []).append(address.address)
@@ -69,15 +69,15 @@ def read_addresses(netlink: Rtnetlink, ownership: Ownership, names: Mapping[int,
         request: Fields = {"family": AF_OF_FAMILY[family]}
         for fields in netlink.dump_fields(RTM_GETADDR, netlink.formats.address, f"{family} addresses", request):
             seen_protocol = seen_protocol or "IFA_PROTO" in fields
-            ours = fields.get("IFA_PROTO") == ownership.protocol
-            (managed if ours else foreign).add(_address(fields, names))
+            is_managed = fields.get("IFA_PROTO") == ownership.protocol
+            (managed if is_managed else foreign).add(_address(fields, names))
     return Addresses(frozenset(managed), frozenset(foreign), seen_protocol or kernel_version() >= _PROTOCOL_SINCE)
 
 
 def addresses_carry_protocol(netlink: Rtnetlink) -> bool:
-    """Whether the kernel keeps the protocol number of an address: some address has one, or the kernel is new enough.
+    """Whether the kernel stores the protocol number of an address: some address has one, or the kernel is new enough.
 
-    The version alone would not do: distributions carry the feature back to older kernels.
+    The version alone does not decide: distributions backport the feature.
     """
     return read_addresses(netlink, Ownership(), {}).carry_protocol
 
@@ -89,16 +89,16 @@ def kernel_version() -> tuple[int, int]:
 
 
 def _address(fields: Fields, names: Mapping[int, str]) -> Address:
-    # IFA_ADDRESS is the other end of a point-to-point link; the node's own address is IFA_LOCAL where there is one.
+    # On a point-to-point link IFA_ADDRESS is the peer's address, and the node's own is IFA_LOCAL.
     own = packed(fields, "IFA_LOCAL") or packed(fields, "IFA_ADDRESS")
     index = number(fields, "index")
     return Address(names.get(index, f"index {index}"), f"{address_text(own)}/{number(fields, 'prefixlen')}")
 
 
 def write_addresses(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
-    """Do the steps, in order; an address is added (``noprefixroute``; IPv6: ``nodad preferred_lft 0``) or deleted, never changed.
+    """Add (``noprefixroute``; IPv6 also ``nodad preferred_lft 0``) and delete addresses, in order.
 
-    :raises StepsFailed: see :func:`carry_out`; or a route of others went with an address, see :class:`FlushedRoutes`.
+    :raises StepsFailed: see :func:`send_steps`; or foreign routes are lost with an address, see :class:`FlushedRoutes`.
     """
     index_of = IndexOf()
     carry_protocol = addresses_carry_protocol(netlink)
@@ -122,15 +122,12 @@ def write_addresses(netlink: Rtnetlink, steps: Sequence[Step], ownership: Owners
         send_steps(netlink, steps, encode, HINTS)
     except StepsFailed as error:
         failure = error
-    lost = flushed.put_back()
-    words = (
-        f"routes of others over the interface went with its last address, and do not come back: {lost}" if lost else ""
-    )
+    problem = flushed.add_again()
     if failure:
-        reason = "; ".join(filter(None, (failure.reason, words)))
+        reason = "; ".join(filter(None, (failure.reason, problem)))
         raise StepsFailed(failure.done, failure.failed, reason, failure.unsure) from failure
-    if lost:
-        raise StepsFailed(tuple(steps), deletions[-1], words)
+    if problem:
+        raise StepsFailed(tuple(steps), deletions[-1], problem)
 
 
 def _ipv4_addresses(steps: Sequence[Step]) -> frozenset[bytes]:

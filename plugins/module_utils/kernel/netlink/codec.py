@@ -1,12 +1,11 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Netlink messages in bulk: pyroute2's tables of fields and attributes, compiled once for ``struct``.
+"""Decodes and encodes rtnetlink messages, by pyroute2's tables of fields and attributes.
 
-pyroute2's own coder takes about 100 microseconds a message. Messages of one dump mostly have the same attributes of the
-same lengths in the same order, so here each such layout becomes one ``struct.Struct`` that unpacks the whole message at
-once; that takes 1-2 microseconds. What a layout expects is compared with the message each time; a message that fits
-none is walked.
+pyroute2's own codec takes about 100 microseconds per message. Most messages of a dump have the same attributes of the same
+lengths in the same order, so here each such layout is compiled into one ``struct.Struct`` that unpacks a whole message; that
+takes 1-2 microseconds. A message must match the layout exactly; a message that matches none gets a layout of its own.
 """
 
 from __future__ import annotations
@@ -21,26 +20,24 @@ from typing import Any
 from ...state.extra_attributes import Value
 from .wire import ATTRIBUTE_HEADER_SIZE, NLA_TYPE_MASK, Buffer, MessageError, attribute, attributes
 
-#: Header fields and attributes by name; an attribute that pyroute2 has no name for is called prefix and number
-#: (``RTA_30``).
+#: Header fields and attributes by name; an attribute without a name in pyroute2 has its number instead (``RTA_30``).
 Fields = dict[str, Value]
 
-LAYOUTS_KEPT = 64  # per length of message; further ones are walked
+LAYOUTS_KEPT = 64  # per length of message; further ones are used once
 
 _ATTRIBUTE_HEADER = struct.Struct("=I")  # length and type as one number
 _INTEGERS = {"B", "H", "I", "Q", "b", "h", "i", "q"}
 
 
 class MessageFormat:
-    """How one kind of message (or the inside of a nested attribute) looks.
+    """The format of one kind of message, or of the inside of a nested attribute.
 
-    Integers of the machine's byte order are decoded; everything else (addresses, names, nested attributes, values in
-    network byte order) stays bytes: see :func:`address_text`, :func:`name_text` and :meth:`decode` of the nested
-    format.
+    Integers in host byte order are decoded. All else (addresses, names, nested attributes, integers in network byte order)
+    stays bytes: see :func:`address_text`, :func:`name_text` and :meth:`decode` of the nested format.
 
     :param message_class: a class of pyroute2, for its ``fields``, ``nla_map`` and ``prefix``.
-    :param added: attributes that the kernel has and some pyroute2 lacks: number -> (name, pyroute2's name of the type).
-    :param prefix: of the attributes' names, where pyroute2's class tells none.
+    :param added: attributes that some versions of pyroute2 lack: number -> (name, pyroute2's name of the type).
+    :param prefix: of the attributes' names, if pyroute2's class has none.
     """
 
     def __init__(
@@ -63,9 +60,9 @@ class MessageFormat:
         self._layouts: dict[int, list[_Layout]] = {}
 
     def decode(self, data: Buffer, start: int = 0, end: int | None = None) -> Fields:
-        """Return the fields of the message in ``data[start:end]``; of an attribute that is there twice, the last one.
+        """Return the fields of the message in ``data[start:end]``; of a repeated attribute, the last one.
 
-        :raises MessageError: the lengths do not fit.
+        :raises MessageError: the message is damaged.
         """
         stop = len(data) if end is None else end
         length = stop - start
@@ -77,7 +74,7 @@ class MessageFormat:
         layout = _Layout(self, data, start, stop)
         if len(known) < LAYOUTS_KEPT:
             known.append(layout)
-        return layout.decode(data, start) or {}  # never {}: a layout fits the message it was made from
+        return layout.decode(data, start) or {}  # never {}: the layout is the one of this message
 
     def walk(self, data: Buffer, start: int = 0, end: int | None = None) -> Iterator[tuple[int, int, int]]:
         """Yield the attributes after the header as :func:`attributes` does.
@@ -94,9 +91,9 @@ class MessageFormat:
             raise MessageError(f"{error} ({self.prefix})") from error
 
     def encode(self, fields: Mapping[str, Value]) -> bytes:
-        """Return the message with these fields; header fields not named are 0, attributes keep the mapping's order.
+        """Return a message with these fields; other header fields are 0, and attributes keep their order.
 
-        :raises MessageError: there is no such field, or the value does not fit it.
+        :raises MessageError: the format has no such field, or the value does not fit.
         """
         rest = dict(fields)
         header = [rest.pop(name, 0) for name in self.header_names]
@@ -122,14 +119,14 @@ class MessageFormat:
         return attribute(kind, value)
 
     def name_of(self, kind: int) -> str:
-        """Return an attribute's name by its number (flags are ignored)."""
+        """Return an attribute's name, given its type with or without flags."""
         number = kind & NLA_TYPE_MASK
         return self._names.get(number) or f"{self.prefix}{number}"
 
     def number_of(self, name: str) -> int:
-        """Return an attribute's number by its name.
+        """Return an attribute's number, given its name.
 
-        :raises MessageError: there is none of this name.
+        :raises MessageError: the format has no attribute of this name.
         """
         number = self._numbers.get(name)
         if number is not None:
@@ -137,12 +134,10 @@ class MessageFormat:
         rest = name[len(self.prefix) :]
         if name.startswith(self.prefix) and rest.isdigit():
             return int(rest)
-        raise MessageError(
-            f"there is no field {name} in {self.prefix}: {', '.join((*self.header_names, *self._numbers))}"
-        )
+        raise MessageError(f"{self.prefix} has no field {name}, but {', '.join((*self.header_names, *self._numbers))}")
 
     def code_of(self, number: int, length: int) -> str:
-        """Return the ``struct`` code of an attribute's payload of this length."""
+        """Return the ``struct`` code for an attribute's payload of this length."""
         code = self._codes.get(number)
         return code if code and struct.calcsize("=" + code) == length else f"{length}s"
 
@@ -153,7 +148,7 @@ class MessageFormat:
 
 
 class _Layout:
-    """The attributes of one message, their order and lengths."""
+    """The attributes of a message, with their order and lengths."""
 
     def __init__(self, message_format: MessageFormat, data: Buffer, start: int, stop: int) -> None:
         names = list(message_format.header_names)
@@ -171,7 +166,7 @@ class _Layout:
         self._heads = tuple(heads)
 
     def decode(self, data: Buffer, start: int) -> Fields | None:
-        """Return the fields, or None where the message has another layout."""
+        """Return the fields, None if the message has another layout."""
         values = self._struct.unpack_from(data, start)
         first = self._first
         if values[first::2] != self._heads:
@@ -180,7 +175,7 @@ class _Layout:
 
 
 def _attributes_of(message_class: Any) -> dict[int, tuple[str, str]]:
-    """Return pyroute2's table of attributes: number -> (name, type). Entries come with their number or in its order."""
+    """Return pyroute2's table of attributes: number -> (name, type). An entry without a number is numbered by its position."""
     attributes = {}
     for position, entry in enumerate(message_class.nla_map):
         numbered, name, kind = tuple(entry) if len(entry) == 3 else (position, *entry)
@@ -189,7 +184,7 @@ def _attributes_of(message_class: Any) -> dict[int, tuple[str, str]]:
 
 
 def _integer_code(message_class: Any, kind: str) -> str:
-    """Return the ``struct`` code of a type of pyroute2 that is an integer of the machine's byte order, else ``""``."""
+    """Return the ``struct`` code of a type of pyroute2, ``""`` if it is no integer in host byte order."""
     described = getattr(message_class, kind, None) if kind else None
     fields: Any = getattr(described, "fields", ())
     if len(fields) != 1 or fields[0][0] != "value" or getattr(described, "nla_map", None):
@@ -206,14 +201,14 @@ def address_text(packed: bytes) -> str:
 
 @lru_cache(maxsize=8192)
 def address_bytes(text: str) -> bytes:
-    """Return an address without length as the kernel takes it."""
+    """Return an address without prefix length, packed."""
     return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
 
 
 def number(fields: Fields, name: str) -> int:
-    """Return a field that is a number, 0 where the message does not have it.
+    """Return an integer field, 0 if the message does not have it.
 
-    :raises MessageError: it is not a number of the length that pyroute2 knows.
+    :raises MessageError: the payload has not the length of the integer.
     """
     value = fields.get(name, 0)
     if isinstance(value, bytes):
@@ -222,9 +217,9 @@ def number(fields: Fields, name: str) -> int:
 
 
 def packed(fields: Fields, name: str) -> bytes:
-    """Return a field that is not a number, no bytes where the message does not have it.
+    """Return a field that is not an integer, no bytes if the message does not have it.
 
-    :raises MessageError: it is a number.
+    :raises MessageError: it is an integer.
     """
     value = fields.get(name, b"")
     if isinstance(value, int):
@@ -233,7 +228,7 @@ def packed(fields: Fields, name: str) -> bytes:
 
 
 def name_text(value: bytes) -> str:
-    """Return a name (of an interface, a kind ...) that ends with a zero byte as text."""
+    """Return a name (of an interface, a kind ...) without its final zero byte, as text."""
     return os.fsdecode(value.rstrip(b"\0"))
 
 

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which of our rules the kernel would take for another, so that each step hits exactly the rule that is meant.
+"""Finds the managed rules that the kernel mistakes for each other, so that each request affects exactly one rule.
 
-Among rules of one family, priority and protocol (``net/core/fib_rules.c``):
+Among rules of one family, priority and protocol, net/core/fib_rules.c compares as follows:
 
-- The kernel *deletes* the first rule that has everything the request names. A request cannot name the lack of something (no
-  interface, no mark, no network), nor ``not``, nor the target of a ``goto``.
-- Asked to add a rule *exclusively* it takes a rule for present although ``not`` or the target of the ``goto`` differs, or
-  although that one has a ``from`` or ``to`` and the new one has none.
+- A *deletion* deletes the first rule that has everything that the request names. A request cannot name the absence of a
+  selector (no interface, no mark, no network), nor ``not``, nor the target of a ``goto``.
+- An *exclusive addition* (``NLM_F_EXCL``) is refused with EEXIST even if the existing rule differs in ``not`` or the target of
+  the ``goto``, or if it has a ``from`` or ``to`` and the new rule has none.
 """
 
 from __future__ import annotations
@@ -23,56 +23,58 @@ _Values = tuple[object, ...]
 
 
 class CurrentRules:
-    """Our rules in the kernel's order, kept up to date with every step that is going to be sent."""
+    """The managed rules in the kernel's order, updated with every step that is about to be sent."""
 
     def __init__(self, rules: Iterable[Rule]) -> None:
-        self._places: dict[Rule, int] = {}
-        self._next_place = 0
+        self._positions: dict[Rule, int] = {}
+        self._next_position = 0
         self._found_by: dict[tuple[bool, ...], dict[_Values, list[Rule]]] = {}
-        self._mistaken: set[Rule] = set()
+        self._mistakable: set[Rule] = set()
         for rule in rules:
             self.add(rule)
 
     def add(self, rule: Rule) -> None:
-        """Note a rule that the kernel has, or will have, behind all others of its priority."""
-        self._places[rule] = self._next_place
-        self._next_place += 1
-        self._mistaken.update(_looks(rule))
+        """Add a rule after all others of its priority."""
+        self._positions[rule] = self._next_position
+        self._next_position += 1
+        self._mistakable.update(_refused_by(rule))
         for named, rules in self._found_by.items():
             rules.setdefault(_named_values(rule, named), []).append(rule)
 
     def gives_false_eexist(self, rule: Rule) -> bool:
-        """Whether the kernel would take another rule for this one, which it does not have, and refuse to add it."""
-        return rule not in self._places and _plain(rule) in self._mistaken
+        """Whether the kernel would refuse to add this rule exclusively, although it does not exist."""
+        return rule not in self._positions and _plain(rule) in self._mistakable
 
-    def remove(self, wanted: Rule) -> list[Rule]:
-        """Note that a rule goes; return the other rules that the kernel would delete before it, to be put back.
+    def remove(self, removed: Rule) -> list[Rule]:
+        """Remove a rule; return the rules that the kernel deletes before it, which have to be added again.
 
-        :raises OSError: ENOENT, the kernel does not have it.
+        :raises OSError: ENOENT, it does not exist.
         """
-        if wanted not in self._places:
+        if removed not in self._positions:
             raise OSError(errno.ENOENT, "No such rule")
-        place = self._places[wanted]
-        earlier = (rule for rule in self._deletable_by(wanted) if self._places.get(rule, place) < place)
-        hit = sorted(earlier, key=lambda rule: self._places[rule])
+        position = self._positions[removed]
+        earlier = (rule for rule in self._deletable_by(removed) if self._positions.get(rule, position) < position)
+        hit = sorted(earlier, key=lambda rule: self._positions[rule])
         for rule in hit:
-            self._places[rule] = self._next_place
-            self._next_place += 1
-        del self._places[wanted]
+            self._positions[rule] = self._next_position
+            self._next_position += 1
+        del self._positions[removed]
         return hit
 
-    def _deletable_by(self, wanted: Rule) -> list[Rule]:
-        named = tuple(value not in ("", 0) for value in _values(wanted))
+    def _deletable_by(self, deleted: Rule) -> list[Rule]:
+        """Return the rules that a request to delete this rule may delete."""
+        named = tuple(value not in ("", 0) for value in _values(deleted))
         if named not in self._found_by:
             found = self._found_by.setdefault(named, {})
-            for rule in self._places:
+            for rule in self._positions:
                 found.setdefault(_named_values(rule, named), []).append(rule)
-        candidates = self._found_by[named].get(_named_values(wanted, named), [])
-        return [rule for rule in dict.fromkeys(candidates) if set(wanted.extra) <= set(rule.extra)]
+        candidates = dict.fromkeys(self._found_by[named].get(_named_values(deleted, named), []))
+        extra = set(deleted.extra)
+        return [rule for rule in candidates if extra.issubset(rule.extra)]
 
 
 def _values(rule: Rule) -> _Values:
-    """Return what a request may name, beside what every request names; ``""`` and 0 stand for not named."""
+    """Return what a request can name besides family, priority and action; ``""`` and 0 are not named."""
     networks = (rule.source, rule.destination)
     suppressed = rule.suppress_prefixlength + 1
     return (rule.table, *networks, rule.iif, rule.oif, rule.fwmark, rule.fwmask, suppressed)
@@ -84,12 +86,13 @@ def _named_values(rule: Rule, named: tuple[bool, ...]) -> _Values:
 
 
 def _plain(rule: Rule) -> Rule:
-    # The kernel compares some of the extra attributes and not others; to take none as compared does no harm.
+    # The kernel compares only some of the extra attributes. To assume that it compares none is safe: without NLM_F_EXCL the
+    # rule is added in any case.
     return replace(rule, extra=(), invert=False, goto=0) if rule.extra or rule.invert or rule.goto else rule
 
 
-def _looks(rule: Rule) -> Iterator[Rule]:
-    """Yield the rules that the kernel, asked to add them, would take this one for."""
+def _refused_by(rule: Rule) -> Iterator[Rule]:
+    """Yield the rules whose exclusive addition the kernel refuses because of this rule."""
     plain = _plain(rule)
     yield plain
     if rule.source:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Links of the node, read and written."""
+"""Reads and writes links."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from .wire import NLM_F_CREATE, NLM_F_EXCL, MessageError, Refusal, Request
 
 _UP = 1  # IFF_UP
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
-_8021AD = b"\x88\xa8"  # ETH_P_8021AD, in network order: a provider's outer tag
-_MACVLAN_BRIDGE = 4  # MACVLAN_MODE_BRIDGE; the kernel's default, VEPA, needs a switch that reflects
+_8021AD = b"\x88\xa8"  # ETH_P_8021AD, in network byte order: the outer tag of a provider bridge
+_MACVLAN_BRIDGE = 4  # MACVLAN_MODE_BRIDGE; the kernel's default, VEPA, needs a switch that sends frames back
 MODULE_OF_KIND = {"vlan": "8021q", "macvlan": "macvlan", "dummy": "dummy"}
 _LACKS = {
     kind: f"this kernel has no {'802.1Q' if kind == 'vlan' else kind} (module {module})"
@@ -30,15 +30,15 @@ _LACKS = {
 }
 
 HINTS = {
-    errno.EEXIST: "there is a link of this name, or this VLAN of this parent, already",
-    errno.ENODEV: "the link or its parent is not there",
+    errno.EEXIST: "a link of this name, or this VLAN of the parent, already exists",
+    errno.ENODEV: "the link or its parent does not exist",
     errno.ENETDOWN: "the parent is down",
-    errno.EBUSY: "the parent is in use by something that does not share it",
+    errno.EBUSY: "the parent is used by something that does not share it",
 }
 
 
 class IndexOf:
-    """Indexes of interfaces by name, asked of the kernel when first needed and then kept; for one write."""
+    """Indexes of interfaces by name. Each is looked up once, so an object serves one write only."""
 
     def __init__(self) -> None:
         self._known: dict[str, int] = {}
@@ -62,8 +62,8 @@ class IndexOf:
 class Links:
     """The links of a node.
 
-    :param interfaces: all of them by name, still without their addresses.
-    :param managed: those that carry our alias and are of a kind that we make.
+    :param interfaces: all links by name, without addresses.
+    :param managed: links with the alias of :class:`Ownership`, of a kind that this collection creates.
     """
 
     interfaces: dict[str, Interface]
@@ -99,7 +99,7 @@ def _interface(netlink: Rtnetlink, fields: Fields, names: dict[int, str], owners
     data = netlink.formats.vlan.decode(packed(info, "IFLA_INFO_DATA")) if kind == "vlan" else {}
     if packed(data, "IFLA_VLAN_PROTOCOL") == _8021AD:
         kind = PROVIDER_VLAN
-    # A number of another namespace means nothing here; a veth's other end is beside it, not below.
+    # The index of another namespace means nothing here, and the peer of a veth is not a parent.
     below = 0 if "IFLA_LINK_NETNSID" in fields or kind == "veth" else number(fields, "IFLA_LINK")
     index = number(fields, "index")
     alias = name_text(packed(fields, "IFLA_IFALIAS"))
@@ -118,39 +118,38 @@ def _interface(netlink: Rtnetlink, fields: Fields, names: dict[int, str], owners
 
 
 def kernel_can_make(netlink: Rtnetlink, kind: str) -> bool:
-    """Whether this kernel has a kind of link, or a module for it that it can load; nothing is made.
+    """Whether this kernel has a kind of link, or a module for it that it can load; no link is created.
 
-    The kernel itself is asked, because a module may be built in, in an archive, or out of sight of a container: it is
-    sent a link with an impossible hardware address. A kind that it has is refused as invalid, one that it lacks as not
-    supported.
+    Files do not tell: the module may be built in, compressed, or invisible in a container. So the kernel is asked for a link
+    with an impossible hardware address, which it refuses as invalid if it has the kind, and as not supported if it does not.
 
-    :raises NodeError: it refuses to tell (no CAP_NET_ADMIN).
+    :raises NodeError: it refuses for another reason (no CAP_NET_ADMIN).
     """
     info = netlink.formats.link_info.encode({"IFLA_INFO_KIND": name_bytes(kind)})
     body = netlink.formats.link.encode({"IFLA_ADDRESS": b"\0", "IFLA_LINKINFO": info})
     (refusal,) = netlink.batch([Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, body)])
     if refusal is None:
-        raise AssertionError(f"the kernel made a {kind} link with a hardware address of one byte")
+        raise AssertionError(f"the kernel created a {kind} link with a hardware address of one byte")
     if refusal.errno == errno.EINVAL:
         return True
     if refusal.errno == errno.EOPNOTSUPP:
         return False
-    raise NodeError(f"The kernel does not tell whether it has {kind} links: {explain(refusal, {})}.")
+    raise NodeError(f"Whether the kernel has {kind} links cannot be found out: {explain(refusal, {})}.")
 
 
 def write_links(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
-    """Do the steps, in order, up to the first that fails; of a link that could not be made whole nothing stays.
+    """Create, change and delete links, in order, up to the first step that fails; no half-configured link is left.
 
     :raises StepsFailed: names the step that failed, and all before it.
     """
     for position, step in enumerate(steps):
-        problem = _do(netlink, step, ownership)
+        problem = _write(netlink, step, ownership)
         if problem:
             raise StepsFailed(tuple(steps[:position]), step, problem)
 
 
-def _do(netlink: Rtnetlink, step: Step, ownership: Ownership) -> str:
-    """Do one step; return why it failed, or ``""``."""
+def _write(netlink: Rtnetlink, step: Step, ownership: Ownership) -> str:
+    """Apply one step; return why it failed, ``""`` for success."""
     before, after = step.before, step.after
     index_of = IndexOf()
     try:
@@ -158,10 +157,9 @@ def _do(netlink: Rtnetlink, step: Step, ownership: Ownership) -> str:
             return _add(netlink, after, ownership, index_of)
         if isinstance(after, Link) and isinstance(before, Link) and after.same_device(before):
             changes = _settings(after, index_of(after.name), before)
-            return _ask(netlink, Request(RTM_NEWLINK, 0, netlink.formats.link.encode(changes)), after.kind)
+            return _send(netlink, Request(RTM_NEWLINK, 0, netlink.formats.link.encode(changes)), after.kind)
         if isinstance(before, Link) and after is None:
-            body = netlink.formats.link.encode({"index": index_of(before.name)})
-            return _ask(netlink, Request(RTM_DELLINK, 0, body), before.kind)
+            return _delete(netlink, index_of(before.name), before.kind)
     except OSError as error:
         return explain(Refusal(error.errno or errno.EINVAL, error.strerror or ""), HINTS)
     except MessageError as error:
@@ -170,35 +168,31 @@ def _do(netlink: Rtnetlink, step: Step, ownership: Ownership) -> str:
 
 
 def _add(netlink: Rtnetlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
-    was_there = _exists(link.name)
+    existed = _index(link.name)
     try:
-        return _make(netlink, link, ownership, index_of)
+        return _create(netlink, link, ownership, index_of)
     except NodeError:
-        # Without our alias nobody would know it for ours later, nor delete it.
-        if not was_there and _exists(link.name):
-            _ask(
-                netlink,
-                Request(RTM_DELLINK, 0, netlink.formats.link.encode({"index": IndexOf()(link.name)})),
-                link.kind,
-            )
+        # Without the alias it would be a foreign link from now on.
+        index = _index(link.name)
+        if index and not existed:
+            _delete(netlink, index, link.kind)
         raise
 
 
-def _exists(name: str) -> bool:
+def _index(name: str) -> int:
+    """Return the current index of a link, 0 if it does not exist."""
     try:
-        return bool(IndexOf()(name))
+        return IndexOf()(name)
     except OSError:
-        return False
+        return 0
 
 
-def _make(netlink: Rtnetlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
-    problem = _ask(
-        netlink, Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _creation(netlink, link, index_of)), link.kind
-    )
+def _create(netlink: Rtnetlink, link: Link, ownership: Ownership, index_of: IndexOf) -> str:
+    creation = Request(RTM_NEWLINK, NLM_F_CREATE | NLM_F_EXCL, _creation(netlink, link, index_of))
+    problem = _send(netlink, creation, link.kind)
     if problem:
         return problem
-    # Only now, and by index: were this in the send that creates the link, it would reach a foreign link of the same
-    # name.
+    # A batch is processed after a refusal, too: together with the creation, these would change a foreign link of this name.
     index = index_of(link.name)
     alias: Fields = {"index": index, "IFLA_IFALIAS": ownership.alias.encode()}
     settings = [alias, _settings(link, index, None)]
@@ -206,8 +200,8 @@ def _make(netlink: Rtnetlink, link: Link, ownership: Ownership, index_of: IndexO
     refusal = next((one for one in refusals if one is not None), None)
     if refusal is None:
         return ""
-    undone = _ask(netlink, Request(RTM_DELLINK, 0, netlink.formats.link.encode({"index": index})), link.kind)
-    return explain(refusal, HINTS) + (f"; and the link could not be deleted again: {undone}" if undone else "")
+    left = _delete(netlink, index, link.kind)
+    return explain(refusal, HINTS) + (f"; the new link could not be deleted either: {left}" if left else "")
 
 
 def _creation(netlink: Rtnetlink, link: Link, index_of: IndexOf) -> bytes:
@@ -227,19 +221,22 @@ def _creation(netlink: Rtnetlink, link: Link, index_of: IndexOf) -> bytes:
 
 
 def _settings(link: Link, index: int, before: Link | None) -> Fields:
-    """Return the fields that change: the MTU where it is declared and another one than before, and up or down."""
+    """Return the fields to set: up or down, and the MTU if the link is to get another one than it has."""
     fields: Fields = {"index": index, "flags": _UP if link.up else 0, "change": _UP}
     if before is not None and link.mtu and link.mtu != before.mtu:
         fields["IFLA_MTU"] = link.mtu
     return fields
 
 
-def _ask(netlink: Rtnetlink, request: Request, kind: str) -> str:
-    """Send one request; return why it was refused, or ``""``."""
+def _delete(netlink: Rtnetlink, index: int, kind: str) -> str:
+    return _send(netlink, Request(RTM_DELLINK, 0, netlink.formats.link.encode({"index": index})), kind)
+
+
+def _send(netlink: Rtnetlink, request: Request, kind: str) -> str:
+    """Send one request; return why it was refused, ``""`` for success."""
     (refusal,) = netlink.batch([request])
     if refusal is None:
         return ""
-    # "Unknown device type" is how kernels with extended answers say it; a VLAN on a device that takes none has other
-    # words.
+    # Kernels with extended acknowledgements say "Unknown device type"; a VLAN on a link that has none gets another text.
     lacking = refusal.errno == errno.EOPNOTSUPP and refusal.message in ("", "Unknown device type")
     return f"{refusal} ({_LACKS[kind]})" if lacking and kind in _LACKS else explain(refusal, HINTS)

@@ -1,12 +1,11 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Finds a pyroute2 that is new enough, and loads of it only what describes messages.
+"""Finds a pyroute2 that is new enough, and loads only its message classes.
 
-``import pyroute2`` runs the package's ``__init__``, which loads every corner of the library: 200-340 ms of CPU, more
-than the rest of a run. The message classes need a few of its files only. They are imported below a stand-in for the
-package, which is taken away again afterwards, so that an ordinary ``import pyroute2`` later in the same process finds
-nothing half done.
+``import pyroute2`` runs the package's ``__init__``, which loads the whole library: 200-340 ms of CPU, more than the rest of a
+run. The message classes need only a few of its files. They are imported below a stub of the package, which is removed again
+afterwards, so that a later ``import pyroute2`` in the same process finds no half-loaded package.
 """
 
 from __future__ import annotations
@@ -30,8 +29,8 @@ MINIMUM = (0, 7, 2)
 
 _VERSION = re.compile(r"""^__version__\s*=\s*["'](?P<version>[^"']+)["']""", re.MULTILINE)
 _VERSION_FILES = ("pyroute2/config/version.py", "pr2modules/config/version.py")  # the second: 0.6.x
-# The folder of a distribution's metadata: pyroute2-0.7.2.dist-info, pyroute2-0.5.14-py3.9.egg-info. Read from its name,
-# because importlib.metadata parses the content as an e-mail, which takes longer than loading pyroute2's messages.
+# The directory of a distribution's metadata: pyroute2-0.7.2.dist-info, pyroute2-0.5.14-py3.9.egg-info. Its name has the
+# version; importlib.metadata parses its content as an e-mail, which takes longer than to load the message classes.
 _METADATA = re.compile(r"^pyroute2-(?P<version>[^-]+?)(-py[0-9.]+)?\.(dist|egg)-info$")
 
 
@@ -39,8 +38,8 @@ _METADATA = re.compile(r"^pyroute2-(?P<version>[^-]+?)(-py[0-9.]+)?\.(dist|egg)-
 class Pyroute2:
     """A pyroute2 on this node.
 
-    :param version: as its author writes it, ``0.9.7``; ``""`` where it cannot be told.
-    :param directory: the folder that holds the package's folder ``pyroute2``.
+    :param version: such as ``0.9.7``; ``""`` if unknown.
+    :param directory: in which the package directory ``pyroute2`` is.
     """
 
     version: str
@@ -48,7 +47,7 @@ class Pyroute2:
 
     @property
     def is_recent(self) -> bool:
-        """Whether this is at least :data:`MINIMUM`, the first version whose deletions and rules are right."""
+        """Whether this is at least :data:`MINIMUM`, the first version with correct deletions and rules."""
         numbers = tuple(int(number) for number in re.findall(r"\d+", self.version)[:3])
         return numbers >= MINIMUM
 
@@ -58,7 +57,7 @@ class Pyroute2:
 
 @dataclass(frozen=True)
 class MessageClasses:
-    """The classes of pyroute2 that say how messages look; only their tables are used, never their code.
+    """The classes of pyroute2 that describe messages; only their tables are used, never their code.
 
     :param route: ``rtmsg``.
     :param nexthop: one hop of ``RTA_MULTIPATH``.
@@ -81,42 +80,42 @@ class MessageClasses:
 
 
 def find_pyroute2(extra_directory: str = PYROUTE2_DIRECTORY) -> Pyroute2:
-    """Return the first pyroute2 that is new enough: the system's, else the copy brought along.
+    """Return the first pyroute2 that is new enough: of Python's path, else the copy that the collection installed.
 
     Nothing is imported.
 
-    :param extra_directory: where the copy that this collection may bring along lies; several, separated by colons.
-    :raises Pyroute2Missing: there is none, or every one found is too old.
+    :param extra_directory: where that copy may be; several directories are separated by colons.
+    :raises Pyroute2Missing: there is none, or all are too old.
     """
     found = []
     for directory in dict.fromkeys([*sys.path, *filter(None, extra_directory.split(os.pathsep))]):
-        package = _package_folder(directory)
-        if package is None:
+        parent = _directory_with_package(directory)
+        if parent is None:
             continue
-        candidate = Pyroute2(_version_of(package), str(package))
+        candidate = Pyroute2(_version_of(parent), str(parent))
         if candidate.is_recent:
             return candidate
         found.append(candidate)
     needed = ".".join(str(number) for number in MINIMUM)
-    place = extra_directory.partition(os.pathsep)[0]
-    there = "no pyroute2" if not found else "only pyroute2 " + ", ".join(str(candidate) for candidate in found)
+    target = extra_directory.partition(os.pathsep)[0]
+    installed = "no pyroute2" if not found else "only pyroute2 " + ", ".join(str(candidate) for candidate in found)
     raise Pyroute2Missing(
-        f"This node has {there} for {sys.executable}, but pyroute2 >= {needed} is needed: older ones delete and write the"
-        " wrong rules on current kernels. Install it with the node's package manager (python3-pyroute2) where that has a"
-        f" version that is new enough, or put a copy into {place} (pip install --target {place} 'pyroute2>={needed}')."
+        f"This node has {installed} for {sys.executable}, but pyroute2 >= {needed} is needed: older versions write and delete"
+        " wrong rules on current kernels. Install it with the node's package manager (python3-pyroute2) if that has a version"
+        f" that is new enough, or put a copy into {target} (pip install --target {target} 'pyroute2>={needed}')."
     )
 
 
 def load_message_classes(found: Pyroute2) -> MessageClasses:
-    """Return pyroute2's message classes, by the short way or, where a version does not allow that, by the ordinary one.
+    """Return pyroute2's message classes, loaded below a stub of the package, or with all of pyroute2 if that fails.
 
     :raises NodeError: neither works with this Python.
     """
     try:
-        with _stand_in(found.directory):
+        with _stub_package(found.directory):
             return _import_message_classes()
     except (ImportError, AttributeError):
-        pass  # this version needs more of its package than the stand-in has
+        pass  # this version needs more of its package than the stub has
     try:
         with _first_in_path(found.directory):
             importlib.import_module("pyroute2")
@@ -128,8 +127,8 @@ def load_message_classes(found: Pyroute2) -> MessageClasses:
         ) from error
 
 
-def _package_folder(directory: str) -> Path | None:
-    """Return the directory, made absolute, if a package ``pyroute2`` with code lies in it."""
+def _directory_with_package(directory: str) -> Path | None:
+    """Return the directory as an absolute path if a package ``pyroute2`` with code is in it."""
     spec = importlib.machinery.PathFinder.find_spec("pyroute2", [directory])
     if spec is None or spec.origin is None:
         return None
@@ -137,7 +136,7 @@ def _package_folder(directory: str) -> Path | None:
 
 
 def _version_of(directory: Path) -> str:
-    """Return the version of the pyroute2 in a folder, from its own file or, as Debian leaves that out, its metadata."""
+    """Return the version of the pyroute2 in a directory, from its own file or, as Debian leaves that out, its metadata."""
     for name in _VERSION_FILES:
         file = directory / name
         if file.is_file():
@@ -166,21 +165,21 @@ def _import_message_classes() -> MessageClasses:
     )
 
 
-def _ours(names: Iterable[str]) -> list[str]:
+def _of_pyroute2(names: Iterable[str]) -> list[str]:
     return [name for name in names if name == "pyroute2" or name.startswith("pyroute2.")]
 
 
 @contextmanager
-def _stand_in(directory: str) -> Iterator[None]:
-    """Put an empty package in pyroute2's place for a while; afterwards ``sys.modules`` is as it was."""
-    before = {name: sys.modules.pop(name) for name in _ours(sys.modules)}
+def _stub_package(directory: str) -> Iterator[None]:
+    """Replace the package pyroute2 by an empty one; afterwards ``sys.modules`` is as before."""
+    before = {name: sys.modules.pop(name) for name in _of_pyroute2(sys.modules)}
     package = types.ModuleType("pyroute2")
     package.__path__ = [str(Path(directory) / "pyroute2")]
     sys.modules["pyroute2"] = package
     try:
         yield
     finally:
-        for name in _ours(list(sys.modules)):
+        for name in _of_pyroute2(list(sys.modules)):
             del sys.modules[name]
         sys.modules.update(before)
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes of the kernel, read and written."""
+"""Reads and writes routes."""
 
 from __future__ import annotations
 
@@ -48,49 +48,52 @@ _ON_LINK_TYPES = ("unicast", "broadcast", "anycast", "multicast")
 _MODELLED = frozenset(
     {"family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type", "flags"}
     | {"RTA_DST", "RTA_OIF", "RTA_GATEWAY", "RTA_PRIORITY", "RTA_PREFSRC", "RTA_TABLE"}
-    # What the kernel reports about a route's life rather than what somebody asked for:
-    | {"RTA_CACHEINFO", "RTA_PREF", "RTA_EXPIRES", "RTA_24"}
+    # Reported by the kernel, not requested:
+    | {"RTA_CACHEINFO", "RTA_PREF", "RTA_EXPIRES", "RTA_24"}  # RTA_24 is RTA_PAD
 )
-#: With one of these the next hop is not in RTA_GATEWAY and RTA_OIF, which the kernel then refuses.
+#: Each of these holds the next hop instead of RTA_GATEWAY and RTA_OIF, which the kernel then refuses.
 _OTHER_NEXT_HOPS = frozenset({"RTA_MULTIPATH", "RTA_NH_ID", "RTA_VIA"})
 
 _UNREACHABLE = (
-    "no network of that link holds the gateway: declare it in onlink_networks if it lies outside of the pool,"
-    " and see that the link is up"
+    "the gateway is in no network of the link: declare its network in onlink_networks if it is outside of the pool, and check"
+    " that the link is up"
 )
 HINTS = {
     errno.ENETUNREACH: _UNREACHABLE,
     errno.EHOSTUNREACH: _UNREACHABLE,
-    errno.ENETDOWN: "the link is down, or the one below it",
-    errno.EEXIST: "another route, maybe of another owner, has this table, destination and metric",
-    errno.ESRCH: "there is no such route (any more)",
-    errno.ENOENT: "there is no such route (any more)",
+    errno.ENETDOWN: "the link or its parent is down",
+    errno.EEXIST: "another route, maybe a foreign one, has this table, destination and metric",
+    errno.ESRCH: "this route does not exist",
+    errno.ENOENT: "this route does not exist",
 }
 
 
 def read_routes(
-    netlink: Rtnetlink, ownership: Ownership, names: Mapping[int, str], places: Collection[Route] | None = None
+    netlink: Rtnetlink,
+    ownership: Ownership,
+    names: Mapping[int, str],
+    foreign_routes_to: Collection[Route] | None = None,
 ) -> tuple[frozenset[Route], frozenset[Route]]:
-    """Return our own routes and everybody else's, of every family and table but ``local``.
+    """Return the managed and the foreign routes, of every family and of every table except ``local``.
 
     A foreign route with several next hops is read as one route for each; one with the identifier of a next hop instead
     (``nhid``) has no interface. Extra attributes are read of managed routes only.
 
     :param names: interfaces by index.
-    :param places: where given, of other owners only the routes to the destinations of these are told, in whatever table: a
-        node may have a hundred thousand of others.
+    :param foreign_routes_to: if given, only foreign routes to the destinations of these routes are returned, of any table: a
+        node may have a hundred thousand others.
     :raises NodeError: the kernel does not list its routes.
     """
     managed: set[Route] = set()
     foreign: set[Route] = set()
     for family in kernel_families():
         request: Fields = {"family": AF_OF_FAMILY[family]}
-        accept = None if places is None else _managed_or_beside(places, family, ownership)
+        accept = None if foreign_routes_to is None else _managed_or_to(foreign_routes_to, family, ownership)
         for fields in netlink.dump_fields(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request, accept):
             if not is_table_entry(fields):
                 continue
             if fields["proto"] == ownership.protocol:
-                managed.add(_own_route(family, fields, names))
+                managed.add(_managed_route(family, fields, names))
             else:
                 route = _route(family, fields, names)
                 hops = packed(fields, "RTA_MULTIPATH")
@@ -98,9 +101,9 @@ def read_routes(
     return frozenset(managed), frozenset(foreign)
 
 
-def _managed_or_beside(places: Iterable[Route], family: str, ownership: Ownership) -> Accept:
-    """Return a filter that accepts managed routes, and foreign ones to the same destinations as these."""
-    parts = (route.destination.partition("/") for route in places if route.family == family)
+def _managed_or_to(routes: Iterable[Route], family: str, ownership: Ownership) -> Accept:
+    """Return a filter that accepts managed routes, and all routes to the destinations of these."""
+    parts = (route.destination.partition("/") for route in routes if route.family == family)
     networks = {(int(length), address_bytes(address) if length != "0" else b"") for address, _slash, length in parts}
     lengths = {length for length, _address in networks}
 
@@ -115,12 +118,12 @@ def _managed_or_beside(places: Iterable[Route], family: str, ownership: Ownershi
 
 
 def is_table_entry(fields: Fields) -> bool:
-    """Whether a route is an entry of a table other than ``local``, not one of the cache."""
+    """Whether a route is in a table other than ``local``, and not in the cache."""
     return fields.get("RTA_TABLE", fields["table"]) != LOCAL_TABLE and not is_cached(fields)
 
 
 def is_cached(fields: Fields) -> bool:
-    """Whether a route is an entry of the cache."""
+    """Whether a route is in the cache."""
     return bool(number(fields, "flags") & _CLONED)
 
 
@@ -140,14 +143,14 @@ def _route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
         number(fields, "RTA_PRIORITY"),
         word,
         _gateway(fields),
-        # IPv6 says "lo" for a route that leads nowhere.
+        # IPv6 reports the interface "lo" for unreachable, blackhole and the like.
         names.get(index, f"index {index}") if index and word in ("local", *_ON_LINK_TYPES) else "",
         bool(number(fields, "flags") & _ONLINK),
         _address(fields, "RTA_PREFSRC"),
     )
 
 
-def _own_route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
+def _managed_route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
     extra = {name: value for name, value in fields.items() if name not in _MODELLED}
     if fields["tos"]:
         extra["tos"] = fields["tos"]
@@ -171,7 +174,7 @@ def _next_hops(netlink: Rtnetlink, route: Route, hops: bytes, names: Mapping[int
 
 
 def _gateway(fields: Fields) -> str:
-    """Return the gateway, which may be of the other family (``RTA_VIA``: two bytes of family, then the address)."""
+    """Return the gateway; one of the other family is in ``RTA_VIA``, after two bytes with its family."""
     via = packed(fields, "RTA_VIA")
     return address_text(via[2:]) if via else _address(fields, "RTA_GATEWAY")
 
@@ -181,12 +184,12 @@ def _scope(route: Route) -> int:
 
 
 def write_routes(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
-    """Do the steps, in order.
+    """Add, change and delete routes, in order.
 
-    A change keeps table, destination and metric and replaces the rest in one go, with no moment without a route; it
-    takes the first route of that key whoever owns it, so a plan must not have one where another owner has that key.
+    A change replaces a route of the same table, destination and metric atomically. The kernel replaces the first route with
+    that key even if it is foreign, so a plan must not change a route whose key a foreign route has.
 
-    :raises StepsFailed: see :func:`carry_out`.
+    :raises StepsFailed: see :func:`send_steps`.
     """
     index_of = IndexOf()
 

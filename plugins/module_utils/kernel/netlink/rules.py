@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules of the kernel's routing policy database, read and written."""
+"""Reads and writes rules of the routing policy database."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from .wire import NLM_F_CREATE, NLM_F_EXCL, MessageError, Request
 _ACTIONS = {1: "lookup", 2: "goto", 3: "nop", 6: "blackhole", 7: "unreachable", 8: "prohibit"}
 _NUMBER_OF_ACTION = {name: number for number, name in _ACTIONS.items()}
 _INVERT = 0x2  # FIB_RULE_INVERT
-# Permanent, goto unresolved, iif detached, oif detached: what became of a rule, not what it asks for.
+# FIB_RULE_PERMANENT, _UNRESOLVED, _IIF_DETACHED, _OIF_DETACHED: the rule's state, which a request cannot set
 _REPORTED_FLAGS = 0x1 | 0x4 | 0x8 | 0x10
 _NO_SUPPRESSION = 0xFFFFFFFF
 
@@ -34,13 +34,13 @@ _MODELLED = frozenset(
 )
 
 HINTS = {
-    errno.EEXIST: "there is this very rule already",
-    errno.ENOENT: "there is no such rule (any more)",
+    errno.EEXIST: "this rule already exists",
+    errno.ENOENT: "this rule does not exist",
 }
 
 
 def read_rules(netlink: Rtnetlink, ownership: Ownership) -> tuple[frozenset[Rule], frozenset[Rule]]:
-    """Return our own rules and everybody else's, of every family that the kernel has.
+    """Return the managed and the foreign rules, of every family that the kernel has.
 
     :raises NodeError: the kernel does not list its rules.
     """
@@ -95,9 +95,9 @@ def _rule(family: str, fields: Fields) -> Rule:
 
 
 def write_rules(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:
-    """Do the steps, in order; a rule is added or deleted, never changed.
+    """Add and delete rules, in order.
 
-    :raises StepsFailed: see :func:`carry_out`.
+    :raises StepsFailed: see :func:`send_steps`.
     """
     families = {step.subject.family for step in steps if isinstance(step.subject, Rule)}
     current = CurrentRules(
@@ -114,8 +114,8 @@ def write_rules(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership)
         if isinstance(before, Rule) and after is None:
             deletion = Request(RTM_DELRULE, 0, _body(netlink, before, ownership))
             hit = current.remove(before)
-            restored = [Request(RTM_NEWRULE, NLM_F_CREATE, _body(netlink, rule, ownership)) for rule in hit]
-            return [deletion] * (len(hit) + 1) + restored
+            added_again = [Request(RTM_NEWRULE, NLM_F_CREATE, _body(netlink, rule, ownership)) for rule in hit]
+            return [deletion] * (len(hit) + 1) + added_again
         raise TypeError(f"not a step that adds or deletes a rule: {step!r}")
 
     send_steps(netlink, steps, encode, HINTS)
@@ -124,7 +124,7 @@ def write_rules(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership)
 def _body(netlink: Rtnetlink, rule: Rule, ownership: Ownership) -> bytes:
     extra = dict(rule.extra)
     if rule.action == "lookup" and not rule.table and "FRA_L3MDEV" not in extra:
-        raise MessageError(f"a rule that looks up a table names it: {rule}")
+        raise MessageError(f"a rule with the action lookup needs a table: {rule}")
     fields: Fields = {
         "family": AF_OF_FAMILY[rule.family],
         "table": rule.table if rule.table < 256 else 0,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Steps of one kind, sent to the kernel many at a time, and exactly which of them took effect."""
+"""Sends steps of one kind in batches, and reports exactly which of them took effect."""
 
 from __future__ import annotations
 
@@ -17,25 +17,26 @@ Encode = Callable[[Step], Sequence[Request]]
 
 HINTS = {
     errno.EPERM: "needs root or CAP_NET_ADMIN in this network namespace",
-    errno.ENODEV: "is the link there, and was it created before?",
+    errno.ENODEV: "the link does not exist, or is created by a later step",
 }
 
 
 def explain(refusal: Refusal, hints: Mapping[int, str]) -> str:
-    """Return the kernel's reason with the usual cause where that is known."""
+    """Return the kernel's reason, followed by its usual cause if that is known."""
     hint = hints.get(refusal.errno) or HINTS.get(refusal.errno)
     return f"{refusal} ({hint})" if hint else str(refusal)
 
 
 def send_steps(netlink: Rtnetlink, steps: Sequence[Step], encode: Encode, hints: Mapping[int, str]) -> None:
-    """Do the steps in order, as many to a send as the kernel can answer.
+    """Send the steps in order, as many at once as the kernel can answer.
 
-    Nothing is sent after the send in which a step failed; the later steps of that same send were done or refused by
-    the kernel on their own account, and are told apart by its answers.
+    No batch is sent after the one in which a step failed. The kernel also processes the later steps of that batch, and its
+    answers say which of them took effect.
 
-    :param encode: a step's requests; raises OSError or :class:`MessageError` where they cannot be made.
-    :param hints: errno -> its usual cause for this kind of object.
-    :raises StepsFailed: a step failed; names the first one, and all that took effect, or may have where no answer came.
+    :param encode: returns the requests of a step; raises OSError or :class:`MessageError` if there are none for it.
+    :param hints: usual cause by errno, for this kind of object.
+    :raises StepsFailed: a step failed. Names the first one, and all that took effect; if an answer is missing, also those
+        that may have.
     """
     done: list[Step] = []
     position = 0
@@ -56,19 +57,19 @@ def send_steps(netlink: Rtnetlink, steps: Sequence[Step], encode: Encode, hints:
         if problem:
             failures.append((steps[position], problem))
         if failures:
-            raise StepsFailed(tuple(done), failures[0][0], failures[0][1] + _others(failures))
+            raise StepsFailed(tuple(done), failures[0][0], failures[0][1] + _further(failures))
 
 
-def _others(failures: Sequence[tuple[Step, str]]) -> str:
-    return (
-        f"; so did {len(failures) - 1} more, the next: {failures[1][0]}: {failures[1][1]}" if len(failures) > 1 else ""
-    )
+def _further(failures: Sequence[tuple[Step, str]]) -> str:
+    if len(failures) == 1:
+        return ""
+    return f"; {len(failures) - 1} more failed, the first of them: {failures[1][0]}: {failures[1][1]}"
 
 
 def _next_part(
     netlink: Rtnetlink, steps: Sequence[Step], encode: Encode, hints: Mapping[int, str]
 ) -> tuple[list[Step], list[list[Request]], str]:
-    """Return the steps of the next send with their requests, and why the step after them cannot even be sent."""
+    """Return the steps of the next batch, their requests, and why the step after them cannot be sent, if so."""
     part: list[Step] = []
     requests: list[list[Request]] = []
     count = 0
@@ -88,6 +89,6 @@ def _next_part(
 
 
 def _answers(netlink: Rtnetlink, requests: Sequence[list[Request]]) -> list[list[Refusal | None]]:
-    """Send all requests and return the kernel's answers grouped as the requests were."""
+    """Send all requests, and return the kernel's answers in the same groups."""
     flat = iter(netlink.batch([request for group in requests for request in group]))
     return [[next(flat) for _request in group] for group in requests]
