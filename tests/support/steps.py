@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Steps done by our writers inside a namespace, and what came of them."""
+"""Steps applied by the writers inside a namespace, and their outcome."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ WRITERS: dict[type, tuple[str, Writer]] = {
 
 
 class Outcome(NamedTuple):
-    """What a writer raised: nothing of it where all went well."""
+    """What a writer raised, empty if it succeeded."""
 
     done: tuple[Step, ...] = ()
     failed: Step | None = None
@@ -57,12 +57,12 @@ class Outcome(NamedTuple):
 
 
 def add(*objects: StateObject) -> list[Step]:
-    """Return the steps that make these objects."""
+    """Return the steps that add these objects."""
     return [Step(WRITERS[type(one)][0], None, one) for one in objects]
 
 
 def delete(*objects: StateObject) -> list[Step]:
-    """Return the steps that take these objects away."""
+    """Return the steps that delete these objects."""
     return [Step(WRITERS[type(one)][0], one, None) for one in objects]
 
 
@@ -72,12 +72,12 @@ def change(before: StateObject, after: StateObject) -> Step:
 
 
 def write(namespace: Namespace, steps: Sequence[Step]) -> Outcome:
-    """Have the steps, all of one kind, done inside the namespace."""
+    """Apply the steps, all of one kind, inside the namespace."""
     return namespace.call(write_here, tuple(steps))
 
 
 def write_here(steps: Sequence[Step], ownership: Ownership = OWNERSHIP) -> Outcome:
-    """Have the steps, all of one kind, done in the present namespace."""
+    """Apply the steps, all of one kind, in the current namespace."""
     with Rtnetlink(FORMATS) as netlink:
         try:
             WRITERS[type(steps[0].subject)][1](netlink, steps, ownership)
@@ -87,12 +87,12 @@ def write_here(steps: Sequence[Step], ownership: Ownership = OWNERSHIP) -> Outco
 
 
 def succeed(namespace: Namespace, steps: Sequence[Step]) -> None:
-    """Have the steps done; all must succeed."""
+    """Apply the steps; all must succeed."""
     assert write(namespace, steps) == Outcome()
 
 
 def read(namespace: Namespace, kind: type) -> tuple[Any, Any]:
-    """Return our own and foreign routes or rules, by our reader."""
+    """Return the managed and the foreign routes or rules."""
     return namespace.call(_read, kind)
 
 

@@ -66,12 +66,12 @@ def test_the_kernel_of_this_machine_has_both_families(namespace: Namespace) -> N
 
 
 def test_objects_of_another_family_than_requested_are_left_out(namespace: Namespace) -> None:
-    def asked(kernel: Rtnetlink) -> list[int]:
+    def requested(kernel: Rtnetlink) -> list[int]:
         request = {"family": AF_DECNET}
         routes = kernel.dump_fields(RTM_GETROUTE, FORMATS.route, "routes", request)
         return [len(routes), len(kernel.dump_fields(RTM_GETADDR, FORMATS.address, "addresses", request))]
 
-    assert namespace.call(inside, asked) == [0, 0]
+    assert namespace.call(inside, requested) == [0, 0]
 
 
 def test_rules_of_a_missing_family_are_refused(namespace: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:

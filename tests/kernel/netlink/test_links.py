@@ -90,7 +90,7 @@ def test_a_change_keeps_the_device(namespace: Namespace, kind: str) -> None:
         assert _seen(namespace) == {after}
         before = after
     succeed(namespace, [change(before, _link(kind, mtu=0))])
-    assert _seen(namespace) == {before}, "an MTU that is not declared stays"
+    assert _seen(namespace) == {before}, "an MTU that is not desired stays"
     assert _read(namespace)[0][before.name].index == index
 
 
@@ -130,7 +130,7 @@ def test_a_link_of_another_kind_is_foreign_in_spite_of_the_alias(namespace: Name
 
 
 def test_a_foreign_link_of_the_same_name_is_left_unchanged(namespace: Namespace) -> None:
-    namespace.ip("link add taken0 type veth peer name other0", "link set taken0 alias theirs")
+    namespace.ip("link add taken0 type veth peer name other0", "link set taken0 alias foreign")
     before = namespace.ip_json("link show")
     outcome = write(namespace, add(_link("macvlan", "taken0")))
     assert outcome.reason.startswith("EEXIST: File exists (")

@@ -233,11 +233,11 @@ def test_a_narrow_read_returns_managed_routes_and_foreign_ones_to_the_same_desti
     managed, foreign = read(namespace, Route)
     destinations = {(route.family, route.destination) for route in routes}
 
-    def asked(netlink: Rtnetlink) -> tuple[frozenset[Route], frozenset[Route]]:
+    def narrow(netlink: Rtnetlink) -> tuple[frozenset[Route], frozenset[Route]]:
         return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, routes)
 
     expected = {route for route in foreign if (route.family, route.destination) in destinations}
-    assert namespace.call(inside, asked) == (managed, expected)
+    assert namespace.call(inside, narrow) == (managed, expected)
     assert len(managed) == len(ROUTES)
     assert bool(expected) == bool(routes)
     assert foreign > expected

@@ -167,9 +167,9 @@ class EventMatcher:
         if self._transaction_matches:
             yield 0, ""
 
-    def _integer(self, start: int, stop: int, wanted: int) -> int:
+    def _integer(self, start: int, stop: int, attribute_type: int) -> int:
         """Return an attribute with an integer of 32 bits, 0 if there is none."""
-        payload = find(self._buffer, start, stop, wanted)
+        payload = find(self._buffer, start, stop, attribute_type)
         return _INTEGER.unpack(payload)[0] if len(payload) == _INTEGER.size else 0
 
     def _integer_at(self, offset: int) -> int:

@@ -68,7 +68,7 @@ def _routes(netlink: Rtnetlink) -> dict[_Key, Fields]:
     for fields in netlink.dump_fields(
         RTM_GETROUTE, netlink.formats.route, f"{IPV4} routes", {"family": AF_OF_FAMILY[IPV4]}
     ):
-        # The table local counts, too: people add routes to it that make a whole network local.
+        # Of the table local, too: routes that make a whole network local are added there by hand.
         if not is_cached(fields) and fields["proto"] != _PROTOCOL_KERNEL and "RTA_MULTIPATH" not in fields:
             route: Fields = {**fields, "flags": number(fields, "flags") & _ONLINK}
             routes[frozenset(route.items())] = route

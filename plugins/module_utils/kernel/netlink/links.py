@@ -120,8 +120,8 @@ def _interface(netlink: Rtnetlink, fields: Fields, names: dict[int, str], owners
 def kernel_can_make(netlink: Rtnetlink, kind: str) -> bool:
     """Whether this kernel has a kind of link, or a module for it that it can load; no link is created.
 
-    Files do not tell: the module may be built in, compressed, or invisible in a container. So the kernel is asked for a link
-    with an impossible hardware address, which it refuses as invalid if it has the kind, and as not supported if it does not.
+    Module files are no evidence: the module may be built in, or invisible in a container. So this requests a link with an
+    impossible hardware address, which the kernel refuses as invalid if it has the kind, and as not supported if it does not.
 
     :raises NodeError: it refuses for another reason (no CAP_NET_ADMIN).
     """

@@ -30,7 +30,7 @@ _FAMILY_NAMES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip
 
 
 def kernel_has_nf_tables() -> bool:
-    """Whether the kernel has nf_tables, which this makes it load; True if that cannot be found out.
+    """Whether the kernel has nf_tables, after it has tried to load the module; True if that cannot be found out.
 
     Without nf_tables the kernel refuses any request for it as invalid (nfnetlink_rcv_msg, net/netfilter/nfnetlink.c), and
     without netfilter's netlink there is not even the socket. Any other refusal may come from a kernel that has tables.
@@ -79,7 +79,7 @@ def _nfgenmsg(family: int) -> bytes:
 
 
 def _texts(buffer: bytearray, start: int, stop: int) -> tuple[str, dict[int, str]]:
-    """Return an object's family, and its attributes decoded as text, which those that are asked for are."""
+    """Return an object's family, and its attributes as text; only names of tables and chains are meant to be used."""
     texts = {}
     for kind, first, last in attributes(buffer, start + NFGENMSG_SIZE, stop):
         texts[kind] = buffer[first:last].rstrip(b"\0").decode(errors="replace")

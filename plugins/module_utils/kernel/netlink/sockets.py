@@ -35,7 +35,7 @@ _SOL_NETLINK = 270
 _NETLINK_ADD_MEMBERSHIP, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK = 1, 10, 11, 12
 _SO_RCVBUFFORCE = 33
 
-RECEIVE_BUFFER = 4 << 20  # bytes asked for; answers to one send must fit, or the kernel drops them
+RECEIVE_BUFFER = 4 << 20  # bytes requested; the answers to one batch must fit, or the kernel drops them
 ANSWER_COST = 2304  # bytes of the receive buffer that one answer is charged with at most, its sk_buff included
 MESSAGES_PER_SEND = 200
 BYTES_PER_SEND = 64 << 10
@@ -87,7 +87,7 @@ class NetlinkSocket:
 
     @property
     def messages_per_send(self) -> int:
-        """How many requests one send may carry so that no answer can be lost."""
+        """How many requests one batch may have so that no answer can be lost."""
         return self._messages_per_send
 
     def dump(
@@ -97,7 +97,7 @@ class NetlinkSocket:
 
         :param body: of the request; its first byte is the address family, 0 for all.
         :param what: the objects, for the error: ``ipv4 routes``.
-        :param accept: where given, only objects that it accepts are decoded; the others cost next to nothing.
+        :param accept: if given, only objects that it accepts are decoded; the others cost next to nothing.
         :raises NodeError: the kernel refuses, or the objects change so often that no dump is consistent.
         """
         try:

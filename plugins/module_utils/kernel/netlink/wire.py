@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Netlink messages as bytes: message headers, attributes, requests and the kernel's answers to them.
 
-Everything works on a buffer and offsets into it and makes no object per attribute, because a busy node sends thousands of
+All functions work on a buffer and offsets into it and create no object per attribute, because a busy node sends thousands of
 messages a second. Payloads are bytes: ``int.from_bytes(payload, "big")`` and ``number.to_bytes(4, "big")`` are the integers
 in network byte order that netfilter uses. The formats are those of include/uapi/linux/netlink.h.
 """
@@ -125,7 +125,7 @@ def attributes(buffer: Buffer, start: int, stop: int) -> Iterator[tuple[int, int
         raise _left_over(stop - start)
 
 
-def find(buffer: Buffer, start: int, stop: int, wanted: int) -> bytes:
+def find(buffer: Buffer, start: int, stop: int, attribute_type: int) -> bytes:
     """Return the payload of the first attribute of a type, no bytes if there is none.
 
     Does what :func:`attributes` would do in half the time.
@@ -138,7 +138,7 @@ def find(buffer: Buffer, start: int, stop: int, wanted: int) -> bytes:
         length, kind = unpack(buffer, start)
         if length < ATTRIBUTE_HEADER_SIZE or start + length > stop:
             raise _wrong_length(kind, length, stop - start)
-        if kind & NLA_TYPE_MASK == wanted:
+        if kind & NLA_TYPE_MASK == attribute_type:
             return bytes(buffer[start + ATTRIBUTE_HEADER_SIZE : start + length])
         start += (length + 3) & ~3
     if start < stop:
