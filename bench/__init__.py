@@ -1,8 +1,8 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the collection costs, measured."""
+"""Benchmarks of the collection. See README.md."""
 
 from __future__ import annotations
 
-from tests import conftest as conftest  # makes the collection importable from this checkout
+from tests import conftest as conftest  # makes the collection importable

@@ -1,16 +1,15 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How fast the agent reconciles losses, and what it costs: ``python -m bench.agent_bench --quick | [LOSSES] [IDLE_SECONDS]``.
+"""Speed and cost of the agent: ``python -m bench.agent_bench --quick | [LOSSES] [IDLE_SECONDS]``.
 
-Times are from the kernel's first event of a loss to the last of the reconciliation, heard on sockets of our own. Processor
-time is that of the agent and of every program that it ran. All of it is printed and nothing asserted: the machine may be busy.
+Times are from the kernel's first notification of a loss to the last one of the reconciliation. CPU time includes all programs
+that the agent runs.
 """
 
 from __future__ import annotations
 
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -24,7 +23,7 @@ from tests.kernel.agent.losses import ACCEPT
 from tests.lab import Host
 from tests.lab.waiting import wait_until
 from tests.support.agent import Agent, persist
-from tests.support.events import Recorder
+from tests.support.events import Recorder, drain, open_listeners
 from tests.support.node import Node
 
 QUICK = [20, 20]  # losses, idle seconds
@@ -32,7 +31,7 @@ GOAL = 100.0  # milliseconds, of the median
 MEMORY_GOAL = 40.0  # MiB
 EVENTS_A_SECOND, STORM_SECONDS = 1000, 20
 _REMOVE_ACCEPT = f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}"
-#: Name of the loss, how it happens, and what makes it possible once more
+#: Name of the loss, commands that cause it, and commands that prepare the next one
 LOSSES = (
     ("rule deleted", "ip rule del priority 2800", ""),
     ("all rules flushed", "ip rule flush protocol 77; ip -6 rule flush protocol 77", ""),
@@ -50,7 +49,7 @@ LOSSES = (
 
 @dataclass(frozen=True)
 class Cost:
-    """What a time cost: seconds, seconds of processor, things that happened."""
+    """Wall time and CPU time, in seconds, and the number of events."""
 
     seconds: float
     processor: float
@@ -58,12 +57,12 @@ class Cost:
 
     @property
     def share(self) -> float:
-        """Percent of one core."""
+        """CPU time in percent of one core."""
         return 100 * self.processor / self.seconds
 
 
 def measure_reconciling(host: Host, agent: Agent, count: int) -> Iterator[tuple[str, list[float]]]:
-    """Yield each kind of loss with the milliseconds until it was reconciled, each so many times."""
+    """Yield each kind of loss with the times, in milliseconds, until it was reconciled."""
     with Recorder(host) as recorder:
         for name, happen, again in LOSSES:
             times = []
@@ -89,52 +88,41 @@ def _reconciled(agent: Agent) -> int:
 
 
 def measure_cost(agent: Agent, seconds: float) -> Cost:
-    """Return what it costs to do nothing, one sweep in it at most."""
+    """Return the cost of an idle agent, with at most one sweep."""
     start, used = time.monotonic(), agent.processor()
     time.sleep(seconds)
     return Cost(time.monotonic() - start, agent.processor() - used)
 
 
 def measure_storm(host: Host, agent: Agent) -> Cost:
-    """Return what it costs while pods come and go: links with addresses, and routes to them, none of them ours."""
+    """Return the cost while foreign links, addresses and routes change, as when pods start and stop."""
     start, used = time.monotonic(), agent.processor()
     events = host.call_in_child(_storm)
     return Cost(time.monotonic() - start, agent.processor() - used, events)
 
 
 def _storm() -> int:
-    """Make and delete pods' links and routes at a steady pace; return how many events the kernel told of."""
-    ear = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE)
-    ear.setsockopt(socket.SOL_SOCKET, 33, 32 << 20)  # SO_RCVBUFFORCE
-    ear.bind((0, 0))
-    for group in (1, 5, 7, 8, 9, 11, 19, 24):
-        ear.setsockopt(270, 1, group)
-    make = [f"link add pod{n} type veth peer name rest{n}\nlink set pod{n} up\nlink set rest{n} up" for n in range(10)]
+    """Create and delete links and routes of pods at a constant rate; return the number of notifications."""
+    listeners = open_listeners()
+    create = [
+        f"link add pod{n} type veth peer name rest{n}\nlink set pod{n} up\nlink set rest{n} up" for n in range(10)
+    ]
     routes = [f"route replace 10.112.{n // 250}.{n % 250} dev eth0 metric 7" for n in range(60)]
-    gone = [line.replace("replace", "del") for line in routes] + [f"link del pod{n}" for n in range(10)]
-    batch = "\n".join([*make, *routes, *gone]) + "\n"
+    delete = [line.replace("replace", "del") for line in routes] + [f"link del pod{n}" for n in range(10)]
+    batch = "\n".join([*create, *routes, *delete]) + "\n"
     events, start = 0, time.monotonic()
     while time.monotonic() - start < STORM_SECONDS:
         subprocess.run(["ip", "-batch", "-"], input=batch, text=True, check=True, stdout=subprocess.DEVNULL)
-        events += _drain(ear)
+        events += sum(1 for name, listener in listeners.items() for _ in drain(name, listener))
         ahead = start + events / EVENTS_A_SECOND - time.monotonic()
         time.sleep(max(0.0, ahead))
-    ear.close()
+    for listener in listeners.values():
+        listener.close()
     return events
 
 
-def _drain(ear: socket.socket) -> int:
-    count = 0
-    while True:
-        try:
-            ear.recv(1 << 16)
-        except BlockingIOError:
-            return count
-        count += 1
-
-
 def main() -> int:
-    """Print what was measured."""
+    """Measure and print the results."""
     given = QUICK if "--quick" in sys.argv else [int(word) for word in sys.argv[1:3]]
     count, idle = [*given, *(50, 60)[len(given) :]]
     print(f"load of the machine: {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")

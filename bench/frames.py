@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Sends one frame very often, with next to no work of its own for each."""
+"""Sends a frame many times with very little overhead per frame."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ import time
 _SOL_PACKET, _PACKET_VERSION, _PACKET_TX_RING = 263, 10, 13
 _TPACKET_V2 = 1
 _REQUEST = struct.Struct("=IIII")  # struct tpacket_req: size and number of blocks, size and number of frames
-_STATUS_AND_LENGTH = struct.Struct("=II")  # how struct tpacket2_hdr begins
+_STATUS_AND_LENGTH = struct.Struct("=II")  # the first fields of struct tpacket2_hdr
 _SEND_REQUEST = b"\x01"  # TP_STATUS_SEND_REQUEST
-_CONTENT = 32  # where a frame's content begins: behind struct tpacket2_hdr, aligned
+_CONTENT = 32  # offset of the content of a frame, after struct tpacket2_hdr
 FRAME_SIZE, FRAMES = 256, 2048
 
 
 class Ring:
     """A ring of frames shared with the kernel (packet(7), PACKET_TX_RING): one system call sends all of them.
 
-    The frames go the whole way through the receiving namespace within that call, as a veth pair has no queue: so the time
-    that the call takes is what all of it takes.
+    A veth pair has no queue, so the receiving namespace handles all frames within that call, and the call's CPU time
+    includes their handling.
     """
 
     def __init__(self, interface: str, frame: bytes) -> None:
@@ -40,7 +40,7 @@ class Ring:
             self._memory[start + _CONTENT : start + _CONTENT + len(frame)] = frame
 
     def send(self, rounds: int) -> float:
-        """Send every frame of the ring so often; return the CPU seconds per frame."""
+        """Send all frames of the ring repeatedly; return the CPU time per frame in seconds."""
         start = time.process_time()
         for _round in range(rounds):
             self._memory[::FRAME_SIZE] = _SEND_REQUEST * FRAMES
@@ -49,9 +49,9 @@ class Ring:
 
 
 def udp_frame(ends: tuple[str, str], addresses: tuple[str, str], ports: tuple[int, int]) -> bytes:
-    """Return a small UDP datagram in an Ethernet frame; each pair is source and destination.
+    """Return an Ethernet frame with a small UDP datagram. Each pair is source and destination.
 
-    :param ends: hardware addresses.
+    :param ends: MAC addresses.
     """
     hardware = b"".join(bytes.fromhex(end.replace(":", "")) for end in reversed(ends))
     payload = bytes(18)

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Many nodes in one play: ``python -m bench.many_nodes_bench``.
 
-The nodes are namespaces of this machine, so total time is that of a controller which does the nodes' work as well. What the
-controller alone uses is told apart by an interpreter that writes down what each module used.
+The nodes are namespaces on this machine, so the total includes their work. To separate the controller's share, a wrapper of
+the nodes' interpreter records the CPU time of each module.
 """
 
 from __future__ import annotations
@@ -24,32 +24,32 @@ _USED = re.compile(r"(\d+)m([\d.]+)s (\d+)m([\d.]+)s")
 
 
 class Interpreter:
-    """A nodes' interpreter that leaves in a folder how much CPU every module of a play used."""
+    """A wrapper of the nodes' interpreter that records the CPU time of every module in a folder."""
 
     def __init__(self, folder: Path) -> None:
-        self._notes = folder / "used"
-        self._notes.mkdir()
+        self._records = folder / "used"
+        self._records.mkdir()
         self.path = folder / "python"
         self.path.write_text(
-            f'#!/bin/sh\n{inventory.DEFAULT_PYTHON} "$@"\ncode=$?\ntimes > {self._notes}/$$\nexit $code\n'
+            f'#!/bin/sh\n{inventory.DEFAULT_PYTHON} "$@"\ncode=$?\ntimes > {self._records}/$$\nexit $code\n'
         )
         self.path.chmod(0o755)
 
     def used(self) -> float:
-        """Return the seconds used since this was last asked."""
+        """Return the CPU seconds since the last call."""
         total = 0.0
-        for note in self._notes.iterdir():
-            _shell, children = note.read_text().splitlines()
+        for record in self._records.iterdir():
+            _shell, children = record.read_text().splitlines()
             match = _USED.fullmatch(children)
-            assert match is not None, f"not what `times` prints: {children}"
+            assert match is not None, f"unexpected output of `times`: {children}"
             numbers = [float(number) for number in match.groups()]
             total += 60 * (numbers[0] + numbers[2]) + numbers[1] + numbers[3]
-            note.unlink()
+            record.unlink()
         return total
 
 
 def show(what: str, cost: Cost, modules: float, count: int) -> None:
-    """Print what one play took."""
+    """Print the cost of one play."""
     controller = (cost.cpu - modules) / count
     say(
         f"{what}: {cost.wall:.1f} s wall; CPU per node: controller {controller * 1e3:.0f} ms, module {modules / count * 1e3:.0f} ms"
@@ -57,22 +57,22 @@ def show(what: str, cost: Cost, modules: float, count: int) -> None:
 
 
 def main() -> None:
-    """Measure a first run, then runs that change nothing with ever more forks, and a ping beside them."""
+    """Measure a first run, then runs that change nothing and pings with different numbers of forks."""
     count = 10 if "--quick" in sys.argv else 50
-    heading(f"{count} nodes in one play, {POOLS} pools each, on {os.cpu_count()} processors that are the nodes' too")
+    heading(f"{count} nodes in one play, {POOLS} pools each, on {os.cpu_count()} processors, which the nodes share")
     with Nodes(count, POOLS, "homeward-many") as nodes:
         interpreter = Interpreter(nodes.folder)
         values = declared(pools(POOLS), nodes.site.node_addresses.values(), metallb_routing_persist=False)
         python = str(interpreter.path)
         cost = nodes.play("apply", values, "--forks", "25", python=python)()
-        show("first run (pyroute2 is brought), 25 forks", cost, interpreter.used(), count)
+        show("first run, with copy of pyroute2, 25 forks", cost, interpreter.used(), count)
         for forks in FORKS:
-            for what, playbook, must_say in (
+            for what, playbook, expected_output in (
                 ("ping", [{"ansible.builtin.ping": {}}], ""),
                 ("changes nothing", "apply", "changed=0"),
             ):
                 options = ("--forks", str(forks))
-                cost = nodes.play(playbook, values, *options, python=python, must_say=must_say)()
+                cost = nodes.play(playbook, values, *options, python=python, expected_output=expected_output)()
                 show(f"{what}, {forks} forks", cost, interpreter.used(), count)
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Costs of two or more ways to do a thing, taken by turns, so that a busy machine slows all of them alike."""
+"""Costs of alternatives, measured by turns, so that a busy machine slows all of them equally."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run took, in seconds.
+    """Cost of one run, in seconds.
 
-    :param wall: by the clock.
-    :param cpu: of the processor, user and system together, of all processes that took part.
+    :param wall: wall time.
+    :param cpu: CPU time, user and system, of all processes.
     """
 
     wall: float
@@ -36,11 +36,13 @@ def _time(seconds: float) -> str:
     return f"{seconds:.2f} s" if seconds >= 1 else f"{seconds * 1e3:.0f} ms"
 
 
-def cost_of_process(command: Sequence[str], environment: Mapping[str, str] | None = None, must_say: str = "") -> Cost:
-    """Run a program to its end and return what it and its children took.
+def cost_of_process(
+    command: Sequence[str], environment: Mapping[str, str] | None = None, expected_output: str = ""
+) -> Cost:
+    """Run a program and return its cost, including child processes.
 
-    :param must_say: what its output must hold.
-    :raises RuntimeError: it failed, or did not say that.
+    :param expected_output: text that its output must contain.
+    :raises RuntimeError: it failed, or its output lacks the text.
     """
     start = time.perf_counter()
     with subprocess.Popen(
@@ -52,17 +54,17 @@ def cost_of_process(command: Sequence[str], environment: Mapping[str, str] | Non
         text=True,
         errors="replace",
     ) as process:
-        assert process.stdout is not None, "it was asked for"
-        said = process.stdout.read()
+        assert process.stdout is not None, "it is a pipe"
+        output = process.stdout.read()
         _pid, status, used = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode or must_say not in said:
-        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{said}")
+    if process.returncode or expected_output not in output:
+        raise RuntimeError(f"{' '.join(command)} ended with {process.returncode}:\n{output}")
     return Cost(time.perf_counter() - start, used.ru_utime + used.ru_stime)
 
 
 def cost_of_call(action: Callable[[], object]) -> Cost:
-    """Return what a call takes, with the processes that it starts and waits for."""
+    """Return the cost of a call, including processes that it waits for."""
     before, start = _used(), time.perf_counter()
     action()
     return Cost(time.perf_counter() - start, _used() - before)
@@ -73,12 +75,12 @@ def _used() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def by_turns(ways: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
-    """Return the median cost of each way; every round takes each of them once."""
-    taken: dict[str, list[Cost]] = {name: [] for name in ways}
+def by_turns(alternatives: Mapping[str, Callable[[], Cost]], rounds: int) -> dict[str, Cost]:
+    """Return the median cost of each alternative; every round runs each of them once."""
+    taken: dict[str, list[Cost]] = {name: [] for name in alternatives}
     for _round in range(rounds):
-        for name, way in ways.items():
-            taken[name].append(way())
+        for name, run in alternatives.items():
+            taken[name].append(run())
     return {name: median(costs) for name, costs in taken.items()}
 
 
@@ -88,16 +90,16 @@ def median(costs: Sequence[Cost]) -> Cost:
 
 
 def say(text: str) -> None:
-    """Print a line at once."""
+    """Print a line without buffering."""
     print(text, flush=True)
 
 
 def heading(text: str) -> None:
-    """Print what the following lines are about."""
+    """Print a heading."""
     say(f"\n== {text}")
 
 
-def compare(what: str, ours: Cost, theirs: Cost, target: str = "") -> None:
-    """Print how many times as much ours takes as theirs."""
-    ratios = f"{ours.wall / theirs.wall:.2f} x wall, {ours.cpu / theirs.cpu:.2f} x CPU"
-    say(f"{what}: {ratios}{f' (target {target})' if target else ''}\n    {ours}; against {theirs}")
+def compare(what: str, cost: Cost, reference: Cost, target: str = "") -> None:
+    """Print the ratio of a cost to a reference."""
+    ratios = f"{cost.wall / reference.wall:.2f} x wall, {cost.cpu / reference.cpu:.2f} x CPU"
+    say(f"{what}: {ratios}{f' (target {target})' if target else ''}\n    {cost}; reference {reference}")

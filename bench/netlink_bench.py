@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading and writing routes and rules, measured against ``ip`` doing the same: ``python -m bench.netlink_bench``.
+"""Reading and writing routes and rules, compared with ``ip``: ``python -m bench.netlink_bench``.
 
-Each line is the ratio of two medians: our own time, from the open socket to objects or to the last answer, over that of the
-``ip`` process. Both are run by turns, so that a busy machine slows both.
+Each line is the ratio of two medians: the time of the collection's functions on an open socket, and that of an ``ip`` process.
+They are measured by turns, so that a busy machine slows both.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OWNERSHIP = Ownership()
 
 
 def make_routes(count: int) -> list[Route]:
-    """Return routes of as many networks, 20 to a table."""
+    """Return routes to different networks, 20 per table."""
     return [
         Route(
             "ipv4",
@@ -52,7 +52,7 @@ def make_routes(count: int) -> list[Route]:
 
 
 def make_rules(count: int) -> list[Rule]:
-    """Return rules as the recipe has them, one priority each."""
+    """Return rules like those of the mark recipe, with different priorities."""
     return [
         Rule("ipv4", 2000 + i, "lookup", 7701 + i // 20, fwmark=(i % 31 + 1) << 8, fwmask=0x1F00, iif="eth0")
         for i in range(count)
@@ -60,39 +60,39 @@ def make_rules(count: int) -> list[Rule]:
 
 
 def seconds(action: Callable[[], object]) -> float:
-    """Return how long the action takes."""
+    """Return the wall time of an action in seconds."""
     start = time.perf_counter()
     action()
     return time.perf_counter() - start
 
 
-def ip(*arguments: str, given: str = "") -> None:
-    """Run ``ip`` here."""
-    subprocess.run(["ip", *arguments], input=given, text=True, check=True, stdout=subprocess.DEVNULL)
+def ip(*arguments: str, stdin: str = "") -> None:
+    """Run ``ip`` in this namespace."""
+    subprocess.run(["ip", *arguments], input=stdin, text=True, check=True, stdout=subprocess.DEVNULL)
 
 
 def measure_reading(netlink: Rtnetlink) -> tuple[float, float]:
-    """Return the medians of our read and of ``ip -json``."""
+    """Return the median times of the collection and of ``ip -json``."""
     names = read_links(netlink, OWNERSHIP).names
     write_routes(netlink, [Step("route", None, route) for route in make_routes(READ_COUNT)], OWNERSHIP)
     write_rules(netlink, [Step("rule", None, rule) for rule in make_rules(READ_COUNT)], OWNERSHIP)
 
-    def ours() -> None:
+    def collection() -> None:
         assert len(read_routes(netlink, OWNERSHIP, names)[0]) == READ_COUNT
         assert len(read_rules(netlink, OWNERSHIP)[0]) == READ_COUNT
 
-    def theirs() -> None:
+    def iproute2() -> None:
         for family in ("-4", "-6"):
             ip(family, "-json", "route", "show", "table", "all")
             ip(family, "-json", "rule")
 
-    pairs = [(seconds(ours), seconds(theirs)) for _round in range(ROUNDS)]
+    pairs = [(seconds(collection), seconds(iproute2)) for _round in range(ROUNDS)]
     _flush(netlink)
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
 def measure_writing(netlink: Rtnetlink) -> tuple[float, float]:
-    """Return the medians of our write and of ``ip -batch``."""
+    """Return the median times of the collection and of ``ip -batch``."""
     routes = make_routes(WRITE_COUNT)
     rules = make_rules(WRITE_COUNT)
     protocol = OWNERSHIP.protocol
@@ -100,21 +100,21 @@ def measure_writing(netlink: Rtnetlink) -> tuple[float, float]:
     lines += [f"rule add {' '.join(rule.words())} protocol {protocol}" for rule in rules]
     batch = "".join(f"{line}\n" for line in lines)
 
-    def ours() -> None:
+    def collection() -> None:
         write_routes(netlink, [Step("route", None, route) for route in routes], OWNERSHIP)
         write_rules(netlink, [Step("rule", None, rule) for rule in rules], OWNERSHIP)
 
     pairs = []
     for _round in range(ROUNDS):
-        mine = seconds(ours)
+        own = seconds(collection)
         _flush(netlink)
-        pairs.append((mine, seconds(lambda: ip("-batch", "-", given=batch))))
+        pairs.append((own, seconds(lambda: ip("-batch", "-", stdin=batch))))
         _flush(netlink)
     return statistics.median(pair[0] for pair in pairs), statistics.median(pair[1] for pair in pairs)
 
 
 def _flush(netlink: Rtnetlink) -> None:
-    # Not `ip rule flush`: it deletes while it lists, and leaves some of a long list.
+    # Not `ip rule flush`, which deletes during the dump and misses some rules of a long list.
     names = read_links(netlink, OWNERSHIP).names
     write_rules(netlink, [Step("rule", rule, None) for rule in read_rules(netlink, OWNERSHIP)[0]], OWNERSHIP)
     write_routes(
@@ -123,25 +123,25 @@ def _flush(netlink: Rtnetlink) -> None:
 
 
 def measure() -> tuple[tuple[float, float], tuple[float, float]]:
-    """Measure reading and writing in the present namespace."""
+    """Measure reading and writing in this namespace."""
     with Rtnetlink() as netlink:
         return measure_reading(netlink), measure_writing(netlink)
 
 
 def main() -> int:
-    """Print the ratios; exit 1 where one misses its target."""
+    """Print the ratios; return 1 if one misses its target."""
     with Namespace("homeward-bench") as namespace:
         namespace.ip("link add eth0 type veth peer name peer0", "link set eth0 up", "link set peer0 up")
         namespace.ip("address add 10.0.0.1/16 dev eth0")
         reading, writing = namespace.call(measure)
     missed = 0
-    for what, (mine, theirs), target in (
+    for what, (own, reference), target in (
         (f"read {READ_COUNT} routes and {READ_COUNT} rules / ip -json", reading, READ_TARGET),
         (f"write {WRITE_COUNT} routes and {WRITE_COUNT} rules / ip -batch", writing, WRITE_TARGET),
     ):
-        ratio = mine / theirs
+        ratio = own / reference
         missed += ratio > target
-        print(f"{what}: {ratio:.2f} (target {target:.0f}; {mine * 1e3:.1f} ms and {theirs * 1e3:.1f} ms)")
+        print(f"{what}: {ratio:.2f} (target {target:.0f}; {own * 1e3:.1f} ms and {reference * 1e3:.1f} ms)")
     return 1 if missed else 0
 
 

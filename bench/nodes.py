@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A light lab of nodes, many pools for them, and plays of ansible-playbook on them as whole processes."""
+"""A light lab with nodes and pools, and runs of ansible-playbook on it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.lab.many_nodes import ManyNodes
 from tests.support.playbooks import environment
 from tests.support.pools import CLUSTER
 
-# Stands in for systemd: leaves what the real one leaves behind, and starts nothing.
+# A substitute for systemctl that creates the same files and starts nothing.
 SYSTEMCTL = """#!/bin/sh
 unit=homeward-metallb-routing.service
 case $1 in
@@ -37,7 +37,7 @@ esac
 
 
 def pools(count: int, *, ipv6: bool = True) -> list[dict[str, Any]]:
-    """Return pools of one network per family, each on its own link and with its own gateway."""
+    """Return pools with a network per family, each with its own link and gateway."""
     return [
         {
             "name": f"pool{number}",
@@ -50,7 +50,7 @@ def pools(count: int, *, ipv6: bool = True) -> list[dict[str, Any]]:
 
 
 class Nodes:
-    """Nodes of a light lab with links for so many pools, and what is needed to play something on them."""
+    """Nodes of a light lab with links for a number of pools."""
 
     def __init__(self, count: int, pool_count: int, prefix: str = "homeward-bench") -> None:
         self.site = ManyNodes(count, prefix)
@@ -61,7 +61,7 @@ class Nodes:
     def __enter__(self) -> Nodes:
         self.site.up()
         for name in self.site.node_addresses:
-            links = [f"eth0.{100 + number}" for number in range(1, self._pool_count)]  # the first one is there
+            links = [f"eth0.{100 + number}" for number in range(1, self._pool_count)]  # eth0.100 exists
             lines = [f"link add {link} type veth peer name peer{link[5:]}" for link in links]
             lines += [f"link set {end} up" for link in links for end in (link, f"peer{link[5:]}")]
             text = "".join(f"{line}\n" for line in lines)
@@ -74,8 +74,8 @@ class Nodes:
         self.site.down()
         self._folder.cleanup()
 
-    def stand_in_for_systemd(self) -> None:
-        """Make the nodes look as if systemd ran there, so that the files which keep the state are written."""
+    def fake_systemd(self) -> None:
+        """Make the nodes look like systemd machines, so that runs persist their state."""
         script = self.folder / "systemctl"
         script.write_text(SYSTEMCTL)
         steps = (
@@ -92,12 +92,12 @@ class Nodes:
         values: Mapping[str, Any],
         *options: str,
         python: str = inventory.DEFAULT_PYTHON,
-        must_say: str = "",
+        expected_output: str = "",
     ) -> Callable[[], Cost]:
-        """Return what runs a playbook, one of the collection by its name or tasks for all nodes, as one process.
+        """Return a function that runs a playbook of the collection, by name, or tasks on all nodes.
 
-        :param python: the nodes' interpreter.
-        :param must_say: what its output must hold.
+        :param python: interpreter of the nodes.
+        :param expected_output: text that the output must contain.
         """
         number = len(list(self.folder.iterdir()))
         declared = self.folder / f"{number}.json"
@@ -110,14 +110,14 @@ class Nodes:
             book.write_text(json.dumps([{"hosts": "all", "gather_facts": False, "tasks": list(playbook)}]))
             name = str(book)
         command = ["ansible-playbook", "-i", str(hosts), "-e", f"@{declared}", name, *options]
-        # As on a user's machine, where Python keeps what it has compiled; kept in our own folder here.
-        kept = {"PYTHONPYCACHEPREFIX": str(self.folder / "compiled")}
-        present = {name: value for name, value in environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
-        return lambda: cost_of_process(command, {**present, **kept}, must_say)
+        # As on a user's machine, Python caches compiled modules, but in a temporary folder
+        cache = {"PYTHONPYCACHEPREFIX": str(self.folder / "compiled")}
+        inherited = {name: value for name, value in environment().items() if name != "PYTHONDONTWRITEBYTECODE"}
+        return lambda: cost_of_process(command, {**inherited, **cache}, expected_output)
 
 
 def declared(of: Iterable[Mapping[str, Any]], addresses: Iterable[str], **more: Any) -> dict[str, Any]:
-    """Return the playbooks' variables for these pools and nodes."""
+    """Return the variables of the playbooks for pools and node addresses."""
     cluster = {**CLUSTER, "node_addresses": list(addresses), "kube_proxy_mode": "iptables"}
     return {"metallb_routing_pools": list(of), "metallb_routing_cluster": cluster, **more}
 

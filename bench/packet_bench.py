@@ -1,10 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What our rules cost a packet that has nothing to do with them: ``python -m bench.packet_bench``.
+"""Cost of the rules for a packet that does not belong to a pool: ``python -m bench.packet_bench``.
 
-A pod's UDP packets are forwarded by a node, once for each set of rules, by turns. A pod, a node and the world behind it are
-three network namespaces.
+A node forwards a pod's UDP packets, with each set of rules by turns. Pod, node and outside are network namespaces.
 """
 
 from __future__ import annotations
@@ -20,47 +19,49 @@ from typing import Any
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import Run, converge_pools
 from bench.frames import FRAMES, Ring, udp_frame
 from bench.measure import heading, say
-from bench.scale import interfaces, make_links, parameters
+from bench.scale import create_links, interfaces, parameters
 from tests.support.namespace import Namespace
 
 LINKS, POOLS_PER_LINK = 100, 10
 TARGET = "<= 1.3"
-STRAY = 100  # packets at most that the node sends by itself, to find IPv6 routers
-POD, NODE, OUTER, WORLD, NOBODY = (f"02:00:00:00:00:{number:02}" for number in (1, 2, 3, 4, 99))
-POD_ADDRESS, WORLD_ADDRESS = "10.112.1.20", "203.0.113.50"
+STRAY = 100  # maximum number of packets that the node itself sends, such as router solicitations
+POD, NODE, OUTER, OUTSIDE, NOBODY = (f"02:00:00:00:00:{number:02}" for number in (1, 2, 3, 4, 99))
+POD_ADDRESS, OUTSIDE_ADDRESS = "10.112.1.20", "203.0.113.50"
 KUBE_PROXY = Path(__file__).parents[1] / "tests" / "lab" / "kube_proxy" / "kube-proxy-1.36-node1.iptables-save"
-CONNTRACK = ("*filter", "-A FORWARD -m conntrack --ctstate INVALID -j DROP", "COMMIT")  # one of kube-proxy's own rules
+CONNTRACK = ("*filter", "-A FORWARD -m conntrack --ctstate INVALID -j DROP", "COMMIT")  # a rule of kube-proxy
 
 
 @dataclass(frozen=True)
-class Row:
-    """A pod, its node and the world."""
+class Topology:
+    """A pod, its node, and the network outside."""
 
     pod: Namespace
     node: Namespace
-    world: Namespace
+    outside: Namespace
 
 
-def build(stack: ExitStack, name: str) -> Row:
-    """Return three namespaces in a row, with links for the pools on the node."""
-    pod, node, world = (stack.enter_context(Namespace(f"homeward-{name}-{part}")) for part in ("pod", "node", "world"))
+def build(stack: ExitStack, name: str) -> Topology:
+    """Create and connect the three namespaces, with links for the pools on the node."""
+    pod, node, outside = (
+        stack.enter_context(Namespace(f"homeward-{name}-{part}")) for part in ("pod", "node", "outside")
+    )
     node.ip(
         f"link add cali0 address {NODE} type veth peer name eth0 address {POD} netns {pod.name}",
-        f"link add eth0 address {OUTER} type veth peer name eth0 address {WORLD} netns {world.name}",
+        f"link add eth0 address {OUTER} type veth peer name eth0 address {OUTSIDE} netns {outside.name}",
         "link set cali0 up",
         "link set eth0 up",
         "address add 192.168.1.11/24 dev eth0",
         f"route add {POD_ADDRESS} dev cali0",
         "route add default via 192.168.1.1",
-        # The world throws away at once what is not for its own hardware address.
+        # Packets outside are for a different MAC, so that their receiver drops them immediately
         f"neighbour add 192.168.1.1 lladdr {NOBODY} dev eth0 nud permanent",
         f"neighbour add {POD_ADDRESS} lladdr {NOBODY} dev cali0 nud permanent",
     )
     pod.ip("link set eth0 up")
-    world.ip("link set eth0 up")
-    make_links(node, LINKS)
+    outside.ip("link set eth0 up")
+    create_links(node, LINKS)
     node.call(_forward)
-    return Row(pod, node, world)
+    return Topology(pod, node, outside)
 
 
 def _forward() -> None:
@@ -68,64 +69,64 @@ def _forward() -> None:
 
 
 def _arrived() -> int:
-    """Return how many packets the link eth0 of this namespace has received."""
+    """Return the number of packets that eth0 in this namespace has received."""
     for line in Path("/proc/thread-self/net/dev").read_text(encoding="ascii").splitlines():
         name, _colon, numbers = line.partition(":")
         if name.strip() == "eth0":
             return int(numbers.split()[1])
-    raise AssertionError("there is no eth0 here")
+    raise AssertionError("no link eth0")
 
 
-def cost(path: Row, rounds: int, end: str = NODE) -> float:
-    """Return the CPU seconds per packet on its way from the pod into the world.
+def cost(path: Topology, rounds: int, end: str = NODE) -> float:
+    """Return the CPU seconds per packet from the pod to the network outside.
 
-    :param end: another hardware address than the node's makes the node throw the packets away at once.
+    :param end: destination MAC. The node drops packets for a MAC other than its own immediately.
     """
-    frame = udp_frame((POD, end), (POD_ADDRESS, WORLD_ADDRESS), (40000, 53))
-    before = path.world.call(_arrived)
+    frame = udp_frame((POD, end), (POD_ADDRESS, OUTSIDE_ADDRESS), (40000, 53))
+    before = path.outside.call(_arrived)
     seconds = path.pod.call(lambda: Ring("eth0", frame).send(rounds))
-    arrived = path.world.call(_arrived) - before
-    wanted = rounds * FRAMES if end == NODE else 0
-    if not wanted <= arrived <= wanted + STRAY:
-        raise RuntimeError(f"{arrived} packets arrived instead of {wanted}")
+    arrived = path.outside.call(_arrived) - before
+    expected = rounds * FRAMES if end == NODE else 0
+    if not expected <= arrived <= expected + STRAY:
+        raise RuntimeError(f"{arrived} packets arrived instead of {expected}")
     return seconds
 
 
-def establish(path: Row) -> None:
-    """Send some packets there and back, so that what is measured belongs to a connection that is established."""
+def establish(path: Topology) -> None:
+    """Send packets in both directions, so that the connection is established."""
     cost(path, 1)
-    back = udp_frame((WORLD, OUTER), (WORLD_ADDRESS, POD_ADDRESS), (53, 40000))
-    path.world.call(lambda: Ring("eth0", back).send(1))
+    back = udp_frame((OUTSIDE, OUTER), (OUTSIDE_ADDRESS, POD_ADDRESS), (53, 40000))
+    path.outside.call(lambda: Ring("eth0", back).send(1))
 
 
 def nothing(_node: Namespace) -> None:
-    """No rules, no connection tracking."""
+    """No rules and no connection tracking."""
 
 
 def conntrack(node: Namespace) -> None:
-    """No rules of ours; connections are tracked, as kube-proxy makes every node do."""
+    """Connection tracking only, which every node with kube-proxy has."""
     node.run(["iptables-restore", "--noflush"], "\n".join((*CONNTRACK, "")))
 
 
 def any_rule(node: Namespace) -> None:
-    """One ip rule, of anybody, that never holds: from then on the kernel asks its rules for every packet, twice."""
+    """An ip rule that never matches. With any rule, the kernel evaluates its rules twice for every packet."""
     conntrack(node)
     node.ip("rule add fwmark 0x1/0x1 lookup 100 priority 100")
 
 
-def ours(node: Namespace) -> None:
-    """All pools, as the collection makes them."""
+def collection(node: Namespace) -> None:
+    """All pools, configured by the collection."""
     conntrack(node)
     node.call(_apply)
 
 
 def kube_proxy(node: Namespace) -> None:
-    """Real kube-proxy's rules of 13 services."""
+    """The rules of a real kube-proxy for 13 services."""
     node.run(["iptables-restore"], KUBE_PROXY.read_text(encoding="utf-8"))
 
 
-def kube_proxy_and_ours(node: Namespace) -> None:
-    """All pools beside kube-proxy's rules."""
+def kube_proxy_and_collection(node: Namespace) -> None:
+    """All pools, in addition to kube-proxy's rules."""
     kube_proxy(node)
     node.call(_apply)
 
@@ -136,7 +137,7 @@ def _apply() -> bool:
 
 
 def article(node: Namespace) -> None:
-    """The article's rules with marks: three in iptables and one ip rule per VLAN, each VLAN with a single network."""
+    """The article's recipe with marks: three iptables rules and an ip rule per VLAN, with one network each."""
     conntrack(node)
     mangle = ["-A PREROUTING -j CONNMARK --restore-mark", "-A PREROUTING -m mark ! --mark 0 -j RETURN"]
     raw: list[str] = []
@@ -151,7 +152,7 @@ def article(node: Namespace) -> None:
 
 
 def four_ip_rules(node: Namespace) -> None:
-    """Four ip rules per VLAN: to the pool, what comes in, from the pool to the pods, and the marked replies."""
+    """Four ip rules per VLAN: requests to other ports, requests, replies to pods, marked replies."""
     conntrack(node)
     node.ip(*(line for number, name in enumerate(interfaces(LINKS)) for line in _four(number, name)))
 
@@ -164,40 +165,40 @@ def _four(number: int, name: str) -> Iterator[str]:
     yield f"rule add fwmark {number + 256:#x} lookup {table} priority 2003"
 
 
-WAYS: Mapping[str, Callable[[Namespace], None]] = {
+RULE_SETS: Mapping[str, Callable[[Namespace], None]] = {
     "nothing": nothing,
     "conntrack": conntrack,
     "any rule": any_rule,
-    "ours": ours,
+    "collection": collection,
     "article": article,
     "four ip rules": four_ip_rules,
     "kube-proxy": kube_proxy,
-    "kube-proxy and ours": kube_proxy_and_ours,
+    "kube-proxy and collection": kube_proxy_and_collection,
 }
-# Way, and what it is compared with: the first as the target has it, the others tell where the cost comes from.
+# Rule set and its reference. Ratios without a target show where the cost comes from.
 RATIOS = (
-    ("ours", "conntrack", TARGET),
-    ("kube-proxy and ours", "kube-proxy", TARGET),
-    ("ours", "nothing", ""),
+    ("collection", "conntrack", TARGET),
+    ("kube-proxy and collection", "kube-proxy", TARGET),
+    ("collection", "nothing", ""),
     ("conntrack", "nothing", ""),
     ("any rule", "conntrack", ""),
-    ("ours", "any rule", ""),
+    ("collection", "any rule", ""),
     ("article", "conntrack", ""),
     ("four ip rules", "conntrack", ""),
 )
 
 
 def main() -> None:
-    """Measure all sets of rules by turns."""
+    """Measure all rule sets by turns."""
     turns, rounds = (7, 20) if "--quick" in sys.argv else (15, 40)
     pools = LINKS * POOLS_PER_LINK
     heading(
         f"a pod's packet through a node with {pools} pools on {LINKS} VLANs, CPU; {turns} turns of {rounds * FRAMES}"
     )
-    taken: dict[str, list[float]] = {name: [] for name in ("sending", *WAYS)}
+    taken: dict[str, list[float]] = {name: [] for name in ("sending", *RULE_SETS)}
     with ExitStack() as stack:
-        paths = {name: build(stack, f"bench{number}") for number, name in enumerate(WAYS)}
-        for name, prepare in WAYS.items():
+        paths = {name: build(stack, f"bench{number}") for number, name in enumerate(RULE_SETS)}
+        for name, prepare in RULE_SETS.items():
             prepare(paths[name].node)
             establish(paths[name])
         for _turn in range(turns):
@@ -206,9 +207,9 @@ def main() -> None:
                 taken[name].append(cost(path, rounds))
     sending = statistics.median(taken.pop("sending"))
     own = {name: statistics.median(costs) - sending for name, costs in taken.items()}
-    say(f"sending alone takes {sending * 1e9:.0f} ns a packet, which is left out of all figures")
+    say(f"sending takes {sending * 1e9:.0f} ns per packet, which is subtracted from all figures")
     for name, base, target in RATIOS:
-        figures = f"{own[name] * 1e9:.0f} ns against {own[base] * 1e9:.0f} ns"
+        figures = f"{own[name] * 1e9:.0f} ns, reference {own[base] * 1e9:.0f} ns"
         say(f"{name} / {base}: {own[name] / own[base]:.2f}{f' (target {target})' if target else ''}; {figures}")
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A thousand pools on a hundred links, as declared and as the system's own tools would make them."""
+"""A thousand pools on a hundred links: parameters of the module, and equivalent input for the system's tools."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ PROGRAMS = ("iptables", "ip6tables")
 
 
 def interfaces(count: int) -> list[str]:
-    """Return the names of so many links, which are like VLANs to all that is measured here."""
+    """Return the names of links that replace VLANs."""
     return [f"eth0.{100 + number}" for number in range(count)]
 
 
-def make_links(namespace: Namespace, count: int) -> None:
-    """Make the links in a namespace, up, each one end of a veth pair."""
+def create_links(namespace: Namespace, count: int) -> None:
+    """Create the links in a namespace, each as one end of a veth pair."""
     pairs = [(name, f"peer{name[5:]}") for name in interfaces(count)]
     namespace.ip(
         *(f"link add {name} type veth peer name {peer}" for name, peer in pairs),
@@ -38,7 +38,7 @@ def make_links(namespace: Namespace, count: int) -> None:
 
 
 def parameters(links: int, pools_per_link: int, **changes: Any) -> dict[str, Any]:
-    """Return the module's parameters, as AnsibleModule hands them over, for pools in both families."""
+    """Return the module's parameters, as AnsibleModule provides them, for dual-stack pools."""
     pools = [
         {
             "name": f"pool{link}-{number}",
@@ -60,32 +60,32 @@ def parameters(links: int, pools_per_link: int, **changes: Any) -> dict[str, Any
 
 @dataclass(frozen=True)
 class Batch:
-    """Our own list of commands, put together for as few processes as the system's tools need."""
+    """The commands of a result, combined into as few processes as possible."""
 
     ip: tuple[tuple[str, str], ...]
     restore: tuple[tuple[str, str], ...]
-    settings: tuple[str, ...]
+    sysctls: tuple[str, ...]
 
     @property
     def objects(self) -> int:
-        """How many routes, rules, chains and settings there are."""
+        """The number of routes, rules, chains and sysctls."""
         text = [text for _key, text in (*self.ip, *self.restore)]
-        return sum(part.count("\n") for part in text) + len(self.settings)
+        return sum(part.count("\n") for part in text) + len(self.sysctls)
 
     def run(self) -> None:
-        """Have ``ip -batch``, ``iptables-restore`` and ``sysctl`` make all of it here."""
+        """Run ``ip -batch``, ``iptables-restore`` and ``sysctl`` in this namespace."""
         for family, text in self.ip:
             _run(["ip", family, "-batch", "-"], text)
         for program, text in self.restore:
             _run([f"{program}-restore", "--noflush"], text)
-        _run(["sysctl", "-q", "-w", *self.settings])
+        _run(["sysctl", "-q", "-w", *self.sysctls])
 
 
 def batch_of(commands: Iterable[str]) -> Batch:
-    """Return the commands of a result as a batch; those that write files are left out."""
+    """Return the commands of a result as a batch, without those that write files."""
     ip: dict[str, list[str]] = {}
     tables: dict[tuple[str, str], list[str]] = {}
-    settings = []
+    sysctls = []
     for line in commands:
         words = shlex.split(line)
         if words[0] == "ip":
@@ -94,11 +94,11 @@ def batch_of(commands: Iterable[str]) -> Batch:
             made = f":{words[5]} - [0:0]" if words[4] == "-N" else " ".join(map(_quoted, words[4:]))
             tables.setdefault((words[0], words[3]), []).append(made)
         elif words[0] == "sysctl":
-            settings.append(words[2])
+            sysctls.append(words[2])
     restore = dict.fromkeys(PROGRAMS, "")
     for (program, table), lines in tables.items():
         restore[program] += _text([f"*{table}", *lines, "COMMIT"])
-    return Batch(tuple((family, _text(lines)) for family, lines in ip.items()), tuple(restore.items()), tuple(settings))
+    return Batch(tuple((family, _text(lines)) for family, lines in ip.items()), tuple(restore.items()), tuple(sysctls))
 
 
 def _text(lines: Iterable[str]) -> str:
@@ -110,7 +110,7 @@ def _quoted(word: str) -> str:
 
 
 def dump() -> None:
-    """Have the system's tools list all that a run must read."""
+    """List everything that a run has to read with the system's tools."""
     for listing in ("-4 route show table all", "-6 route show table all", "-4 rule", "-6 rule", "address", "link"):
         _run(["ip", "-j", *listing.split()])
     for program in PROGRAMS:
@@ -118,19 +118,19 @@ def dump() -> None:
 
 
 def clear() -> None:
-    """Take away all routes, rules and chains that a batch made here."""
+    """Remove all routes, rules, chains and sysctls of a batch."""
     for family in ("-4", "-6"):
         listed = json.loads(_run(["ip", family, "-j", "rule"]) or "[]")
-        ours = [rule for rule in listed if 2000 <= rule["priority"] < 3000]
-        _run(["ip", family, "-batch", "-"], _text(f"rule del priority {rule['priority']}" for rule in ours))
+        managed = [rule for rule in listed if 2000 <= rule["priority"] < 3000]
+        _run(["ip", family, "-batch", "-"], _text(f"rule del priority {rule['priority']}" for rule in managed))
         _run(["ip", family, "route", "flush", "table", "all", "protocol", "77"])
     for program in PROGRAMS:
         _run([f"{program}-restore"], "*raw\nCOMMIT\n*mangle\nCOMMIT\n")
     for name in interfaces(len(list(Path("/proc/sys/net/ipv4/conf").glob("eth0.*")))):
-        for setting in ("ipv4/conf/{}/rp_filter", "ipv4/conf/{}/src_valid_mark"):
-            Path("/proc/sys/net", setting.format(name)).write_text("0\n")
+        for sysctl in ("ipv4/conf/{}/rp_filter", "ipv4/conf/{}/src_valid_mark"):
+            Path("/proc/sys/net", sysctl.format(name)).write_text("0\n")
         Path(f"/proc/sys/net/ipv6/conf/{name}/accept_ra").write_text("1\n")
 
 
-def _run(command: list[str], given: str = "") -> str:
-    return subprocess.run(command, input=given, text=True, check=True, stdout=subprocess.PIPE).stdout
+def _run(command: list[str], stdin: str = "") -> str:
+    return subprocess.run(command, input=stdin, text=True, check=True, stdout=subprocess.PIPE).stdout

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the demonstration tells about the lab, the declaration and its tables."""
+"""Texts of the demonstration, and the declaration."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ PICTURE = """\
                |        |
              pod1      pod2        (and the pods that serve)
 
-A request to a service comes by poolrouter and eth0.100. Unless told otherwise a node sends the reply by eth0 to its
-default router, `router`, which never saw the request and drops the reply. With rp_filter 1 or 2 the node drops the IPv4
-request already, as it would not answer that way; here rp_filter is {rp_filter}. IPv6 has the same networks, fd00:1:2:3::/64
-and so on. All of it is network namespaces of this machine, with the rules that kube-proxy 1.36 wrote in {mode} mode."""
+Requests to a service arrive through poolrouter on eth0.100. By default, a node sends the reply through eth0 to its default
+router, `router`, which did not see the request and drops the reply. With rp_filter 1 or 2, the node already drops the IPv4
+request, because its route to the client leaves through another link; here rp_filter is {rp_filter}. IPv6 uses corresponding
+networks, such as fd00:1:2:3::/64. All hosts are network namespaces on this machine, with the rules of kube-proxy 1.36 in
+{mode} mode."""
 
-#: Ranges around what the lab's services have: 1.2.3.4 to 1.2.3.22, fd00:1:2:3::20 to ::22.
+#: The services of the lab have 1.2.3.4 to 1.2.3.22 and fd00:1:2:3::20 to ::22.
 DECLARATION = """\
 metallb_routing_pools:
   - name: external
-    networks: [1.2.3.4-1.2.3.31, "fd00:1:2:3::20/123"]   # what MetalLB hands out
+    networks: [1.2.3.4-1.2.3.31, "fd00:1:2:3::20/123"]   # addresses that MetalLB assigns
     onlink_networks: [1.2.3.0/24, "fd00:1:2:3::/64"]     # the whole network of the VLAN
-    interface: eth0.100                                  # is there already; `vlan` would make it
+    interface: eth0.100                                  # exists; `vlan` would create it
     gateways: [1.2.3.1, "fd00:1:2:3::1"]                 # poolrouter
 metallb_routing_cluster:
   pod_networks: [10.112.0.0/12, "fd00:112::/32"]
   service_networks: [10.96.0.0/12, "fd00:96::/108"]
-metallb_routing_persist: false                           # a namespace has no systemd to keep the state with
+metallb_routing_persist: false                           # namespaces have no systemd
 """
 
 LEGEND = """\
-columns  the clients of the picture; rows: services with externalTrafficPolicy Cluster (cl) or Local (lo), served by
-         pods of both nodes (both), of one (p1) or by a host (host1); ds: with IPv6 too
-cells    reached, and the router by which the replies left: pool, default (the wrong one) or direct (by none of the
-         two); no: not reached, in brackets where a lost reply was seen"""
+columns  clients
+rows     services with externalTrafficPolicy Cluster (cl) or Local (lo), with endpoints in pods on both nodes (both), in
+         a pod on one node (p1) or on a host (host1); ds: dual-stack
+cells    the router through which the replies left: pool, default (the wrong one) or direct (none of the two);
+         no: not reached, and in parentheses where a lost reply was seen"""
 
-#: One service of each kind and family; all of them are tried and counted.
+#: Services in the short table; all services are tried and counted.
 SHOWN = {4: ("cl-both", "lo-both", "cl-host1", "lo-host1"), 6: ("ds-cl-p1", "ds-lo-p1")}
