@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.case_traits import CASES
 from tests.conftest import COLLECTION, ROOT
 from tools import role_specs
 
@@ -63,6 +64,10 @@ MAY_IMPORT: dict[str, set[str]] = {
 #: Folders of plugins/ whose strings are documentation: options name paths in their defaults and descriptions.
 DOCUMENTED = ("modules", "doc_fragments")
 NODE_PATH = re.compile(r"/?(run|var|etc|usr|opt)/\w")
+
+#: The cases are named in their table and by their compilers; everything else in plugins/ reads the traits.
+CASE_NAMES = re.compile("|".join(CASES), re.IGNORECASE)
+NAME_CASES = {"plugins/module_utils/declaration/case_traits.py", "plugins/module_utils/cases/compilers.py"}
 
 #: Written in halves, so that this file does not hold what it looks for.
 MACHINE_PATHS = ["/wor" + "k/", "/far" + "m/", "/roo" + "t/"]
@@ -188,6 +193,32 @@ def stray_paths(root: Path) -> list[str]:
     return found
 
 
+def documentation_lines(path: Path) -> set[int]:
+    """Return the numbers of the lines of a module that are its documentation."""
+    names = {"DOCUMENTATION", "EXAMPLES", "RETURN"}
+    return {
+        number
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name) and node.targets[0].id in names
+        for number in range(node.lineno, (node.end_lineno or node.lineno) + 1)
+    }
+
+
+def stray_case_names(root: Path) -> list[str]:
+    """Find names of cases outside their table, their compilers and the documentation of modules."""
+    found = []
+    for path in plugin_files(root):
+        where = path.relative_to(root)
+        if where.as_posix() in NAME_CASES:
+            continue
+        documentation = documentation_lines(path) if where.parts[1] == "modules" else set()
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+            match = CASE_NAMES.search(line)
+            if match and number not in documentation:
+                found.append(f"{where}:{number}: names {match.group()}; read declaration/case_traits.py instead")
+    return found
+
+
 def incomplete_roles(root: Path) -> list[str]:
     """Find roles that lack a file that users, ansible-doc or a Galaxy server read."""
     files = ("README.md", "defaults/main.yml", "meta/main.yml", "meta/argument_specs.yml")
@@ -309,6 +340,14 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
             "k.py:3: the path",
         ),
         ({"plugins/action/a.py": 'NAMES = ("etc/kubernetes/kubelet.conf",)'}, "a.py:1: the path"),
+    ],
+    stray_case_names: [
+        ({"plugins/module_utils/engine.py": "\nif case == 'policy_routing':"}, "engine.py:2: names policy_routing"),
+        ({"plugins/module_utils/cases/groups.py": "cases = (SOURCE_ROUTING,)"}, "groups.py:1: names SOURCE_ROUTING"),
+        (
+            {"plugins/modules/m.py": "RETURN = r'''onlink_route'''\ndefault = 'onlink_route'"},
+            "m.py:2: names onlink_route",
+        ),
     ],
     incomplete_roles: [({"roles/r/README.md": ""}, "roles/r: lacks meta/argument_specs.yml")],
     defaults_unlike_specs: [

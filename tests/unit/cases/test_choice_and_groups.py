@@ -11,10 +11,17 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compilers import COMPILERS
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.case_traits import (
+    AUTO_CASES,
+    CASES,
+    Situation,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Settings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Route, Rule
+from tests.conftest import ROOT
 from tests.unit.nodes import after, cluster_node, declaration, pool
 
 INSIDE = {"networks": ("192.168.1.240/28",), "interface": "eth0", "gateways": ()}
@@ -154,6 +161,15 @@ def test_more_gateways_than_the_mask_has_values_are_refused() -> None:
     narrow = Settings(mark_mask=0x100)
     with pytest.raises(InputError, match="room for 1 marks, but 2 are needed"):
         compile_node(declaration(A, B, settings=narrow), cluster_node())
+
+
+def test_every_case_has_a_compiler_and_a_role() -> None:
+    assert COMPILERS.keys() == CASES.keys()
+    assert CASES.keys() <= {role.name for role in (ROOT / "roles").iterdir()}
+
+
+def test_auto_has_a_case_for_every_situation() -> None:
+    assert AUTO_CASES.keys() == set(Situation)
 
 
 def test_a_table_with_foreign_routes_is_refused() -> None:
