@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run that fails at a step: how it is brought about, and what must be true then."""
+"""Runs that fail at a step: how to cause it, and what to assert."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from tests.support.node import Node
 from tests.support.pools import Parameters
 from tests.support.snapshots import assert_equivalent
 
-REASON = "somebody pulled the plug"
+REASON = "this step fails on purpose"
 ROLLED_BACK = "The change was rolled back; the node is as before."
 
 
 def names_step(answer: Answer, *words: str) -> None:
-    """Assert that a run failed, tells the step by number and words, and that the node is as before."""
+    """Assert that a run failed and was rolled back; its message names the step, and has these words."""
     assert answer.get("failed"), answer
     assert re.search(r'^step \d+ of \d+, "(add|change|delete) [a-z]+ ', answer["msg"]), answer["msg"]
     assert answer["msg"].endswith(ROLLED_BACK), answer["msg"]
@@ -31,7 +31,7 @@ def names_step(answer: Answer, *words: str) -> None:
 
 
 def fails(node: Node, parameters: Parameters, *words: str, module: str = "pool_routing", **options: Any) -> None:
-    """Run a module that fails at a step, and compare the node."""
+    """Run a module that fails at a step, and assert that the node is as before."""
     before = node.snapshot()
     answer = node.module(module, parameters, **options)
     names_step(answer, *words)
@@ -39,14 +39,14 @@ def fails(node: Node, parameters: Parameters, *words: str, module: str = "pool_r
 
 
 def assert_restored(node: Node, before: Snapshot) -> None:
-    """Assert that all is as before, but for the order in which chains are listed: some were made anew."""
+    """Assert that the node is as before, except for the order in which recreated chains are listed."""
     after = node.snapshot()
     assert_equivalent(before, after)
     assert_same(before, after, "files", "sysctls", "routes4", "routes6", "rules4", "rules6", "links")
 
 
 def trap(number: int) -> Callable[[], None]:
-    """Return what makes the writers fail at the step of this number, after all before it were really done, once."""
+    """Return a function that makes the step of this number fail once, after all steps before it took effect."""
 
     def arm() -> None:
         write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps

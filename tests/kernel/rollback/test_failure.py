@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A step fails, whichever it is and for real causes: the node is as it was, and the error names the step."""
+"""Each step fails in turn, and steps fail for real causes: the node is as before, and the error names the step."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ KEPT_CHANGED = {**CHANGED, "persist": True}
     ids=["come-nft", "change-nft", "change-legacy", "go-nft", "come-kept", "change-kept", "go-kept"],
 )
 def test_every_step_in_turn(node: Node, start: Parameters, end: Parameters, variant: str) -> None:
-    """With what keeps a state, too: the state file, the program, the unit and the neighbours' files."""
+    """With the files of the agent and for the network managers, too."""
     node.change(POOLS, {**start, "iptables_variant": variant}, before=fake_systemd)
     end = {**end, "iptables_variant": variant}
     if end.get("persist"):
@@ -105,7 +105,7 @@ def test_a_gateway_that_the_kernel_refuses(node: Node) -> None:
 
 
 def test_a_link_that_vanishes_midway(node: Node) -> None:
-    """Somebody deletes the link behind our back after we read the node: all else is as before, and so is the message."""
+    """A link is deleted after the node was read: everything else is as before."""
     before = node.snapshot()
     node.change(POOLS, FIRST)
     node.change(POOLS, ABSENT)
@@ -172,7 +172,7 @@ def test_no_space(node: Node, folder: str) -> None:
 @pytest.mark.parametrize("family", ["iptables", "ip6tables"])
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
 def test_iptables_goes_away_midway(node: Node, family: str, variant: str) -> None:
-    """A package upgrade, say: the programs of one family can no longer be started when it is their turn."""
+    """As in a package upgrade: the programs of one family cannot be started any more."""
 
     def replace_programs() -> None:
         write = tables._write  # noqa: SLF001
@@ -228,7 +228,7 @@ def test_the_right_is_missing(node: Node, module: str, parameters: dict[str, Any
 
 
 def test_the_right_is_missing_for_pools(node: Node) -> None:
-    """Whichever variant is wanted: what the other one has of ours could not be seen."""
+    """With either variant: managed chains of the other one could not be read."""
     for variant in ("nft", "legacy"):
         answer = node.refuse(POOLS, {**FIRST, "iptables_variant": variant}, before=drop_net_admin)
         assert "must be root" in answer["msg"]

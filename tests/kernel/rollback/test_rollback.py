@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What was done is undone, also where nobody knows which steps were done, and where a step of the undoing fails too."""
+"""The steps of a failed run are reverted, even if it is unknown which took effect or a step of the rollback fails too."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ OWN = declared({**EXTERNAL, "addresses": ["1.2.3.251", "fd00:1:2:3::251"]}, STOR
 
 
 def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], None]:
-    """Return what makes the kernel's answers to requests of this type get lost, once, with the requests or after they were done.
+    """Return a function that makes the answers to requests of this type get lost once, with or after the requests.
 
-    :param after: how many sends with such a request are left alone before.
+    :param after: number of batches with such a request that pass before.
     """
 
     def arm() -> None:
@@ -74,7 +74,7 @@ def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], Non
     ],
     ids=["new-address", "new-route", "new-rule", "lost-address", "lost-route", "lost-rule"],
 )
-def test_answers_that_get_lost(node: Node, start: Parameters, end: Parameters, number: int, *, done: bool) -> None:
+def test_lost_answers(node: Node, start: Parameters, end: Parameters, number: int, *, done: bool) -> None:
     node.change(POOLS, start)
     before = node.snapshot()
     names_step(node.module(POOLS, end, before=lose_answers(number, done=done)), LOST)
@@ -82,17 +82,17 @@ def test_answers_that_get_lost(node: Node, start: Parameters, end: Parameters, n
 
 
 @pytest.mark.parametrize("after", [1, 2], ids=["made", "marked"])
-def test_answers_that_get_lost_while_a_link_is_made(node: Node, after: int) -> None:
-    """Without our mark on it nobody would know later whose it is."""
+def test_lost_answers_while_a_link_is_made(node: Node, after: int) -> None:
+    """Without its alias the link would be foreign later."""
     links = {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1"}]}
     if node.module("ip_links", links, check=True).get("failed"):
         pytest.skip("this kernel has no macvlan")
-    # The first question is whether the kernel has such links.
+    # The first request finds out whether the kernel supports such links.
     fails(node, links, LOST, module="ip_links", before=lose_answers(RTM_NEWLINK, done=True, after=after))
 
 
 @pytest.mark.parametrize("kind", ["address", "rule", "chains"])
-def test_what_nobody_foresaw(node: Node, kind: str) -> None:
+def test_an_unexpected_exception(node: Node, kind: str) -> None:
     def arm() -> None:
         write = writer._write  # noqa: SLF001
         left = [kind]
@@ -110,8 +110,8 @@ def test_what_nobody_foresaw(node: Node, kind: str) -> None:
     assert_restored(node, before)
 
 
-def test_the_undoing_goes_on_where_a_step_of_it_fails(node: Node) -> None:
-    """All failures are told, and nothing stays but what could not be undone."""
+def test_the_rollback_continues_after_a_failed_step(node: Node) -> None:
+    """All failures are reported, and everything else is reverted."""
     before = node.snapshot()
 
     def arm() -> None:
@@ -120,9 +120,9 @@ def test_the_undoing_goes_on_where_a_step_of_it_fails(node: Node) -> None:
 
         def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
             if kind == "file" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "and the light went out")
+                raise StepsFailed((), steps[0], "the disk is gone")
             if kind == "route" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "and the door fell shut")
+                raise StepsFailed((), steps[0], "the table is gone")
             once(kind, steps, *others)
 
         writer._write = failing  # type: ignore[assignment] # noqa: SLF001
@@ -130,8 +130,8 @@ def test_the_undoing_goes_on_where_a_step_of_it_fails(node: Node) -> None:
     node.module(POOLS, ABSENT)
     answer = node.module(POOLS, FIRST, before=arm)
     assert REASON in answer["msg"]
-    assert "the light went out" in answer["msg"]
-    assert "the door fell shut" in answer["msg"]
+    assert "the disk is gone" in answer["msg"]
+    assert "the table is gone" in answer["msg"]
     assert "The rollback failed too" in answer["msg"]
     after = node.snapshot()
     assert_same(before, after, "rules4", "rules6", "sysctls")
@@ -140,8 +140,8 @@ def test_the_undoing_goes_on_where_a_step_of_it_fails(node: Node) -> None:
     assert_same(before, node.snapshot())
 
 
-def test_the_undoing_fails_too(node: Node) -> None:
-    """The message does not claim that the node is as before; the next run mends it."""
+def test_the_rollback_fails_too(node: Node) -> None:
+    """The message does not claim that the node is as before; the next run fixes it."""
     before = node.snapshot()
 
     def fail_twice() -> None:
@@ -152,7 +152,7 @@ def test_the_undoing_fails_too(node: Node) -> None:
         def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
             runs.append(kind)
             if "route" in runs and kind == "sysctl" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "and the light went out")
+                raise StepsFailed((), steps[0], "the disk is gone")
             once(kind, steps, *others)
 
         writer._write = failing  # type: ignore[assignment] # noqa: SLF001
@@ -160,7 +160,7 @@ def test_the_undoing_fails_too(node: Node) -> None:
     answer = node.module(POOLS, FIRST, before=fail_twice)
     assert answer.get("failed")
     assert REASON in answer["msg"]
-    assert "the light went out" in answer["msg"]
+    assert "the disk is gone" in answer["msg"]
     assert "as before" not in answer["msg"]
     assert "The rollback failed too" in answer["msg"]
     node.change(POOLS, FIRST)

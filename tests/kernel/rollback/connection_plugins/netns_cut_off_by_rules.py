@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible connection into a node of the lab that cannot be made anew while the node has rules of ours."""
+"""Ansible connection to a node of the lab that cannot be reset while the node has managed rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ netns = connection_loader.get("netns", class_only=True)
 DOCUMENTATION = """
 name: netns_cut_off_by_rules
 short_description: enter a node of the lab, and lose it
-description: As C(netns), but for O(holder) with rules of ours a new connection is not possible.
+description: As C(netns), but a new connection to O(holder) fails while it has managed rules.
 author: The homeward maintainers
 options:
   holder:
@@ -33,12 +33,12 @@ options:
 
 
 class Connection(netns):  # type: ignore[misc,valid-type] - known when it is loaded
-    """`netns` that looks at the node's rules when it is reset."""
+    """`netns` that checks the rules of the node on reset."""
 
     transport = "netns_cut_off_by_rules"
 
     def reset(self) -> None:
-        """Connect anew, or fail as ssh does."""
+        """Reset the connection, or fail like ssh."""
         rules = ["nsenter", "--target", self._holder(), "--net", "ip", "rule", "show", "protocol", "77"]
         if subprocess.run(rules, capture_output=True, check=True).stdout:
             raise AnsibleConnectionFailure("Failed to connect to the host: Connection timed out")

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible connection into a node of the lab that breaks after the first command of a new connection, before its answer."""
+"""Ansible connection to a node of the lab that loses the reply to the first command after a reset."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ansible.plugins.loader import connection_loader
 netns = connection_loader.get("netns", class_only=True)
 DOCUMENTATION = """
 name: netns_loses_an_answer
-short_description: enter a node of the lab, and lose an answer
-description: As C(netns), but the answer to the first command after the first reset does not come.
+short_description: enter a node of the lab, and lose a reply
+description: As C(netns), but the reply to the first command after the first reset gets lost.
 author: The homeward maintainers
 options:
   holder:
@@ -33,14 +33,14 @@ options:
 
 
 class Connection(netns):  # type: ignore[misc,valid-type] - known when it is loaded
-    """`netns` that does a command and does not tell."""
+    """`netns` that runs a command and loses the reply."""
 
     transport = "netns_loses_an_answer"
     _resets = 0
     _lost = 0
 
     def reset(self) -> None:
-        """Connect anew."""
+        """Count the resets."""
         self._resets += 1
 
     def exec_command(self, *arguments: Any, **options: Any) -> Any:
