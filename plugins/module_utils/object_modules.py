@@ -22,7 +22,7 @@ from .state.family import FAMILIES
 
 Parameters = Mapping[str, Any]
 POOLS = Ownership()  # what marks the objects of pool_routing
-USUAL_PROTOCOL = 78
+DEFAULT_PROTOCOL = 78
 
 
 def converge_links(parameters: Parameters, run: Run) -> Result:
@@ -61,7 +61,7 @@ def converge_rules(parameters: Parameters, run: Run) -> Result:
 
 
 def _by_protocol(parameters: Parameters) -> Ownership:
-    return Ownership(protocol=read_protocol("protocol", parameters["protocol"], USUAL_PROTOCOL, POOLS.protocol))
+    return Ownership(protocol=read_protocol("protocol", parameters["protocol"], DEFAULT_PROTOCOL, POOLS.protocol))
 
 
 def _converge_kind(

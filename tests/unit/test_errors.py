@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""How a refusal is told."""
+"""The result of a task that refuses its input."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WHOLE = InputError("pools", "there are none", "Declare one.")
 PLAIN = "pools[1].gateways[0]: 1.2.4.1 is not inside. Correct it."
 
 
-def test_a_pool_is_told_by_its_name_too() -> None:
+def test_messages_name_the_pool() -> None:
     pools = [{"name": "external"}, {"name": "storage"}]
-    told = "pools[1].gateways[0] (pool storage): 1.2.4.1 is not inside. Correct it."
+    message = "pools[1].gateways[0] (pool storage): 1.2.4.1 is not inside. Correct it."
     assert refused(InputErrors((GATEWAY, WHOLE)), {"pools": pools}) == {
         "failed": True,
-        "msg": f"{told}\npools: there are none. Declare one.",
+        "msg": f"{message}\npools: there are none. Declare one.",
         "errors": [
-            {"path": "pools[1].gateways[0]", "message": told},
+            {"path": "pools[1].gateways[0]", "message": message},
             {"path": "pools", "message": "pools: there are none. Declare one."},
         ],
     }
@@ -46,6 +46,6 @@ def test_a_pool_is_told_by_its_name_too() -> None:
         [{}, {"name": "$(reboot)"}],
     ],
 )
-def test_one_without_a_name_by_its_number_alone(pools: Any) -> None:
+def test_a_pool_without_a_printable_name_is_named_by_its_index_only(pools: Any) -> None:
     assert refused(GATEWAY, {"pools": pools})["msg"] == PLAIN
     assert refused(GATEWAY, {})["msg"] == PLAIN

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What remove leaves: nothing, with the controller's help or without it, and no metrics that nobody keeps up to date."""
+"""A removal leaves nothing, with or without the controller, and no stale metrics."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ ON_LINK = {"name": "on-link", "networks": ["10.9.8.0/24"], "interface": "eth1"}
 
 @pytest.fixture
 def node() -> Iterator[Node]:
-    """A node on which nothing of ours has been yet."""
+    """A node that was never managed."""
     with Node() as made:
         made.host.run(f"mkdir {COLLECTOR}")
         yield made
 
 
 def files(node: Node) -> str:
-    """Return what there is where we put files."""
+    """List the managed files."""
     return node.host.output(
         f"ls -d {' '.join(OUR_PLACES)} {COLLECTOR}/* /run/homeward.metallb_routing 2>/dev/null || true"
     )
@@ -51,7 +51,7 @@ def test_the_command_leaves_nothing(node: Node, damage: str) -> None:
     assert files(node) == ""
 
 
-def test_metrics_go_with_the_rest(node: Node, tmp_path: Path) -> None:
+def test_remove_deletes_the_metrics(node: Node, tmp_path: Path) -> None:
     persist(node.host, metrics_directory=COLLECTOR)
     with Agent(node.host, tmp_path):
         assert node.host.path(COLLECTOR).joinpath("homeward_metallb_routing.prom").exists()
@@ -60,9 +60,7 @@ def test_metrics_go_with_the_rest(node: Node, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [{"metrics_directory": "/var/lib"}, {"persist": False}, {"state": "absent"}])
-def test_metrics_go_when_they_are_wanted_elsewhere_or_no_more(
-    node: Node, tmp_path: Path, changes: dict[str, object]
-) -> None:
+def test_stale_metrics_are_deleted(node: Node, tmp_path: Path, changes: dict[str, object]) -> None:
     persist(node.host, metrics_directory=COLLECTOR)
     with Agent(node.host, tmp_path):
         pass
@@ -76,8 +74,8 @@ def test_metrics_go_when_they_are_wanted_elsewhere_or_no_more(
 
 @pytest.mark.parametrize("table", ["mangle", "raw"])
 @pytest.mark.parametrize("way", ["remove", "restore", "absent"])
-def test_nothing_is_written_while_ours_cannot_be_seen(node: Node, table: str, way: str) -> None:
-    """iptables calls a table empty that has a rule which it cannot print; nft shows that ours is there."""
+def test_nothing_is_written_while_managed_chains_are_unreadable(node: Node, table: str, way: str) -> None:
+    """iptables shows a table with a rule that it cannot print as empty; nft shows the managed chains."""
     before = restorable(node.host)
     persist(node.host)
     node.host.run(f"nft add rule ip {table} PREROUTING {NATIVE}")
@@ -94,7 +92,7 @@ def test_nothing_is_written_while_ours_cannot_be_seen(node: Node, table: str, wa
 
 
 def refusal(node: Node, way: str) -> str:
-    """Return what is said by whoever has to refuse."""
+    """Return the message of the refusal."""
     if way == "absent":
         answer = node.module("pool_routing", ABSENT)
         assert answer.get("failed"), answer
@@ -109,7 +107,7 @@ def handle_of_native(node: Node, table: str) -> str:
     return next(line for line in listed.splitlines() if "ct state" in line).rpartition(" ")[2]
 
 
-def test_a_native_table_without_anything_of_ours_keeps_nobody_from_removing(node: Node) -> None:
+def test_a_native_table_without_managed_chains_does_not_block_a_removal(node: Node) -> None:
     node.host.run(f"nft 'add table ip mangle; add chain ip mangle own; add rule ip mangle own {NATIVE}'")
     node.change("pool_routing", declared(ON_LINK, persist=False))
     before = node.snapshot()

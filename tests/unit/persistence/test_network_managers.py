@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps systemd-networkd and NetworkManager away from what is ours, in their own formats, and who else is named."""
+"""The files for systemd-networkd and NetworkManager, in their own formats, and warnings about other services."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def files(*services: str, links: tuple[Link, ...] = LINKS) -> dict[str, File]:
     return {file.path: file for file in network_managers.files_for(services, links)}
 
 
-def test_nobody_there_needs_no_file() -> None:
+def test_without_a_network_manager_there_is_no_file() -> None:
     assert files("ssh.service", "kubelet.service") == {}
 
 
-def test_networkd_leaves_foreign_routes_and_rules_and_our_links() -> None:
+def test_networkd_ignores_foreign_routes_and_rules_and_managed_links() -> None:
     found = files(NETWORKD)
     assert sections(found["/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"]) == {
         "Network": {"ManageForeignRoutes": "no", "ManageForeignRoutingPolicyRules": "no"}
@@ -44,22 +44,20 @@ def test_networkd_leaves_foreign_routes_and_rules_and_our_links() -> None:
     assert len(found) == 2
 
 
-def test_networkd_is_told_even_where_no_link_is_ours() -> None:
+def test_networkd_gets_a_file_even_without_a_managed_link() -> None:
     assert list(files(NETWORKD, links=())) == ["/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"]
 
 
-def test_networkmanager_leaves_our_links() -> None:
+def test_networkmanager_ignores_managed_links() -> None:
     (file,) = files(NETWORK_MANAGER).values()
     assert file.path == "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.conf"
     ((name, section),) = sections(file).items()
-    assert name.startswith("device-"), (
-        "NetworkManager.conf(5): a section of this prefix adds, it replaces nobody's keys"
-    )
+    assert name.startswith("device-"), "NetworkManager.conf(5): a section with this prefix adds to other sections"
     assert section == {"match-device": "interface-name:eth0.100,interface-name:eth0.200", "managed": "0"}
     assert files(NETWORK_MANAGER, links=()) == {}
 
 
-def test_every_file_says_whose_it_is_and_is_known_for_removal() -> None:
+def test_every_file_has_the_header_and_is_removed_with_the_rest() -> None:
     found = files(NETWORKD, NETWORK_MANAGER)
     assert set(found) == set(network_managers.FILES)
     for file in found.values():
@@ -70,11 +68,11 @@ def test_every_file_says_whose_it_is_and_is_known_for_removal() -> None:
 @pytest.mark.parametrize(
     ("service", "words"), [("firewalld", "firewalld"), ("ufw", "ufw"), ("nftables", "nftables.service")]
 )
-def test_who_flushes_is_named_with_what_becomes_of_it(service: str, words: str) -> None:
+def test_a_warning_names_a_service_that_flushes(service: str, words: str) -> None:
     (warning,) = network_managers.warnings_for({f"{service}.service", "ssh.service"})
     assert words in warning
     assert warning.endswith("the agent then adds the managed ones again.")
 
 
-def test_nobody_is_warned_of_others() -> None:
+def test_there_is_no_warning_about_other_services() -> None:
     assert network_managers.warnings_for({NETWORKD, NETWORK_MANAGER, "docker.service"}) == ()
