@@ -22,7 +22,7 @@ def parse_declaration(parameters: Mapping[str, Any]) -> Declaration:
     """Return the declaration that the parameters of a module describe.
 
     :param parameters: as in ``AnsibleModule.params``, see :func:`argument_spec`; None and ``""`` are unset. Parameters
-        that do not belong to a declaration are ignored. With ``state: absent``, ``pools`` may be empty.
+        that do not belong to a declaration are ignored. For ``state: absent``, see :func:`parse_settings`.
     :raises InputErrors: everything that is wrong, as far as it can be known at once, in the order settings, cluster,
         pools, and conflicts between pools.
     """
@@ -53,10 +53,10 @@ def parse_settings(parameters: Mapping[str, Any]) -> Settings:
 
 def _read_pools(errors: ErrorCollector, parameters: Mapping[str, Any], mark_mask: int) -> list[PoolInput]:
     options = OptionReader(errors, "", parameters)
-    state = options.read("state", STATES[0], read_choice, STATES)
+    options.read("state", STATES[0], read_choice, STATES)
     nothing: list[tuple[str, Any]] = []
     items = options.read("pools", nothing, read_items, MAX_POOLS)
-    if not items and state != "absent" and options.is_valid("pools"):
+    if not items and options.is_valid("pools"):
         problem = "the list is empty, but state is present; a variable may not be set"
         remedy = "Declare at least one pool, or remove everything with state: absent (the playbook remove)."
         errors.add("pools", problem, remedy)

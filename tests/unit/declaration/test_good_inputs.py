@@ -16,7 +16,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     Settings,
     Vlan,
     parse_declaration,
+    parse_settings,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 from tests.unit.declaration.flaws import ABSENT, VALID, changed, second
 
 P = "pools[0]"
@@ -169,9 +171,14 @@ def test_5000_nodes_of_two_families() -> None:
     assert len(declared.cluster.node_addresses) == 10000
 
 
-@pytest.mark.parametrize("pools", [[], None, "", [None]])
-def test_no_pools_are_needed_for_a_removal(pools: object) -> None:
-    assert parse_declaration({"pools": pools, "state": "absent"}) == Declaration()
+@pytest.mark.parametrize("pools", [[], None, "", [None], ["wrong"], 7])
+def test_a_removal_does_not_depend_on_pools_and_cluster(pools: object) -> None:
+    assert parse_settings({"pools": pools, "cluster": "wrong", "protocol": 90}) == Settings(protocol=90)
+
+
+def test_a_removal_depends_on_the_settings() -> None:
+    with pytest.raises(InputErrors, match=r"^protocol: 12 "):
+        parse_settings({"protocol": 12})
 
 
 SAME_VLAN: dict[str, Any] = {"interface": "eth0.100", "vlan": {"parent": "eth0", "id": 100}}
