@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .flows import FlowError, open_socket, run_flow
-from .options import LabOptions
 from .services import SECOND, SERVICE_PORT
 from .witnesses import Witnesses
 
@@ -180,17 +179,22 @@ def _cell_text(delivery: Delivery | None) -> str:
     return ways if delivery.reached else f"no ({ways})" if ways else "no"
 
 
-def expected_ways(options: LabOptions, cell: Cell) -> tuple[str, ...]:
-    """Return the only paths that replies of this cell may take."""
-    if options.same_subnet:
-        return ("default",) if cell.client == "outside" else ("direct",)
-    if cell.service.startswith(SECOND):
-        return ("second",) if cell.client in (*BEHIND_ROUTERS, "onlink") else ("direct",)
-    return ("pool",) if cell.client in BEHIND_ROUTERS else ("direct",)
+def expected_ways(client: str, service: str = "", *, same_subnet: bool = False) -> tuple[str, ...]:
+    """Return the only paths that replies to a client may take, by default those of the first pool's services."""
+    if same_subnet:
+        return ("default",) if client == "outside" else ("direct",)
+    if service.startswith(SECOND):
+        return ("second",) if client in (*BEHIND_ROUTERS, "onlink") else ("direct",)
+    return ("pool",) if client in BEHIND_ROUTERS else ("direct",)
 
 
 def assert_delivered(lab: Lab, deliveries: Sequence[Delivery]) -> None:
     """Assert that every cell was reached and all its replies took the expected path."""
     assert deliveries, "no cell was tried"
-    wrong = [one for one in deliveries if (one.reached, one.ways) != (True, expected_ways(lab.options, one.cell))]
+    same_subnet = lab.options.same_subnet
+    wrong = [
+        one
+        for one in deliveries
+        if not one.reached or one.ways != expected_ways(one.cell.client, one.cell.service, same_subnet=same_subnet)
+    ]
     assert not wrong, f"{len(wrong)} of {len(deliveries)} cells, the first {wrong[0]}\n\n{matrix(wrong)}"

@@ -12,8 +12,7 @@ from typing import Any
 
 from tests.kernel.delivery.count import count
 from tests.lab import Cell, Delivery, Host, Lab, LabOptions
-from tests.lab.delivery import all_cells
-from tests.lab.services import SECOND
+from tests.lab.delivery import all_cells, expected_ways
 from tests.support.modules import Answer, change
 from tests.support.pools import EXTERNAL, declared
 
@@ -21,7 +20,6 @@ PER_NODE = {
     "node1": ("1.2.3.251", "fd00:1:2:3::251"),
     "node2": ("1.2.3.252", "fd00:1:2:3::252"),
 }
-BEHIND_ROUTERS = ("outside", "lan")
 #: Seconds without progress: for flows that must come through, and for those that must not
 PATIENCE, LOST = 8.0, 0.8
 _numbers = itertools.count()
@@ -70,13 +68,6 @@ def try_all(lab: Lab, lost: Callable[[Cell], bool] = lambda _cell: False) -> lis
     return [*deliveries, *lab.deliver([cell for cell in cells if lost(cell)], timeout=LOST)]
 
 
-def right_way(client: str, service: str = "") -> tuple[str, ...]:
-    """Return the only way that replies to this client may go."""
-    if service.startswith(SECOND):
-        return ("second",) if client in (*BEHIND_ROUTERS, "onlink") else ("direct",)
-    return ("pool",) if client in BEHIND_ROUTERS else ("direct",)
-
-
 def wrong(deliveries: Sequence[Delivery], unreached: Sequence[str] = ()) -> list[Delivery]:
     """Return the deliveries that are not as they must be.
 
@@ -86,7 +77,7 @@ def wrong(deliveries: Sequence[Delivery], unreached: Sequence[str] = ()) -> list
         one
         for one in deliveries
         if (one.reached, one.ways)
-        != ((False, ()) if one.cell.client in unreached else (True, right_way(one.cell.client, one.cell.service)))
+        != ((False, ()) if one.cell.client in unreached else (True, expected_ways(one.cell.client, one.cell.service)))
     ]
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import pytest
 
 from tests.kernel.delivery.count import count
-from tests.kernel.delivery.lab import BEHIND_ROUTERS, apply, assert_all_reached, lab_of, pool_of, try_all
+from tests.kernel.delivery.lab import apply, assert_all_reached, lab_of, pool_of, try_all
 from tests.kernel.delivery.worlds import CHOICES
 from tests.lab import Cell
+from tests.lab.delivery import BEHIND_ROUTERS
 
 pytest_plugins = ["tests.kernel.delivery.count"]
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.delivery.lab import BEHIND_ROUTERS, LOST, PATIENCE, apply, lab_of, pool_of, remove, right_way
+from tests.kernel.delivery.lab import LOST, PATIENCE, apply, lab_of, pool_of, remove
 from tests.kernel.packets.lab import ADDRESS, lead_elsewhere
 from tests.lab import Lab
+from tests.lab.delivery import BEHIND_ROUTERS, expected_ways
 from tests.lab.witnesses import Witnesses
 from tests.support.stream import Stream
 
@@ -58,7 +59,7 @@ def test_open_connections_stay_open(shared: bool) -> None:
                     assert [one.name for one in opened if not one.push()] == [], pools
                 ways = witnesses.ways()
                 assert {one.name: ways[one.port] for one in opened} == {
-                    one.name: right_way(one.client) for one in opened
+                    one.name: expected_ways(one.client) for one in opened
                 }
                 spare = opened[0]
                 for one in opened[1:]:

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.kernel.delivery.count import count
-from tests.kernel.delivery.lab import BEHIND_ROUTERS, LOST, PATIENCE, assert_all_reached, lab_of, pool_of, try_all
+from tests.kernel.delivery.lab import LOST, PATIENCE, assert_all_reached, lab_of, pool_of, try_all
 from tests.lab import Cell, Lab
-from tests.lab.delivery import all_cells
+from tests.lab.delivery import BEHIND_ROUTERS, all_cells, assert_delivered
 from tests.lab.services import SAME_SUBNET_POOL
 from tests.support.playbooks import Played, play
 from tests.support.pools import CLUSTER
@@ -74,8 +74,5 @@ def test_same_subnet(tmp_path: Path) -> None:
         for node, state in zip(lab.nodes, before, strict=True):
             assert state.difference(node.snapshot()) == ""
         deliveries = try_all(lab)
-        for one in deliveries:
-            # The pool's router is the default router here.
-            way = "default" if one.cell.client == "outside" else "direct"
-            assert (one.reached, one.ways) == (True, (way,)), one
+        assert_delivered(lab, deliveries)
         count(len(deliveries))
