@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Lets plain ``pytest`` import the collection from this checkout, and sorts the tests by what they need."""
+"""Makes the collection importable from this checkout, and sets a marker for each test by its folder."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-# A busy machine is no mistake of the code's.
+# Examples have no deadline, because the machine may be busy.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = "ansible_collections.homeward.metallb_routing"
 
-#: A test's folder below tests/ says what it needs, so no test can forget its marker.
+#: Markers by folder below tests/, so that no test lacks its marker.
 MARKER_OF_FOLDER = {"unit": pytest.mark.unit, "kernel": pytest.mark.kernel, "lab": pytest.mark.lab}
 NEEDS_ROOT = frozenset({"kernel", "lab"})
 
 
 def register_collection() -> None:
-    """Make ``import ansible_collections.homeward.metallb_routing.plugins...`` find this checkout, without links."""
+    """Make ``ansible_collections.homeward.metallb_routing`` importable from this checkout, without symbolic links."""
     parent: types.ModuleType | None = None
     parts = COLLECTION.split(".")
     for depth, part in enumerate(parts, start=1):
@@ -43,7 +43,7 @@ def register_collection() -> None:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark each test by its folder; where root is missing, skip by name what needs it."""
+    """Mark each test by its folder; skip tests that need root if the user is not root."""
     is_root = os.geteuid() == 0
     for item in items:
         folder = item.path.relative_to(ROOT / "tests").parts[0]
