@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The chains of a node, made of the connmark rules and guard rules of all groups."""
+"""The chains of a node, built from the connmark rules and guard rules of all groups."""
 
 from __future__ import annotations
 

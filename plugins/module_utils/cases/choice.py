@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 from ..declaration.case_traits import AUTO, AUTO_CASES, CASES, Situation
 from ..declaration.model import Pool
@@ -15,16 +14,6 @@ from ..state import Node
 from ..state.family import FAMILY_NAMES, family_of
 from .context import Context
 from .model import Choice
-
-
-class Finding(NamedTuple):
-    """The situation of a pool on a node.
-
-    :param reason: the facts that show it, a clause for the user.
-    """
-
-    situation: Situation
-    reason: str
 
 
 def choose_all(context: Context) -> tuple[Choice, ...]:
@@ -59,45 +48,45 @@ def _choose(pool: Pool, context: Context) -> Choice:
     return Choice(pool, pool.case, "declared")
 
 
-def _situation(pool: Pool, context: Context) -> Finding:
-    """Return the situation that follows from the node's own addresses and routes.
+def _situation(pool: Pool, context: Context) -> tuple[Situation, str]:
+    """Return the situation that follows from the node's own addresses and routes, and the reason for the user.
 
     :raises InputError: the pool cannot work on this node in any case.
     """
     interfaces = {network: context.onlink_interfaces.longest(network) for network in pool.networks}
     all_onlink = set(interfaces.values()) == {pool.interface}
-    onlink = f"{', '.join(pool.networks)} is in an on-link network of {pool.interface}"
+    onlink = f"{pool.interface} has an on-link route to {', '.join(pool.networks)}"
     if pool.gateways:
         if all_onlink and _are_default_gateways(pool, context.node):
             reason = f"{onlink}, and the node's default route uses {pool.gateways[0]}"
-            return Finding(Situation.ALREADY_ROUTED, reason)
+            return Situation.ALREADY_ROUTED, reason
         _require_gateways(pool)
         reason = f"replies must leave through {', '.join(pool.gateways)}, not by the node's default route"
-        return Finding(Situation.OWN_GATEWAY, reason)
+        return Situation.OWN_GATEWAY, reason
     if all_onlink:
-        return Finding(Situation.ALREADY_ROUTED, onlink)
+        return Situation.ALREADY_ROUTED, onlink
     _refuse_other_links(pool, interfaces)
     unrouted = [network for network, interface in interfaces.items() if interface != pool.interface]
     reason = f"no gateway is declared, and {pool.interface} has no on-link route to {', '.join(unrouted)}"
-    return Finding(Situation.NO_GATEWAY, reason)
+    return Situation.NO_GATEWAY, reason
 
 
 def _refuse_other_links(pool: Pool, interfaces: Mapping[str, str | None]) -> None:
-    """Refuse a pool that is on-link elsewhere, be it by one network: the route to it would divert that link's traffic."""
+    """Refuse a pool with a network that is on-link elsewhere: a route to it would divert the traffic of that link."""
     elsewhere = {network: other for network, other in interfaces.items() if other not in (None, pool.interface)}
     if elsewhere:
         links = ", ".join(sorted({str(other) for other in elsewhere.values()}))
         raise InputError(
             f"{pool.path}.interface",
-            f"{', '.join(elsewhere)} is in an on-link network of {links} on this node, not of {pool.interface}",
+            f"the on-link route to {', '.join(elsewhere)} uses {links} on this node, not {pool.interface}",
             f"Declare that interface, or remove the network from {links}.",
         )
 
 
 def _require_gateways(pool: Pool) -> None:
     """Refuse a pool with a family that has no gateway: there would be no route for its replies."""
-    lacking = {family_of(network) for network in pool.networks} - {family_of(gateway) for gateway in pool.gateways}
-    for family in sorted(lacking):
+    missing = {family_of(network) for network in pool.networks} - {family_of(gateway) for gateway in pool.gateways}
+    for family in sorted(missing):
         label = FAMILY_NAMES[family]
         raise InputError(
             f"{pool.path}.gateways",

@@ -137,7 +137,7 @@ class GuardRule:
 
 @dataclass(frozen=True)
 class CompiledGroup:
-    """What a case makes of one group; the chains are made of the rules of all groups together."""
+    """What one group compiles to; the chains are built from the rules of all groups together."""
 
     state: NodeState = field(default_factory=NodeState)
     connmark_rules: tuple[ConnmarkRule, ...] = ()
@@ -147,7 +147,7 @@ class CompiledGroup:
 
 @dataclass(frozen=True)
 class Compiled:
-    """The desired state of one node, and how it came about."""
+    """The desired state of one node, with the decisions that led to it."""
 
     state: NodeState
     choices: tuple[Choice, ...] = ()

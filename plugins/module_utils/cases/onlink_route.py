@@ -16,7 +16,7 @@ from .model import CompiledGroup, Group
 def compile_group(group: Group, context: Context) -> CompiledGroup:
     """Return the link if it is declared, and routes in the main table for networks that have none on the link.
 
-    Where the node has an address of one family only, the kernel's own route of that family takes the place of ours.
+    Where the node has an address of one family only, the kernel has added the route of that family itself.
     """
     routes = frozenset(
         Route(family, MAIN_TABLE, network, interface=group.interface)

@@ -36,7 +36,7 @@ def table_routes(group: Group) -> frozenset[Route]:
 
 
 def mark_recipe(group: Group, context: Context) -> NodeState:
-    """Return the routes and rules of the group; the chains are made of the rules of all groups together."""
+    """Return the routes and rules of the group; the chains are built from the rules of all groups together."""
     return NodeState(routes=table_routes(group) | gateway_routes(group), rules=_mark_rules(group, context))
 
 

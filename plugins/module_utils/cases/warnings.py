@@ -68,10 +68,10 @@ def _undeclared_sources(cluster: Cluster, groups: Sequence[Group]) -> Iterator[s
         ("node_addresses", "node", cluster.node_addresses),
     ):
         known = {family_of(one) for one in declared}
-        lacking = " and ".join(FAMILY_NAMES[family] for family in FAMILIES if family in guarded and family not in known)
-        if lacking:
-            which = f"no {lacking} entry" if declared else "not declared"
-            yield f"cluster.{option}: {which}, so the guard cannot drop packets with forged {lacking} {whose} addresses."
+        missing = " and ".join(FAMILY_NAMES[family] for family in FAMILIES if family in guarded and family not in known)
+        if missing:
+            which = f"no {missing} entry" if declared else "not declared"
+            yield f"cluster.{option}: {which}, so the guard cannot drop packets with forged {missing} {whose} addresses."
 
 
 def _options_without_effect(choice: Choice, filtered: set[str]) -> Iterator[str]:
@@ -88,7 +88,7 @@ def _other_link(pool: Pool, context: Context) -> Iterator[str]:
         other = context.onlink_interfaces.longest(network)
         if other not in (None, pool.interface):
             yield (
-                f"{pool.path}.interface: {network} is in an on-link network of {other} on this node, not of {pool.interface}."
+                f"{pool.path}.interface: the on-link route to {network} uses {other} on this node, not {pool.interface}."
                 " Requests arrive on the link on which MetalLB announces the addresses; declare that interface."
             )
 

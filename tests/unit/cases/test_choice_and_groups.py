@@ -68,12 +68,12 @@ def test_the_case_follows_from_the_node(changes: dict[str, Any], node: Node, cas
         (
             {**INSIDE, "interface": "eth1"},
             "pools[0].interface",
-            "is in an on-link network of eth0 on this node, not of eth1",
+            "the on-link route to 192.168.1.240/28 uses eth0 on this node, not eth1",
         ),
         (
             {**INSIDE, "interface": "eth1", "networks": ("10.9.8.0/24", "192.168.1.240/28")},
             "pools[0].interface",
-            ": 192.168.1.240/28 is in an on-link network of eth0 on this node, not of eth1",
+            ": the on-link route to 192.168.1.240/28 uses eth0 on this node, not eth1",
         ),
     ],
 )
@@ -91,7 +91,7 @@ def test_of_two_links_in_one_network_the_better_metric_decides() -> None:
     both = replace(node, foreign_routes=frozenset({*foreign, lan}))
     (choice,) = compile_node(declaration(pool(**{**INSIDE, "interface": "eth1"})), both).choices
     assert choice.case == "same_subnet"
-    with pytest.raises(InputErrors, match="is in an on-link network of eth1 on this node, not of eth0"):
+    with pytest.raises(InputErrors, match=r"the on-link route to 192\.168\.1\.240/28 uses eth1 on this node, not eth0"):
         compile_node(declaration(pool(**INSIDE)), both)
 
 

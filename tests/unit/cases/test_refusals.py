@@ -35,16 +35,9 @@ def foreign_rule(**values: Any) -> Node:
     return replace(node, foreign_rules=node.foreign_rules | {Rule("ipv4", **values)})
 
 
-def interface(**changes: Any) -> Node:
-    node = cluster_node()
-    present = replace(node.interfaces["eth0.100"], **changes)
-    return replace(node, interfaces={**node.interfaces, present.name: present})
-
-
 def with_link(name: str, **changes: Any) -> Node:
     node = cluster_node()
-    present = replace(node.interfaces[name], **changes)
-    return replace(node, interfaces={**node.interfaces, name: present})
+    return replace(node, interfaces={**node.interfaces, name: replace(node.interfaces[name], **changes)})
 
 
 def with_address(link: str, address: str) -> Node:
@@ -89,13 +82,13 @@ LINKS = [
             "eth0.100 is down, so no route can use it, and it is managed by someone else",
             'Run "ip link set eth0.100 up"',
         ),
-        node=interface(up=False),
+        node=with_link("eth0.100", up=False),
     ),
     Refusal(
         "bridge member",
         "pools[0].interface",
         ("eth0.100 is a port of br0", "Declare interface: br0."),
-        node=interface(master="br0"),
+        node=with_link("eth0.100", master="br0"),
     ),
     Refusal(
         "no parent",
@@ -366,7 +359,11 @@ def test_a_declaration_that_does_not_fit_the_node_is_refused_for_this_reason_onl
             cluster_node(iptables_incompatible=frozenset({("ipv4", "filter"), ("ipv6", "mangle")})),
         ),
         ("no ip6tables for an IPv4 pool", declaration(pool()), cluster_node(iptables_families=("ipv4",))),
-        ("a per-node address on the pool's own link", declaration(pool()), interface(addresses=("1.2.3.201/24",))),
+        (
+            "a per-node address on the pool's own link",
+            declaration(pool()),
+            with_link("eth0.100", addresses=("1.2.3.201/24",)),
+        ),
         (
             "dedicated where SSH is elsewhere",
             declaration(pool(dedicated=True)),
@@ -384,7 +381,7 @@ def test_a_declaration_that_fits_the_node_is_not_refused(name: str, desired: Dec
 
 
 def test_a_managed_link_may_be_down_and_is_set_up() -> None:
-    node = interface(up=False, managed=True)
+    node = with_link("eth0.100", up=False, managed=True)
     managed = NodeState(links=frozenset({Link("eth0.100", "vlan", "eth0", 100, up=False)}))
     state = compile_node(declaration(pool(vlan=vlan())), replace(node, managed=managed)).state
     assert state.links == {Link("eth0.100", "vlan", "eth0", 100)}

@@ -80,7 +80,7 @@ def test_a_network_that_is_on_link_elsewhere() -> None:
     lan = pool(networks=("192.168.1.240/29",), gateways=("192.168.1.246",))
     (text,) = warnings_of(lan)
     assert text.startswith(
-        "pools[0].interface: 192.168.1.240/29 is in an on-link network of eth0 on this node, not of eth0.100."
+        "pools[0].interface: the on-link route to 192.168.1.240/29 uses eth0 on this node, not eth0.100."
     )
 
 

@@ -48,7 +48,7 @@ def _mark_mask(context: Context) -> Iterator[InputError]:
 
 
 def _matches_bits(rule: Rule, mask: int) -> bool:
-    """Whether a rule depends on bits of the mask; one that compares the whole mark with 0x1, say, never matches ours."""
+    """Whether a rule depends on bits of the mask; one that compares the whole mark with 0x1, say, never matches a managed mark."""
     return bool(rule.fwmark & mask) if rule.fwmask == WHOLE_MARK else bool(rule.fwmask & mask)
 
 
