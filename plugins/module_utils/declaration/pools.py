@@ -117,7 +117,7 @@ def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> 
     gateways = spans("gateways", _GATEWAYS, parse_address)
     addresses = spans("addresses", _ADDRESSES, parse_address)
     deny = spans("deny", _DENY)
-    families = frozenset({IPV4, *(span.family for span in networks)})
+    families = frozenset(span.family for span in networks)
     pool = Pool(
         path=path,
         name=name,

@@ -205,6 +205,22 @@ def test_required_options_and_unknown_ones(kind: str) -> None:
     assert_only(refusal(kind, {**VALID_OBJECTS[kind], "frob": 1}), f"{kind}[0].frob", ("there is no such option",))
 
 
+@pytest.mark.parametrize(
+    ("kind", "entry", "option"),
+    [
+        ("links", {"name": "d", "kind": "bond"}, "kind"),
+        ("routes", {"destination": "5.6.7.0/24", "type": "unicats"}, "type"),
+        ("rules", {"priority": 5, "action": "jump"}, "action"),
+        ("rules", {"priority": 5, "table": "x"}, "table"),
+        ("links", {"name": "v", "parent": "a b", "vlan_id": 4095, "kind": "dummy"}, "parent"),
+    ],
+)
+def test_follow_up_errors_are_not_reported(kind: str, entry: Entry, option: str) -> None:
+    """An option that is required or refused by an invalid one, or is invalid itself, is not reported for that."""
+    assert [error.path for error in refusal(kind, entry).errors][:1] == [f"{kind}[0].{option}"]
+    assert all("needs" not in str(error) and "has no" not in str(error) for error in refusal(kind, entry).errors)
+
+
 def test_two_routes_with_one_key() -> None:
     with pytest.raises(InputErrors) as caught:
         parse("routes", VALID_OBJECTS["routes"], {**VALID_OBJECTS["routes"], "interface": "eth2"})
