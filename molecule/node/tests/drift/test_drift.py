@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -14,6 +13,7 @@ from containers.lab import ContainerLab
 
 from tests.lab import Cell, Host
 from tests.lab.delivery import assert_delivered
+from tests.lab.waiting import wait_until
 
 LOSSES = {
     "rule deleted": "ip -4 rule delete priority 2800",
@@ -27,7 +27,6 @@ LOSSES = {
 }
 #: A service with an endpoint on node1, which announces it.
 FROM_OUTSIDE = Cell("outside", "lo-p1")
-_RECONCILE_SECONDS = 20.0
 
 
 @pytest.fixture
@@ -55,10 +54,7 @@ def _restored(node: Host) -> int:
 
 def _wait_for_no_drift(node: Host, restored: int = 0) -> None:
     """Wait until the node has no drift and the agent has restored at least this many objects."""
-    deadline = time.monotonic() + _RECONCILE_SECONDS
-    while not (facts := status(node))["right"] or sum(facts["guard"].get("healed", {}).values()) < restored:
-        assert time.monotonic() < deadline, facts
-        time.sleep(0.1)
+    wait_until(lambda: status(node)["right"] and _restored(node) >= restored, lambda: status(node), pause=0.1)
 
 
 @pytest.mark.parametrize("loss", LOSSES)
