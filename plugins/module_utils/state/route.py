@@ -14,7 +14,7 @@ TYPES = ("unicast", "unreachable", "blackhole", "prohibit", "throw")
 MAIN_TABLE = 254
 LOCAL_TABLE = 255
 IPV6_DEFAULT_METRIC = 1024  # IP6_RT_PRIO_USER, include/net/ip6_route.h
-LAST_METRIC = 4294967294  # one below the largest, which IPv6 keeps for its own null routes
+LAST_METRIC = 4294967294  # one below the largest, which the kernel uses for IPv6 null routes
 
 
 @dataclass(frozen=True, order=True)
@@ -24,14 +24,14 @@ class Route:
     :param family: ``ipv4`` or ``ipv6``.
     :param table: number of the routing table.
     :param destination: ``address/length``; the default route is ``0.0.0.0/0`` or ``::/0``.
-    :param metric: the kernel's ``priority``; for IPv6 never 0, as the kernel makes 1024 of it.
+    :param metric: the kernel's ``priority``; for IPv6 never 0, which the kernel replaces by 1024.
     :param type: one of :data:`TYPES`; a foreign route may have any other type of the kernel.
-    :param gateway: next hop, or ``""`` for a network on the link.
-    :param interface: the link's name; ``""`` for every type but unicast.
-    :param onlink: the gateway is taken as reachable on the link without a route that says so.
-    :param source: preferred source address, or ``""``.
+    :param gateway: next hop, ``""`` for a network on the link.
+    :param interface: name of the link; ``""`` for every type except unicast.
+    :param onlink: the gateway is treated as directly attached to the link, even if no route says so.
+    :param source: preferred source address, ``""`` for none.
     :param multipath: one next hop of several: a foreign route with several next hops is read as one route for each.
-    :param extra: what a managed route on the node has besides; of foreign routes it is not read.
+    :param extra: further attributes of a managed route on the node; those of foreign routes are not read.
     """
 
     family: str
@@ -52,7 +52,7 @@ class Route:
 
     @property
     def key(self) -> tuple[str, int, str, int]:
-        """What the kernel tells routes apart by."""
+        """What identifies a route in the kernel."""
         return (self.family, self.table, self.destination, self.metric)
 
     @property
@@ -64,15 +64,14 @@ class Route:
         """Return the arguments of ``ip route`` after its verb, without the extra attributes."""
         words = [] if self.type == "unicast" else [self.type]
         words.append("default" if self.is_default else self.destination)
-        words += ["nexthop"] if self.multipath else []
-        words += ["via", self.gateway] if self.gateway else []
-        words += ["dev", self.interface] if self.interface else []
-        words += ["onlink"] if self.onlink else []
-        words += ["src", self.source] if self.source else []
-        words += ["table", "main" if self.table == MAIN_TABLE else str(self.table)]
+        hop = ["via", self.gateway] if self.gateway else []
+        hop += ["dev", self.interface] if self.interface else []
+        hop += ["onlink"] if self.onlink else []
+        rest = ["src", self.source] if self.source else []
+        rest += ["table", "main" if self.table == MAIN_TABLE else str(self.table)]
         implied = IPV6_DEFAULT_METRIC if self.family == IPV6 else 0
-        words += ["metric", str(self.metric)] if self.metric != implied else []
-        return tuple(words)
+        rest += ["metric", str(self.metric)] if self.metric != implied else []
+        return (*words, *rest, "nexthop", *hop) if self.multipath else (*words, *hop, *rest)
 
     def __str__(self) -> str:
         return " ".join(filter(None, (*self.words(), extra_text(self.extra))))

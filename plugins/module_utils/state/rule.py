@@ -18,19 +18,19 @@ class Rule:
     """One rule (``ip-rule(8)``) in canonical form.
 
     :param family: ``ipv4`` or ``ipv6``.
-    :param priority: lower numbers are asked first.
+    :param priority: lower numbers are evaluated first.
     :param action: one of :data:`ACTIONS`.
-    :param table: the table looked up; 0 for every other action.
-    :param goto: the priority gone on with; 0 for every other action.
-    :param source: ``from``, as ``address/length``; ``""`` is everything.
+    :param table: the table to look up; 0 for every other action.
+    :param goto: the priority to continue with; 0 for every other action.
+    :param source: ``from``, as ``address/length``; ``""`` for all.
     :param destination: ``to``, likewise.
-    :param iif: name of the interface the packet came in by; ``lo`` is the node itself.
-    :param oif: name of the interface the socket is bound to.
+    :param iif: name of the interface that received the packet; ``lo`` for packets of the node itself.
+    :param oif: name of the interface that the socket is bound to.
     :param fwmark: value of the mark, compared under ``fwmask``.
-    :param fwmask: 0 means that the mark is not asked; a ``fwmark`` of 0 with a mask asks for *unmarked* packets.
-    :param invert: the rule holds where its conditions do not (``not``).
-    :param suppress_prefixlength: refuse a result of this prefix length or less; -1 refuses none.
-    :param extra: what a rule on the node has besides: a user, a port, a tunnel ...
+    :param fwmask: 0 means that the mark is not compared; a ``fwmark`` of 0 with a mask matches *unmarked* packets.
+    :param invert: the rule matches if its selectors do not (``not``).
+    :param suppress_prefixlength: ignore results with this prefix length or less; -1 ignores none.
+    :param extra: further attributes of a rule on the node: a user, a port, a tunnel ...
     """
 
     family: str
@@ -50,7 +50,7 @@ class Rule:
 
     @property
     def key(self) -> Rule:
-        """Rules have no key but all of themselves."""
+        """What identifies a rule in the kernel: all of it."""
         return self
 
     def words(self) -> tuple[str, ...]:

@@ -44,7 +44,8 @@ def test_an_object_with_them_differs_and_says_so(item: Route | Rule) -> None:
 
 
 def test_one_next_hop_of_several_is_written_so() -> None:
-    assert str(replace(ROUTE, multipath=True)) == "10.9.8.0/24 nexthop dev eth0 table 7701"
+    route = replace(ROUTE, gateway="10.0.0.2", metric=5, multipath=True)
+    assert str(route) == "10.9.8.0/24 table 7701 metric 5 nexthop via 10.0.0.2 dev eth0"
 
 
 def test_they_are_no_fields_of_a_desired_object() -> None:

@@ -13,6 +13,7 @@ from dataclasses import replace
 from ...state import Ownership, Route
 from ...state.extra_attributes import extra_attributes
 from ...state.family import IPV4, everything
+from ...state.route import LOCAL_TABLE
 from ...state.step import Step
 from ..families import kernel_families
 from .codec import Fields, address_bytes, address_text, number, packed
@@ -22,7 +23,6 @@ from .sockets import Accept
 from .steps import send_steps
 from .wire import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request, find
 
-LOCAL_TABLE = 255
 _HEADER_SIZE, _LENGTH_OFFSET, _PROTOCOL_OFFSET = 12, 1, 5  # of struct rtmsg, and of rtm_dst_len and rtm_protocol in it
 _RTA_DST = 1
 _CLONED = 0x200  # RTM_F_CLONED: an entry of the cache, not of the table
