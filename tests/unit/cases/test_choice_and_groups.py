@@ -41,6 +41,7 @@ def with_route(route: Route) -> Node:
         ({**INSIDE, "gateways": ("192.168.1.2",)}, cluster_node(), "policy_routing"),
         ({"gateways": ()}, cluster_node(), "onlink_route"),
         ({"gateways": ()}, with_route(ATTACHED), "same_subnet"),
+        ({"gateways": ()}, with_route(replace(ATTACHED, multipath=True)), "onlink_route"),
         ({}, cluster_node(), "policy_routing"),
         ({}, with_route(ATTACHED), "policy_routing"),
         ({"case": "source_routing"}, cluster_node(), "source_routing"),
@@ -129,6 +130,13 @@ def test_a_gateway_keeps_its_mark_when_its_routes_are_gone() -> None:
     node = reach(declaration(A, C), cluster_node())
     node = replace(node, managed=replace(node.managed, routes=frozenset()))
     assert marks(declaration(C), node) == {"c": (0x200, 7702)}
+
+
+def test_rules_that_match_only_some_packets_do_not_show_a_mark() -> None:
+    node = reach(declaration(A, C), cluster_node())
+    narrow = frozenset(replace(rule, extra=(("FRA_IP_PROTO", 6),)) for rule in node.managed.rules)
+    without_routes = replace(node, managed=replace(node.managed, rules=narrow, routes=frozenset()))
+    assert marks(declaration(C), without_routes) == {"c": (0x100, 7701)}
 
 
 def test_a_gateway_keeps_its_table_under_ipvs() -> None:

@@ -278,6 +278,20 @@ TAKEN = [
         node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 4000, table=255), Rule("ipv6", 0, table=255)})),
     ),
     Refusal(
+        "below the moved local table, with a rule for one user before it",
+        "priority_base",
+        ("moved to priority 4000",),
+        node=cluster_node(
+            foreign_rules=frozenset(
+                {
+                    Rule("ipv4", 0, table=255, extra=(("FRA_UID_RANGE", bytes(8)),)),
+                    Rule("ipv4", 4000, table=255),
+                    Rule("ipv6", 0, table=255),
+                }
+            )
+        ),
+    ),
+    Refusal(
         "below the local table where VRFs have it",
         "priority_base",
         ("IPv4 rule of the local table, which was moved to priority 32765", "Add such a rule before 2000"),
