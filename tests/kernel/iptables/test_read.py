@@ -38,7 +38,7 @@ def namespace() -> Iterator[Namespace]:
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a folder that is all of PATH: the node has the programs that a test puts there."""
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(iptables_programs, "FOLDERS", ())
+    monkeypatch.setattr(iptables_programs, "PROGRAM_DIRECTORIES", ())
     return tmp_path
 
 
