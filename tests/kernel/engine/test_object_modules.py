@@ -200,6 +200,16 @@ def test_a_macvlan_on_a_macvlan(node: Node) -> None:
         assert answer["msg"].endswith("Use eth1.")
 
 
+def test_chains_of_the_other_variant_stay(node: Node) -> None:
+    parameters = {"prefix": "SITE-", "chains": [{"name": "SITE-C", "table": "mangle", "rules": ["-j ACCEPT"]}]}
+    node.change("iptables_chains", {**parameters, "iptables_variant": "legacy"})
+    before = node.snapshot()
+    node.change("iptables_chains", {**parameters, "iptables_variant": "nft"})
+    node.change("iptables_chains", {**parameters, "state": "absent", "iptables_variant": "nft"})
+    assert_same(before, node.snapshot())
+    assert "SITE-C" in node.host.output("iptables-legacy-save -t mangle")
+
+
 @pytest.mark.parametrize("module", ["iptables_chains", "pool_routing"])
 def test_a_table_with_rules_that_iptables_cannot_print(node: Node, module: str) -> None:
     native = "fib daddr type local accept"

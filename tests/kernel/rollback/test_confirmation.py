@@ -118,6 +118,19 @@ def test_another_run_confirms(node: Node) -> None:
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
+def test_another_change_confirms_the_first_and_stays_pending(node: Node) -> None:
+    node.change(POOLS, {**FIRST, **LATER})
+    (first,) = markers(node)
+    pending = node.change(POOLS, {**CHANGED, **LATER})["unconfirmed"]
+    (second,) = markers(node)
+    assert (first != second, pending["path"].endswith(second.name)) == (True, True)
+    assert [path.name.partition(".")[2] for path in markers(node, "confirmed")] == [first.name.partition(".")[2]]
+    for marker in (second, *markers(node, "confirmed")):
+        marker.unlink()
+    until_none_pending(node)
+    assert not node.change(POOLS, CHANGED, check=True)["changed"]
+
+
 def test_a_refused_run_confirms_nothing(node: Node) -> None:
     before = node.snapshot()
     node.change(POOLS, {**FIRST, "confirm_timeout": 3})
