@@ -26,33 +26,22 @@ _COMMANDS = {
 
 def take(node: Host) -> Snapshot:
     """Take a snapshot of a node."""
-    return Snapshot((*node.snapshot().parts, *((name, node.output(command)) for name, command in _COMMANDS.items())))
+    return node.snapshot().replaced(**{name: node.output(command) for name, command in _COMMANDS.items()})
 
 
 def store_initial(node: Host, folder: Path) -> None:
     """Take a snapshot of a node and store it as the initial one."""
-    _file(node, folder).write_text(json.dumps(take(node).parts))
+    _file(node, folder).write_text(json.dumps(take(node)))
 
 
 def difference(node: Host, folder: Path, ignored: str | None = None) -> str:
-    """Return a diff from the initial snapshot to the current state; empty if they are equal.
+    """Return the lines by which the current state differs from the initial snapshot; empty if they are equal.
 
     :param ignored: lines that contain this text are left out.
     """
-    parts = tuple((name, text) for name, text in json.loads(_file(node, folder).read_text()))
-    return _without(Snapshot(parts), ignored).difference(_without(take(node), ignored))
+    found = Snapshot(json.loads(_file(node, folder).read_text())).differences(take(node))
+    return "\n".join(line for line in found if ignored is None or ignored not in line)
 
 
 def _file(node: Host, folder: Path) -> Path:
     return folder / f"{node.name}.initial.json"
-
-
-def _without(snapshot: Snapshot, ignored: str | None) -> Snapshot:
-    if ignored is None:
-        return snapshot
-    return Snapshot(
-        tuple(
-            (name, "\n".join(line for line in text.splitlines() if ignored not in line))
-            for name, text in snapshot.parts
-        )
-    )

@@ -12,7 +12,9 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from .waiting import wait_until
 
 if TYPE_CHECKING:
     from .host import Host
@@ -60,15 +62,30 @@ def assert_same(before: Snapshot, after: Mapping[str, str], *parts: str) -> None
 
 
 def take(host: Host) -> Snapshot:
-    """Read all parts, with one process for all commands."""
-    commands = [*_IP_COMMANDS.values(), *_SAVE_COMMANDS, _NFT_COMMAND]
-    script = f"\necho '{_SEPARATOR}'\n".join(commands)
-    texts = host.run(script).stdout.split(f"{_SEPARATOR}\n")
+    """Read all parts, with one process for all commands, once the kernel has finished what was begun before.
+
+    It reports that a link runs, and makes link-local addresses and their routes, a while after the link is up.
+    """
+    texts = wait_until(lambda: _read_settled(host), f"{host.name}: links run and addresses are no longer tentative")
     cleaners: list[Callable[[str], str]] = [canonical_json for _ in _IP_COMMANDS]
     cleaners += [*(clean_save for _ in _SAVE_COMMANDS), clean_ruleset]
     names = [*_IP_COMMANDS, *_SAVE_COMMANDS, "nft"]
     found = {name: clean(text) for name, text, clean in zip(names, texts, cleaners, strict=True)}
     return Snapshot({**found, "sysctls": host.call(_read_sysctls)})
+
+
+def _read_settled(host: Host) -> list[str]:
+    """Return the output of all commands; nothing if the kernel has not finished."""
+    script = f"\necho '{_SEPARATOR}'\n".join([*_IP_COMMANDS.values(), *_SAVE_COMMANDS, _NFT_COMMAND])
+    texts = host.run(script).stdout.split(f"{_SEPARATOR}\n")
+    links = [link for link in json.loads(texts[1] or "[]") if link]
+    return [] if any(_is_unsettled(link) for link in links) else texts
+
+
+def _is_unsettled(link: dict[str, Any]) -> bool:
+    has_carrier = {"UP", "LOWER_UP"} <= set(link["flags"])
+    tentative = (one.get("tentative") and not one.get("dadfailed") for one in link["addr_info"])
+    return (has_carrier and link["operstate"] == "DOWN") or any(tentative)
 
 
 def canonical_json(text: str) -> str:

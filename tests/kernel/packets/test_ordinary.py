@@ -8,17 +8,17 @@ from __future__ import annotations
 import socket
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
-from tests.kernel.delivery.lab import LOST, PATIENCE, apply, assert_all_reached, lab_of, remove
+from tests.kernel.delivery.lab import PATIENCE, apply, assert_all_reached, lab_of, remove
 from tests.kernel.packets.lab import CLIENTS
 from tests.lab import Host, Lab, packets
 from tests.lab.delivery import all_cells
 from tests.lab.packets import ICMPV6
+from tests.lab.waiting import wait_until
 
 FAMILIES = (4, 6)
 ROUNDS = 4
@@ -112,7 +112,7 @@ def test_a_router_of_the_pool_does_not_become_the_nodes(shared: bool) -> None:
 class Talk:
     """Two hosts that talk until told to stop: a line by TCP, and one by UDP, where a lost packet stays lost."""
 
-    def __init__(self, caller: Host, listener: Host, address: str, port: int, patience: float) -> None:
+    def __init__(self, caller: Host, listener: Host, address: str, port: int) -> None:
         self.name = f"{caller.name} to {address}"
         self.lines = 0
         self.error: OSError | None = None
@@ -125,7 +125,7 @@ class Talk:
         self._answer.bind((address, port))
         self._question.connect((address, port))
         for one in (self._far, self._question, self._answer):
-            one.settimeout(patience)
+            one.settimeout(PATIENCE)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._talk)
         self._thread.start()
@@ -155,7 +155,7 @@ class Talk:
 
 
 @contextmanager
-def talking(lab: Lab, patience: float = PATIENCE) -> Iterator[list[Talk]]:
+def talking(lab: Lab) -> Iterator[list[Talk]]:
     """Let nodes and pods talk to each other, and a node to the world, by both families."""
     node1, node2 = lab.nodes
     pod, server, outside = lab.host("pod1"), lab.host("server2"), lab.host("outside")
@@ -169,7 +169,7 @@ def talking(lab: Lab, patience: float = PATIENCE) -> Iterator[list[Talk]]:
             (pod, outside, ("203.0.113.50", "fd00:203:0:113::50")),
         ):
             for address in addresses:
-                talks.append(Talk(caller, listener, address, FIRST_PORT + len(talks), patience))
+                talks.append(Talk(caller, listener, address, FIRST_PORT + len(talks)))
         yield talks
     finally:
         for talk in talks:
@@ -178,14 +178,12 @@ def talking(lab: Lab, patience: float = PATIENCE) -> Iterator[list[Talk]]:
 
 def undisturbed(talks: list[Talk], during: Callable[[], object]) -> None:
     """Assert that all talked on while something was done, and that no datagram of theirs was lost."""
-    before = [talk.lines for talk in talks]
     during()
+    before = [talk.lines for talk in talks]
     for talk, lines in zip(talks, before, strict=True):
-        deadline = time.monotonic() + 2 * PATIENCE
-        while talk.lines < lines + 2 and talk.error is None and time.monotonic() < deadline:
-            time.sleep(PAUSE)
+        goes_on = f"{talk.name}: two more lines"
+        wait_until(lambda talk=talk, lines=lines: talk.lines >= lines + 2 or talk.error, goes_on, 2 * PATIENCE)
         assert talk.error is None, f"{talk.name}: {talk.error}"
-        assert talk.lines >= lines + 2, talk.name
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
@@ -209,13 +207,14 @@ def test_nodes_and_pods_do_not_speak_in_the_pools_name(shared: bool) -> None:
 
 def test_a_chain_that_drops_is_noticed() -> None:
     """The control: one lost packet is seen."""
-    with lab_of() as lab, talking(lab, LOST) as talks:
+    with lab_of() as lab, talking(lab) as talks:
         node = lab.host("node2")
 
-        def disturb() -> None:
-            node.run("iptables-nft -w -t raw -I PREROUTING -p udp -j DROP")
-            time.sleep(20 * PAUSE)
+        def drop_one() -> None:
+            node.run("iptables-nft -w -t raw -I PREROUTING -p udp -m limit --limit 1/hour --limit-burst 1 -j DROP")
+            counted = "iptables-nft -w -t raw -vxnL PREROUTING 1"
+            wait_until(lambda: int(node.output(counted).split()[0]), "a datagram is dropped")
             node.run("iptables-nft -w -t raw -D PREROUTING 1")
 
         with pytest.raises(AssertionError, match="timed out"):
-            undisturbed(talks, disturb)
+            undisturbed(talks, drop_one)
