@@ -77,10 +77,8 @@ class EventMatcher:
 
     def __init__(self, buffer: bytearray) -> None:
         self._buffer = buffer
-        self._indexes: set[int] = set()
         self._transaction_matches = False
-        self.filter = EventFilter(0)
-        self.set_filter(self.filter)
+        self.set_filter(EventFilter(0))
 
     def set_filter(self, event_filter: EventFilter) -> None:
         """Match against another filter from now on."""
