@@ -44,7 +44,7 @@ def seed_pip_script() -> None:
     """Put tools/get_pip.py into ansible-test's cache, where it looks before it downloads a script of its own."""
     package = importlib.util.find_spec("ansible_test")
     if package is None or package.origin is None:
-        raise SystemExit("ansible_test is not installed beside this Python: make venv")
+        raise SystemExit("ansible_test is not installed for this Python; run: make venv")
     requirements = Path(package.origin).parent / "_internal/python_requirements.py"
     version = re.search(r"\bpip='([0-9.]+)'", requirements.read_text(encoding="utf-8"))
     if version is None:

@@ -21,7 +21,7 @@ def call_in_child(enter: Callable[[], object], function: Callable[..., Result], 
     read_end, write_end = os.pipe()
     sys.stdout.flush()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # forking beside threads: the child uses none of them
+        warnings.simplefilter("ignore", DeprecationWarning)  # the process has threads, which the child does not use
         child = os.fork()
     if not child:
         os.close(read_end)

@@ -44,7 +44,7 @@ def unconfigured(lab: Lab, baseline: Baseline) -> Iterator[Host]:
         host.run("ip link del trunk2")
         assert baseline.changes(host) == ""
     finally:
-        for name in ("trunk2", "eth0.100", "stranger"):
+        for name in ("trunk2", "eth0.100", "other0"):
             host.run(["ip", "link", "del", name], check=False)
 
 
@@ -161,9 +161,9 @@ def test_changing_id_or_parent_recreates_the_link(
         ("true", {"vlan": {"parent": "nothing0", "id": 100}}, ("vlan.parent", "no interface nothing0")),
         ("true", {"vlan": {**VLAN, "mtu": 1501}}, ("vlan.mtu", "1501 is larger than the MTU of eth0")),
         (
-            "ip link add link eth0 name stranger type vlan id 100",
+            "ip link add link eth0 name other0 type vlan id 100",
             {},
-            ("pools[0].vlan", "VLAN 100 on eth0 already exists as stranger"),
+            ("pools[0].vlan", "VLAN 100 on eth0 already exists as other0"),
         ),
         (
             "ip link add link eth0 name eth0.100 type vlan id 300; ip link set eth0.100 up",
