@@ -35,12 +35,12 @@ def store_initial(node: Host, folder: Path) -> None:
 
 
 def difference(node: Host, folder: Path, ignored: str | None = None) -> str:
-    """Return the lines by which the current state differs from the initial snapshot; empty if they are equal.
+    """Return the differences between the initial snapshot and the current state; empty if there are none.
 
-    :param ignored: lines that contain this text are left out.
+    :param ignored: differences that contain this text are left out.
     """
-    found = Snapshot(json.loads(_file(node, folder).read_text())).differences(take(node))
-    return "\n".join(line for line in found if ignored is None or ignored not in line)
+    initial = Snapshot(json.loads(_file(node, folder).read_text()))
+    return "\n".join(line for line in initial.differences(take(node)) if ignored is None or ignored not in line)
 
 
 def _file(node: Host, folder: Path) -> Path:
