@@ -68,7 +68,7 @@ class OptionReader:
     def read(self, name: str, default: T, read: Callable[..., T], *arguments: object) -> T:
         """Return ``read(path, value, *arguments)``, or the default if the option is unset or invalid."""
         value = self._options.get(name)
-        if is_unset(value):
+        if value is None or is_unset(value):
             return default
         try:
             return read(self._prefix + name, value, *arguments)
@@ -80,7 +80,7 @@ class OptionReader:
     def read_nested(self, name: str, default: T, read: Callable[..., T], *arguments: object) -> T:
         """Do the same with a reader that adds errors itself: ``read(errors, path, value, *arguments)``."""
         value = self._options.get(name)
-        if is_unset(value):
+        if value is None or is_unset(value):
             return default
         before = len(self.errors)
         result = read(self.errors, self._prefix + name, value, *arguments)

@@ -45,6 +45,8 @@ def _check_onlink_networks(errors: ErrorCollector, entry: PoolInput) -> None:
 
 def _check_gateways(errors: ErrorCollector, entry: PoolInput) -> None:
     """Refuse gateways that the pool's packets could not be sent to."""
+    if not entry.gateways:
+        return
     for gateway in _usable_families(errors, entry, entry.gateways, "gateway"):
         # To the kernel a link-local gateway is on the link, whatever the routes say.
         if gateway.family == IPV4 or gateway.first >> 118 != _LINK_LOCAL_PREFIX:

@@ -21,7 +21,7 @@ from .networks import (
     parse_span,
     read_spans,
 )
-from .option_reader import ErrorCollector, open_options
+from .option_reader import ErrorCollector, OptionReader, open_options
 from .values import (
     KERNEL_TABLES,
     LARGEST_TABLE,
@@ -101,22 +101,18 @@ def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> 
     options = open_options(errors, path, value, _POOL_OPTIONS)
     if options is None:
         return None
-
-    def spans(name: str, purpose: Purpose, parse: Callable[[str, Any, Purpose], Span] = parse_span) -> tuple[Span, ...]:
-        return options.read_nested(name, (), read_spans, purpose, MAX_NETWORKS_PER_POOL, parse)
-
     name = options.read("name", "", read_pool_name)
     options.require("name", name, "the pool's name is missing", "Give name; every pool needs it.")
-    networks = spans("networks", _NETWORKS)
+    networks = _spans(options, "networks", _NETWORKS)
     problem = "the addresses that MetalLB assigns are missing"
     options.require("networks", networks, problem, "Give networks; every pool needs them.")
     interface = options.read("interface", "", read_interface_name)
     problem = "the interface that clients' packets arrive on is missing"
     options.require("interface", interface, problem, "Give interface; every pool needs it.")
-    onlink_networks = spans("onlink_networks", _ONLINK)
-    gateways = spans("gateways", _GATEWAYS, parse_address)
-    addresses = spans("addresses", _ADDRESSES, parse_address)
-    deny = spans("deny", _DENY)
+    onlink_networks = _spans(options, "onlink_networks", _ONLINK)
+    gateways = _spans(options, "gateways", _GATEWAYS, parse_address)
+    addresses = _spans(options, "addresses", _ADDRESSES, parse_address)
+    deny = _spans(options, "deny", _DENY)
     families = frozenset(span.family for span in networks)
     pool = Pool(
         path=path,
@@ -135,6 +131,13 @@ def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> 
         rp_filter=options.read("rp_filter", "auto", read_choice, RP_FILTERS),
     )
     return PoolInput(pool, networks, onlink_networks, gateways, addresses, deny, frozenset(options.invalid))
+
+
+def _spans(
+    options: OptionReader, name: str, purpose: Purpose, parse: Callable[[str, Any, Purpose], Span] = parse_span
+) -> tuple[Span, ...]:
+    """Return the entries of an option that is a list of networks or addresses."""
+    return options.read_nested(name, (), read_spans, purpose, MAX_NETWORKS_PER_POOL, parse)
 
 
 def _read_vlan(errors: ErrorCollector, path: str, value: Any, interface: str, families: frozenset[str]) -> Vlan | None:

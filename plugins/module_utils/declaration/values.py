@@ -214,11 +214,13 @@ def _why_not_an_interface(name: str) -> str:
 def read_vlan_id(path: str, value: Any) -> int:
     """Return the id of a VLAN (IEEE 802.1Q), 1-4094."""
     number = read_integer(path, value, _VLAN_ID_REMEDY)
+    if 1 <= number <= 4094:
+        return number
     if number == 0:
         raise InputError(path, "0 is for packets with a priority but no VLAN (IEEE 802.1Q)", _VLAN_ID_REMEDY)
     if number == 4095:
         raise InputError(path, "4095 is reserved by IEEE 802.1Q", _VLAN_ID_REMEDY)
-    return read_bounded(path, number, 1, 4094, _VLAN_ID_REMEDY)
+    raise InputError(path, f"{printable(number)} is not between 1 and 4094", _VLAN_ID_REMEDY)
 
 
 def read_mtu(path: str, value: Any, families: Iterable[str] = ()) -> int:
