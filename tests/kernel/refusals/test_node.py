@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pyroute2
@@ -26,13 +25,6 @@ VLAN = {**EXTERNAL, "interface": "eth0.300", "vlan": {"parent": "eth0", "id": 30
 ROUTES: Parameters = {"routes": [{"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"}]}
 
 
-@pytest.fixture(scope="module")
-def node() -> Iterator[Node]:
-    """A node on which nothing is ever written but by tests that put it back."""
-    with Node() as made:
-        yield made
-
-
 def become_nobody() -> None:
     os.setgroups([])
     os.setresgid(65534, 65534, 65534)
@@ -45,13 +37,6 @@ def test_not_root(node: Node) -> None:
         assert "Run as root (become: true)" in answer["msg"], answer["msg"]
     answer = node.refuse("iptables_chains", {"prefix": "SITE-", "chains": []}, before=become_nobody)
     assert "Run as root" in answer["msg"]
-
-
-@pytest.fixture
-def bare() -> Iterator[Node]:
-    """A node of its own for a test that takes something away from it."""
-    with Node() as made:
-        yield made
 
 
 def hide(node: Node, *programs: str) -> None:
