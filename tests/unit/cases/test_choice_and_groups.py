@@ -25,6 +25,7 @@ from tests.conftest import ROOT
 from tests.unit.nodes import after, cluster_node, declaration, pool
 
 INSIDE = {"networks": ("192.168.1.240/28",), "interface": "eth0", "gateways": ()}
+DEFAULT = Route("ipv4", 254, "0.0.0.0/0", gateway="192.168.1.9", interface="eth0")
 ATTACHED = Route("ipv4", 254, "1.2.3.0/24", interface="eth0.100")
 
 
@@ -42,7 +43,11 @@ def with_route(route: Route) -> Node:
         ({"gateways": ()}, cluster_node(), "onlink_route"),
         ({"gateways": ()}, with_route(ATTACHED), "same_subnet"),
         ({"gateways": ()}, with_route(replace(ATTACHED, multipath=True)), "onlink_route"),
+        ({"gateways": ()}, with_route(replace(ATTACHED, gateway="1.2.3.9")), "onlink_route"),
         ({}, cluster_node(), "policy_routing"),
+        # Another gateway has the better metric.
+        ({**INSIDE, "gateways": ("192.168.1.1",)}, with_route(replace(DEFAULT, metric=5)), "same_subnet"),
+        ({**INSIDE, "gateways": ("192.168.1.9",)}, with_route(replace(DEFAULT, metric=5)), "policy_routing"),
         ({}, with_route(ATTACHED), "policy_routing"),
         ({"case": "source_routing"}, cluster_node(), "source_routing"),
         ({"networks": ("fd00:1::/64",), "gateways": ("fd00:1::1",)}, cluster_node(), "policy_routing"),
@@ -66,6 +71,11 @@ def test_the_case_follows_from_the_node(changes: dict[str, Any], node: Node, cas
         ({**INSIDE, "case": "onlink_route"}, "pools[0].case", "Use case: same_subnet"),
         ({**INSIDE, "case": "source_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
         ({**INSIDE, "case": "policy_routing", "gateways": ("192.168.1.1",)}, "pools[0].case", "Use case: same_subnet"),
+        (
+            {"networks": ("1.2.3.0/24", "fd00:1::/64")},
+            "pools[0].gateways",
+            "the pool has IPv6 networks but no IPv6 gateway, so IPv6 replies would have no route",
+        ),
         (
             {**INSIDE, "interface": "eth1"},
             "pools[0].interface",

@@ -48,11 +48,11 @@ def test_same_subnet_needs_nothing() -> None:
     assert not any(chains.chains for chains in state.chains)
 
 
-def test_same_subnet_sets_strict_arp_for_ipvs() -> None:
-    assert sysctls_of(compiled(pool(**SAME), cluster=IPVS)) == {
-        "net/ipv4/conf/all/arp_ignore": "1",
-        "net/ipv4/conf/all/arp_announce": "2",
-    }
+@pytest.mark.parametrize("changes", [SAME, {"gateways": ()}, {"case": "source_routing"}, {}])
+def test_every_case_sets_strict_arp_for_ipvs(changes: dict[str, Any]) -> None:
+    strict_arp = {"net/ipv4/conf/all/arp_ignore": "1", "net/ipv4/conf/all/arp_announce": "2"}
+    assert strict_arp.items() <= sysctls_of(compiled(pool(**changes), cluster=IPVS)).items()
+    assert not strict_arp.keys() & sysctls_of(compiled(pool(**changes))).keys()
 
 
 @pytest.mark.parametrize("link", ["kube-ipvs0", "kube-dummy-if"])
@@ -150,6 +150,39 @@ def test_a_dedicated_link_drops_what_is_not_for_the_pool() -> None:
         "-s 192.168.1.11/32 -j DROP",
         "-s 192.168.1.12/32 -j DROP",
     )
+
+
+@pytest.mark.parametrize("case", ["same_subnet", "onlink_route", "source_routing"])
+def test_other_pools_on_a_dedicated_link_pass_the_guard(case: str) -> None:
+    node = cluster_node()
+    if case == "same_subnet":
+        onlink = Route("ipv4", 254, "10.9.0.0/24", interface="eth0.100")
+        node = replace(node, foreign_routes=node.foreign_routes | {onlink})
+    gateways = ("10.9.0.1",) if case == "source_routing" else ()
+    other = pool("other", networks=("10.9.0.0/24",), gateways=gateways, case=case)
+    raw = chains_of(compiled(pool(), other, node=node), "ipv4", "raw")
+    assert raw["HOMEWARD-IN-eth0.100"].rules == (
+        "-d 1.2.3.0/24 -g HOMEWARD-FORGED",
+        "-d 10.9.0.0/24 -j RETURN",
+        "-j DROP",
+    )
+
+
+@pytest.mark.parametrize(("interface", "accept_ra"), [("eth0.100", "0"), ("eth0", None)])
+def test_router_advertisements_are_ignored_on_a_dedicated_link(interface: str, accept_ra: str | None) -> None:
+    sysctls = sysctls_of(compiled(pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",), interface=interface)))
+    assert sysctls.get(f"net/ipv6/conf/{interface}/accept_ra") == accept_ra
+
+
+@pytest.mark.parametrize(
+    ("changes", "has_route"),
+    [({"addresses": ("1.2.3.201",)}, True), ({}, False), ({"addresses": ("1.2.3.201",), "dedicated": False}, False)],
+)
+def test_the_main_table_has_a_route_to_the_gateway_if_the_node_has_an_address(
+    changes: dict[str, Any], has_route: bool
+) -> None:
+    to_gateway = Route("ipv4", 254, "1.2.3.1/32", interface="eth0.100")
+    assert (to_gateway in compiled(pool(**changes)).routes) is has_route
 
 
 def test_neighbour_discovery_passes_before_anything_is_dropped() -> None:

@@ -108,6 +108,12 @@ def test_a_link_to_a_declared_api_server_is_vital() -> None:
             "172.16.2.3, a Kubernetes API server",
         ),
         (
+            {"onlink_networks": ("192.0.2.0/24",)},
+            cluster_node(),
+            "onlink_networks",
+            "192.0.2.12, a node of the cluster",
+        ),
+        (
             {"onlink_networks": ("10.112.0.0/16",)},
             cluster_node(),
             "onlink_networks",
@@ -137,8 +143,10 @@ def test_a_route_that_would_divert_traffic_is_refused(
 ) -> None:
     case = "policy_routing" if "gateways" in changes else "onlink_route"
     one = pool(**{"case": case, "gateways": (), "interface": "eth1", **changes})
+    desired = declaration(one)
+    cluster = replace(desired.cluster, node_addresses=(*desired.cluster.node_addresses, "192.0.2.12"))
     with pytest.raises(InputErrors) as caught:
-        compile_node(declaration(one), node)
+        compile_node(replace(desired, cluster=cluster), node)
     (error,) = caught.value.errors
     assert error.path == f"pools[0].{path}"
     assert words in error.problem

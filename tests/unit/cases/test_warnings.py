@@ -76,6 +76,15 @@ def test_a_case_without_a_guard_needs_no_cluster_sources() -> None:
     assert warnings_of(pool(gateways=()), Cluster(kube_proxy_mode="iptables")) == ()
 
 
+@pytest.mark.parametrize("changes", [{"rp_filter": "strict"}, {"dedicated": True}])
+def test_options_that_only_matter_for_a_case_that_filters(changes: dict[str, Any]) -> None:
+    (text,) = warnings_of(pool(gateways=(), **changes))
+    assert text == (
+        "pools[0]: rp_filter and dedicated have no effect on eth0.100, because case onlink_route does not filter packets."
+    )
+    assert warnings_of(pool(**changes)) == ()
+
+
 def test_a_network_that_is_on_link_elsewhere() -> None:
     lan = pool(networks=("192.168.1.240/29",), gateways=("192.168.1.246",))
     (text,) = warnings_of(lan)
