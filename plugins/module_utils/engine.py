@@ -21,8 +21,8 @@ from .cases.warnings import removal_warnings
 from .declaration import Settings, parse_declaration, parse_settings
 from .declaration.settings import check_run_options
 from .errors import HomewardError, RollbackFailed
+from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
-from .kernel.iptables.tables import require_extensions
 from .kernel.lock import write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
 from .kernel.writer import require_kinds

@@ -12,7 +12,7 @@ from typing import Any
 from .engine import Result, Run
 from .kernel.reader import Scope, read_node
 from .state import Ownership, Route, Rule
-from .state.chain import native_words
+from .state.chain import unreadable_table
 from .state.extra_attributes import desired_fields, extra_text
 from .state.kinds import SAVED
 
@@ -33,7 +33,7 @@ def read_info(parameters: Mapping[str, Any], run: Run) -> Result:
         **objects,
         "sysctls": sysctls,
         "chains": chains,
-        "hidden_chains": [native_words(family, table) for family, table in sorted(node.iptables_hidden)],
+        "hidden_chains": [unreadable_table(family, table) for family, table in sorted(node.iptables_hidden)],
         "kube_proxy": asdict(node.kube_proxy),
         "iptables_variant": node.variant,
         "ssh_peer": node.ssh_peer,

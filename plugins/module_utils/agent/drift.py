@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from ..planning.plan import make_plan
 from ..state import Address, Node, NodeState, Route
-from ..state.chain import ChainSetKey, native_words
+from ..state.chain import ChainSetKey, unreadable_table
 from ..state.route import MAIN_TABLE
 from ..state.step import Step
 from .feasible import feasible_part
@@ -54,7 +54,7 @@ def find_drift(desired: NodeState, node: Node) -> Drift:
     plan = make_plan(_without_chains(state, keys), _with_replaced_routes(state, _without_unreadable(node, keys)))
     waiting = [f"route {route} waits: {reason}" for route, reason in sorted(routes.items())]
     waiting += [f"address {address} waits: {reason}" for address, reason in sorted(addresses.items())]
-    unreadable = tuple(f"{family} chains wait: {native_words(family, table)}" for family, table in tables)
+    unreadable = tuple(f"{family} chains wait: {unreadable_table(family, table)}" for family, table in tables)
     return Drift(plan.steps, (*feasible.waiting, *waiting), unreadable)
 
 

@@ -179,7 +179,7 @@ def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
         drift = _find_drift(saved, EVERYTHING)
         for _round in range(ROUNDS):
             if drift.unreadable:
-                raise NodeError(f"{'; '.join(drift.unreadable)}. Move them there, and run again.")
+                raise NodeError(f"{'; '.join(drift.unreadable)}. Move those rules to a separate table, and run again.")
             if not drift.steps:
                 return tuple(done), drift.waiting
             try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..paths import KUBECONFIGS
 from ..state import Interface, KubeProxy
 from ..state.family import IPAddress
-from ..state.iptables_text import Signs
+from ..state.iptables_save import ClusterChains
 from ..state.node import IPVS_LINKS
 from .netlink.nf_tables import nft_tables
 
@@ -29,9 +29,9 @@ _SERVER = re.compile(rf"^\s*-?\s*[\"']?server[\"']?:\s*[\"']?https?://{_HOST}", 
 _LISTED = re.compile(rf"\"(?:https?://)?{_HOST}:\d+\"")
 
 
-def kube_proxy(interfaces: Mapping[str, Interface], signs: Signs) -> KubeProxy:
+def kube_proxy(interfaces: Mapping[str, Interface], chains: ClusterChains) -> KubeProxy:
     """Return what serves the services on this node."""
-    return judge(frozenset(interfaces), signs.chains, nft_tables, ipvs_services)
+    return judge(frozenset(interfaces), chains.names, nft_tables, ipvs_services)
 
 
 def judge(

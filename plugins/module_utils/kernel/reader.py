@@ -88,11 +88,11 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
         for plural, read in READERS.items():
             if plural in scope.kinds:
                 node = read(node, sources)
-        traces = sources.iptables.signs
+        cluster_chains = sources.iptables.cluster_chains
     peer, interface = facts.ssh_peer(node.interfaces)
     return replace(
         node,
-        kube_proxy=facts.kube_proxy(node.interfaces, traces),
+        kube_proxy=facts.kube_proxy(node.interfaces, cluster_chains),
         services=systemd.active(),
         ssh_peer=peer,
         ssh_interface=interface,
@@ -110,7 +110,7 @@ def _chains(node: Node, sources: Sources) -> Node:
         iptables_incompatible=found.incompatible,
         iptables_hidden=found.hidden,
         iptables_families=found.families,
-        accepting_chains=found.signs.accepting,
+        accepting_chains=found.cluster_chains.accepting,
     )
 
 

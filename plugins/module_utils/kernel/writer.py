@@ -13,7 +13,7 @@ from ..state import Link, Ownership
 from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.step import Step, StepsFailed
 from . import files, sysctls, systemd
-from .iptables import tables
+from .iptables import restore
 from .netlink.addresses import write_addresses
 from .netlink.links import MODULE_OF_KIND, kernel_can_make, write_links
 from .netlink.routes import write_routes
@@ -30,7 +30,7 @@ WRITERS: dict[str, Writer] = {
     SYSCTL.name: lambda _netlink, steps, _ownership: sysctls.write(steps),
     ADDRESS.name: write_addresses,
     ROUTE.name: write_routes,
-    CHAINS.name: lambda _netlink, steps, ownership: tables.write(steps, ownership),
+    CHAINS.name: lambda _netlink, steps, ownership: restore.write(steps, ownership),
     RULE.name: write_rules,
     UNIT.name: lambda _netlink, steps, _ownership: systemd.write(steps),
 }

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysctl, Unit
 from ..state.family import IPV4, IPV6
-from ..state.iptables_text import render_commands
+from ..state.iptables_restore import render_commands
 from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.step import Step
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import NodeError
 from ..state import Address, ChainSet, Link, Node, NodeState, Sysctl
-from ..state.chain import native_words
+from ..state.chain import unreadable_table
 from ..state.family import IPV4
 from ..state.kinds import ADDRESS, CHAINS, KINDS, LINK, ROUTE, RULE, SYSCTL, Kind
 from ..state.step import StateObject, Step
@@ -55,8 +55,8 @@ def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[s
         other = foreign_routes[route.key]
         if other != route:
             raise NodeError(
-                f'The route "{route}" cannot be made: "{other}" is there already and is not ours.'
-                f" Remove that one (ip route del {other}), or declare what it says."
+                f'The route "{route}" cannot be added: "{other}" already exists and is managed by someone else.'
+                f" Remove it (ip route del {other}), or declare the same route."
             )
         satisfied.append(route)
     satisfied += sorted(rule for rule in desired.rules if rule in node.foreign_rules)
@@ -72,8 +72,8 @@ def _refuse_foreign_links(links: Iterable[Link], node: Node) -> None:
         other = node.interfaces.get(link.name)
         if other is not None and not other.managed:
             raise NodeError(
-                f"The link {link} cannot be made: there is a link {link.name} already that is not ours."
-                " Remove that one, or give this one another name."
+                f"The link {link} cannot be added: {link.name} already exists and is managed by someone else."
+                " Remove it, or declare another name."
             )
 
 
@@ -83,16 +83,16 @@ def _refuse_addresses_elsewhere(addresses: Iterable[Address], node: Node) -> Non
         other = elsewhere.get(address.address.partition("/")[0])
         if other is not None and other != address:
             raise NodeError(
-                f"The address {address} cannot be added: this node has it already as {other.address} on {other.interface}."
-                " Give the pool's interface an address of its own, or leave addresses out."
+                f"The address {address} cannot be added: the node already has {other.address} on {other.interface}."
+                " Declare an address that the node does not have yet, or none."
             )
 
 
 def _refuse_hidden_chains(node: Node) -> None:
     for family, table in sorted(node.iptables_hidden):
         raise NodeError(
-            f"Nothing can be changed while chains of ours cannot be seen: {native_words(family, table)}."
-            " Move them there, and run again."
+            f"Nothing can be changed while managed chains cannot be read: {unreadable_table(family, table)}."
+            " Move those rules to a separate table, and run again."
         )
 
 
@@ -228,8 +228,8 @@ def _refuse_unreadable_tables(before: ChainSet, after: ChainSet, node: Node) -> 
     for chain in sorted(before.chains ^ after.chains):
         if after.variant == node.variant and (chain.family, chain.table) in node.iptables_incompatible:
             raise NodeError(
-                f"The chain {chain} cannot be changed: {native_words(chain.family, chain.table)}."
-                " Move them there, and run again."
+                f"The chain {chain} cannot be changed: {unreadable_table(chain.family, chain.table)}."
+                " Move those rules to a separate table, and run again."
             )
 
 

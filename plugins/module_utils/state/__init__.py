@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a node can have: links, addresses, routes, rules, sysctls, chains, files, units; frozen and canonical."""
+"""The state of a node as values: frozen, and in one canonical form; pure."""
 
 from __future__ import annotations
 

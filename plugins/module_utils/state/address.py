@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A per-node address of the pool, for routers that answer only to a sender inside their own network."""
+"""An address of a link: the node's own one in a pool, for routers that answer only senders in their network."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Address:
 
     @property
     def key(self) -> tuple[str, str]:
-        """What the kernel tells addresses apart by."""
+        """What identifies an address in the kernel."""
         return (self.interface, self.address)
 
     def __str__(self) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Chains of our own in iptables, and the one jump that leads to each."""
+"""Managed iptables chains, and the jumps to them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUILT_IN = {
 
 
 class ChainKey(NamedTuple):
-    """What chains are told apart by."""
+    """What identifies a chain."""
 
     family: str
     table: str
@@ -30,7 +30,7 @@ class ChainKey(NamedTuple):
 
 
 class ChainSetKey(NamedTuple):
-    """What chain sets are told apart by."""
+    """What identifies a set of chains."""
 
     variant: str
     family: str
@@ -38,13 +38,13 @@ class ChainSetKey(NamedTuple):
 
 @dataclass(frozen=True, order=True)
 class Chain:
-    """One chain of our own.
+    """One managed chain.
 
     :param family: ``ipv4`` (iptables) or ``ipv6`` (ip6tables).
     :param table: a key of :data:`BUILT_IN`.
-    :param name: begins with the prefix of ownership, at most :data:`NAME_LENGTH` bytes.
+    :param name: starts with the chain prefix of :class:`Ownership`, at most :data:`NAME_LENGTH` bytes.
     :param rules: each as ``iptables-save`` prints it, without ``-A NAME``.
-    :param hook: the built-in chain whose first rule jumps here; ``""`` for a chain that only our other chains use.
+    :param hook: the built-in chain whose first rule jumps here; ``""`` for a chain that only managed chains jump to.
     """
 
     family: str
@@ -55,7 +55,7 @@ class Chain:
 
     @property
     def key(self) -> ChainKey:
-        """What chains are told apart by."""
+        """What identifies a chain."""
         return ChainKey(self.family, self.table, self.name)
 
     def __str__(self) -> str:
@@ -65,11 +65,10 @@ class Chain:
 
 @dataclass(frozen=True)
 class ChainSet:
-    """All chains of ours of one family, in one variant of iptables: what one ``iptables-restore`` writes.
+    """All managed chains of one family in one variant of iptables: what one ``iptables-restore`` writes.
 
-    :param stray_jumps: table, chain and rule of every jump into our chains that is not the first rule of its hook
-        (something was inserted before it, or it is there twice), sorted, each as often as it is there; a desired set has
-        none.
+    :param stray_jumps: table, chain and rule of every jump to a managed chain that is not the first rule of its hook
+        (something was inserted before it, or it exists twice), sorted, duplicates included; a desired set has none.
     """
 
     variant: str
@@ -79,7 +78,7 @@ class ChainSet:
 
     @property
     def key(self) -> ChainSetKey:
-        """What chain sets are told apart by."""
+        """What identifies a set of chains."""
         return ChainSetKey(self.variant, self.family)
 
     def __str__(self) -> str:
@@ -95,13 +94,10 @@ def chain_sets(variant: str, chains: Iterable[Chain]) -> frozenset[ChainSet]:
     return frozenset(ChainSet(variant, family, frozenset(members)) for family, members in by_family.items())
 
 
-def native_words(family: str, table: str) -> str:
-    """Return what is to be said of a table of ``nft`` that iptables cannot show: why, and how to see it.
-
-    Who wrote there, the table does not tell.
-    """
+def unreadable_table(family: str, table: str) -> str:
+    """Return why iptables cannot print a table of iptables-nft, and the command that shows it, as part of a sentence."""
     command = f"nft -a list table {'ip6' if family == IPV6 else 'ip'} {table}"
     return (
-        f"the {family} table {table} of iptables-nft holds rules that iptables cannot print: nft, or a program that speaks"
-        f' to nf_tables itself, wrote them. "{command}" shows them; they belong in a table of their own'
+        f"the {family} table {table} of iptables-nft holds rules that iptables cannot print, added by nft or by another program"
+        f' that uses nf_tables directly; "{command}" shows them'
     )

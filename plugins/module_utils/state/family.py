@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Families and addresses in one canonical form, so that equal things compare equal."""
+"""Address families, and addresses and networks in canonical form, so that equal ones compare equal."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def family_of(text: str) -> str:
 
 
 def everything(family: str) -> str:
-    """Return the network that holds every address of the family, what iproute2 calls ``default`` or ``all``."""
+    """Return the network of all addresses of the family, which iproute2 calls ``default`` or ``all``."""
     return "::/0" if family == IPV6 else "0.0.0.0/0"
 
 
 def canonical_network(text: str, family: str = IPV4) -> str:
-    """Return ``address/length`` as the kernel would print it; a bare address becomes a host network.
+    """Return ``address/length`` as iproute2 prints it; a bare address becomes a host network.
 
-    :param text: an address, a network, or ``default``/``all``; ``""`` stays ``""``.
-    :param family: which family ``default`` means.
+    :param text: an address, a network, ``default`` or ``all``; ``""`` remains ``""``.
+    :param family: the family of ``default``.
     :raises ValueError: not a network, or host bits are set.
     """
     if text in ("", "default", "all"):
@@ -53,7 +53,7 @@ def span(network: str) -> tuple[int, int]:
 
 
 def contains(network: str, other: str) -> bool:
-    """Whether ``other`` (an address or network) lies wholly inside ``network``; different families never do."""
+    """Whether ``other``, an address or network, is within ``network``; never across families."""
     if (":" in network) != (":" in other):
         return False
     first, last = span(network)
@@ -62,7 +62,7 @@ def contains(network: str, other: str) -> bool:
 
 
 def covering(networks: Iterable[str], other: str) -> str:
-    """Return the first of ``networks`` that ``other`` lies inside, or ``""``."""
+    """Return the first of ``networks`` that contains ``other``, or ``""``."""
     return next((network for network in networks if contains(network, other)), "")
 
 

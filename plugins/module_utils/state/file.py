@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small file of ours on the node."""
+"""A managed file on the node."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class File:
     """One regular file, owned by root.
 
     :param path: absolute.
-    :param content: whole text; bytes that are no text stand in it as Python's ``surrogateescape`` has them.
+    :param content: the whole text; bytes that are not UTF-8 are decoded with ``surrogateescape``.
     :param mode: permission bits, octal 0644 by default.
     """
 
@@ -23,7 +23,7 @@ class File:
 
     @property
     def key(self) -> tuple[str]:
-        """What files are told apart by."""
+        """What identifies a file."""
         return (self.path,)
 
     def __str__(self) -> str:

@@ -1,14 +1,14 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A link that we create: a VLAN (IEEE 802.1Q), a macvlan or a dummy device."""
+"""A managed link: a VLAN (IEEE 802.1Q), a macvlan or a dummy device."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 KINDS = ("vlan", "macvlan", "dummy")
-#: A VLAN link with the tag of IEEE 802.1ad, which the kernel also calls ``vlan``: other packets, so another kind of link.
+#: A VLAN link with an IEEE 802.1ad tag. The kernel calls it ``vlan`` too, but it carries other frames.
 PROVIDER_VLAN = "802.1ad vlan"
 
 
@@ -18,9 +18,9 @@ class Link:
 
     :param name: at most 15 bytes (``IFNAMSIZ`` less the final zero).
     :param kind: one of :data:`KINDS`.
-    :param parent: the device below; ``""`` for a dummy.
+    :param parent: name of the lower device; ``""`` for a dummy.
     :param vlan_id: 1-4094 for a VLAN, otherwise 0.
-    :param mtu: in bytes; 0 leaves it to the kernel, which takes the parent's.
+    :param mtu: in bytes; 0 for the kernel's default, the MTU of the parent.
     :param up: administratively up.
     """
 
@@ -33,11 +33,11 @@ class Link:
 
     @property
     def key(self) -> tuple[str]:
-        """What the kernel tells links apart by."""
+        """What identifies a link."""
         return (self.name,)
 
     def same_device(self, other: Link) -> bool:
-        """Whether ``other`` can become this link without being deleted and created anew."""
+        """Whether ``other`` can be changed into this link without deleting it."""
         return (self.name, self.kind, self.parent, self.vlan_id) == (
             other.name,
             other.kind,

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Many addresses or networks, asked often: each answer takes a few steps however many there are."""
+"""Lookups in many addresses or networks, in a few steps each."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ Item = TypeVar("Item")
 
 
 class AddressLookup(Generic[Item]):
-    """Items found by the network that their address lies in.
+    """Items by their address, found by a network that contains it.
 
-    :param items: address without length, and what stands for it.
+    :param items: pairs of an address without length and its item.
     """
 
     def __init__(self, items: Iterable[tuple[str, Item]]) -> None:
@@ -29,16 +29,16 @@ class AddressLookup(Generic[Item]):
             self._items[family_of(address)].append(item)
 
     def inside(self, network: str) -> list[Item]:
-        """Return the items whose address lies inside the network, lowest address first."""
+        """Return the items whose address is in the network, lowest address first."""
         first, last = span(network)
         numbers = self._numbers[family_of(network)]
         return self._items[family_of(network)][bisect_left(numbers, first) : bisect_right(numbers, last)]
 
 
 class NetworkLookup(Generic[Item]):
-    """Items found by an address or network that lies inside theirs.
+    """Items by their network, found by an address or network inside it.
 
-    :param items: network, and what stands for it; of two with the same network the first one counts.
+    :param items: pairs of a network and its item; of several with the same network, the first counts.
     """
 
     def __init__(self, items: Iterable[tuple[str, Item]]) -> None:
@@ -49,7 +49,7 @@ class NetworkLookup(Generic[Item]):
         self._longest_first = sorted(self._items, reverse=True)
 
     def longest(self, network: str) -> Item | None:
-        """Return the item of the smallest network that holds this one whole; None if there is none."""
+        """Return the item of the longest prefix that contains this network; None if there is none."""
         family, length = family_of(network), _length(network)
         first, _last = span(network)
         for key in self._longest_first:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node: what of it is ours, and the surroundings that decide what we may do."""
+"""A node: its managed objects, and everything else on it that matters to them."""
 
 from __future__ import annotations
 
@@ -22,20 +22,20 @@ from .rule import Rule
 from .sysctl import Sysctl
 from .unit import Unit
 
-PROTOCOL_NAME = "homeward"  # of the protocol number, for whoever reads what `ip` prints
-# Links on which every node has all services' addresses under IPVS: kube-proxy's, kube-router's.
+PROTOCOL_NAME = "homeward"  # of the protocol number, in the output of `ip`
+# Links of kube-proxy and kube-router that have the addresses of all services in IPVS mode.
 IPVS_LINKS = ("kube-ipvs0", "kube-dummy-if")
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """How we tell our own objects from everybody else's.
+    """The markers that managed objects carry.
 
     :param protocol: of routes, rules and addresses (``rtm_protocol``, ``FRA_PROTOCOL``, ``IFA_PROTO``), 5-255.
     :param alias: ``ifalias`` of links.
-    :param chain_prefix: every chain of ours begins with it.
-    :param comment: of the jumps into our chains; they are known by where they lead, and comparing with a comment costs every
-        packet about 0.1 microseconds, so there is none unless it is asked for.
+    :param chain_prefix: prefix of the names of chains.
+    :param comment: of the jumps to managed chains. ``""`` by default: a jump is known by its target, and a comment costs
+        every packet about 0.1 microseconds.
     """
 
     protocol: int = 77
@@ -91,12 +91,12 @@ class NodeState:
 
 @dataclass(frozen=True)
 class Interface:
-    """One link of the node, whoever made it.
+    """One link of the node, managed or foreign.
 
-    :param addresses: with prefix length, link-local ones included, ours too.
+    :param addresses: with prefix length, link-local and managed ones included.
     :param kind: ``IFLA_INFO_KIND`` (``veth``, ``bridge`` ...), ``""`` for hardware; ``vlan`` is one of 802.1Q only.
-    :param parent: name of the link below, ``""`` if none or outside this network namespace.
-    :param managed: carries our alias.
+    :param parent: name of the lower link, ``""`` if there is none or it is outside this network namespace.
+    :param managed: carries the alias of :class:`Ownership`.
     """
 
     name: str
@@ -114,14 +114,14 @@ class Interface:
 
 @dataclass(frozen=True)
 class KubeProxy:
-    """What serves the services on this node, as far as it can be seen.
+    """What implements services on this node.
 
-    :param mode: ``iptables``, ``nftables``, ``ipvs``, ``ebpf`` (something that replaces kube-proxy) or ``""`` for nothing seen.
-    :param reason: by which sign.
+    :param mode: ``iptables``, ``nftables``, ``ipvs``, ``ebpf`` (a replacement of kube-proxy), or ``""`` if nothing was found.
+    :param reason: the evidence.
     """
 
     mode: str = ""
-    reason: str = "no sign of kube-proxy"
+    reason: str = "nothing of kube-proxy was found"
 
 
 class RouteTo(NamedTuple):
@@ -137,27 +137,26 @@ class RouteTo(NamedTuple):
 
 @dataclass(frozen=True)
 class Node:
-    """One read of everything.
+    """The current state of a node.
 
-    :param managed: what carries our mark of ownership.
-    :param interfaces: by name.
-    :param foreign_routes: of other owners, in every table but ``local`` (255).
-    :param foreign_rules: of other owners, the kernel's three included.
-    :param foreign_addresses: of other owners; those of a declared interface decide whether it is shared.
-    :param sysctls: present value of every setting that the desired state may touch; missing ones are left out.
-    :param originals: value that a setting of ours had before we first changed it.
-    :param variant: ``nft`` or ``legacy``: the iptables that kube-proxy or the CNI uses here.
-    :param default_variant: what plain ``iptables`` is here.
-    :param iptables_incompatible: family and table of what cannot be read with it, as ``nft`` itself wrote to it.
-    :param iptables_hidden: family and table of nft where there are chains of ours that cannot be read for the same reason;
-        whatever is read of ours in that family is not all there is.
-    :param iptables_families: those whose chains can be read and written here.
-    :param accepting_chains: of a network plugin in ``mangle`` that accept packets of known connections: no rule after them
-        is asked about such a packet.
-    :param services: names of the systemd units that are active.
-    :param ssh_peer: address at the other end of the connection we run over; ``""`` if there is none.
+    :param managed: the objects that carry the markers of :class:`Ownership`.
+    :param interfaces: all links, by name.
+    :param foreign_routes: of every table but ``local`` (255).
+    :param foreign_rules: the three of the kernel included.
+    :param foreign_addresses: those of a pool's link decide whether it is shared.
+    :param sysctls: current value of every setting that the desired state may have; missing settings are left out.
+    :param originals: value that each managed setting had before the first change.
+    :param variant: ``nft`` or ``legacy``: the iptables that kube-proxy or the network plugin uses.
+    :param default_variant: what plain ``iptables`` is.
+    :param iptables_incompatible: family and table of what iptables cannot print, because nft added rules to it.
+    :param iptables_hidden: family and table of those that have managed chains, so ``managed`` lacks chains of that family.
+    :param iptables_families: those whose chains can be read and written.
+    :param accepting_chains: chains of a network plugin in ``mangle`` that accept packets of established connections, which
+        later rules never see.
+    :param services: names of the active systemd units.
+    :param ssh_peer: address of the client of the SSH connection that this process runs in; ``""`` if there is none.
     :param ssh_interface: name of the link which that connection uses.
-    :param api_servers: addresses of the Kubernetes API that this node's kubelet talks to, where that can be seen.
+    :param api_servers: addresses of the Kubernetes API servers in the configuration of the kubelet.
     """
 
     managed: NodeState = field(default_factory=NodeState)
@@ -181,7 +180,7 @@ class Node:
 
     @cached_property
     def default_routes(self) -> tuple[Route, ...]:
-        """Default routes of the main table that other owners made, best metric first."""
+        """Foreign default routes of the main table, lowest metric first."""
         found = (route for route in self.foreign_routes if route.table == MAIN_TABLE and route.is_default)
         return tuple(sorted(found, key=lambda route: (route.family, route.metric, route)))
 
@@ -199,7 +198,7 @@ class Node:
 
     @cached_property
     def foreign_routes_by_link(self) -> Mapping[str, tuple[Route, ...]]:
-        """Routes of other owners by the name of their link, each link's in order."""
+        """Foreign routes by the name of their link, sorted."""
         found: dict[str, list[Route]] = {}
         for route in sorted(self.foreign_routes):
             found.setdefault(route.interface, []).append(route)
@@ -207,7 +206,7 @@ class Node:
 
     @cached_property
     def foreign_addresses_by_link(self) -> Mapping[str, tuple[Address, ...]]:
-        """Addresses of other owners by the name of their link, each link's in order."""
+        """Foreign addresses by the name of their link, sorted."""
         found: dict[str, list[Address]] = {}
         for address in sorted(self.foreign_addresses):
             found.setdefault(address.interface, []).append(address)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One step from what a node has to what it should have, and the step back."""
+"""One step from the current to the desired state of a node."""
 
 from __future__ import annotations
 
@@ -11,22 +11,23 @@ from typing import Protocol
 
 
 class StateObject(Protocol):
-    """An object of any kind of the registry (:data:`~.kinds.KINDS`); frozen, so that it can stand in sets."""
+    """An object of any kind of the registry (:data:`~.kinds.KINDS`); hashable."""
 
     @property
     def key(self) -> Hashable:
-        """What tells it apart from others of its kind; two with one key cannot both be on a node."""
+        """What identifies it among the objects of its kind; a node has one object per key."""
 
 
 @dataclass(frozen=True)
 class Step:
     """One change of one object.
 
-    ``before`` is None where the object is made, ``after`` is None where it is taken away; both are there where it is
-    changed in place. For a sysctl, made means that we take the setting over (its present value is remembered) and taken
-    away means that it gets that value back, unless somebody has changed it since.
+    For a sysctl, adding it means that the setting becomes managed: its original value is remembered. Deleting it means that
+    the setting gets that value back, unless something else has changed it since.
 
     :param kind: name of a kind of the registry.
+    :param before: None where the object is added.
+    :param after: None where the object is deleted.
     """
 
     kind: str
@@ -34,7 +35,7 @@ class Step:
     after: StateObject | None
 
     def inverse(self) -> Step:
-        """Return the step that undoes this one."""
+        """Return the step that reverts this one."""
         return Step(self.kind, self.after, self.before)
 
     @property
@@ -57,12 +58,12 @@ class Step:
 
 
 class StepsFailed(Exception):
-    """Raised by whoever carries steps out.
+    """A writer could not carry out all of its steps.
 
-    :param done: the steps that did take effect, in the order they were done.
+    :param done: the steps that took effect, in the order in which they were done.
     :param failed: the step that did not.
-    :param reason: why, in words (the kernel's message and errno name, or the program's).
-    :param unsure: steps that may have taken effect or not, ``failed`` among them, where nobody can say: an answer got lost.
+    :param reason: why: the message of the kernel with the name of the error, or that of the program.
+    :param unsure: steps that may have taken effect, ``failed`` included, because an answer was lost.
     """
 
     def __init__(self, done: tuple[Step, ...], failed: Step, reason: str, unsure: tuple[Step, ...] = ()) -> None:

@@ -13,7 +13,7 @@ class Sysctl:
     """One value (``sysctl(8)``).
 
     :param name: with slashes, ``net/ipv4/conf/eth0.100/rp_filter``: an interface name may hold a dot, never a slash.
-    :param value: as the kernel prints it, without the final newline; ``""`` where the setting does not exist (yet).
+    :param value: as the kernel prints it, without the final newline; ``""`` where the setting does not exist.
     """
 
     name: str
@@ -21,12 +21,12 @@ class Sysctl:
 
     @property
     def key(self) -> tuple[str]:
-        """What settings are told apart by."""
+        """What identifies a setting."""
         return (self.name,)
 
     @property
     def interface(self) -> str:
-        """Name of the interface the setting belongs to, ``""`` if it belongs to none."""
+        """Name of the link that the setting belongs to, ``""`` if it belongs to none."""
         parts = self.name.split("/")
         per_interface = len(parts) == 5 and parts[:1] == ["net"] and parts[2] in ("conf", "neigh")
         return parts[3] if per_interface and parts[3] not in ("all", "default") else ""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A systemd unit of ours on the node."""
+"""A managed systemd unit on the node."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, order=True)
 class Unit:
-    """One service (``systemd.service(5)``), always enabled and running.
+    """One service (``systemd.service(5)``); the desired one is enabled and running.
 
     :param name: with its suffix, ``homeward-metallb-routing.service``.
-    :param version: of what it runs; a running service of another version is started anew.
+    :param version: of its program; a service that runs another version is restarted.
     :param enabled: starts at boot.
-    :param running: is active, or about to be.
+    :param running: active or activating.
     """
 
     name: str
@@ -25,7 +25,7 @@ class Unit:
 
     @property
     def key(self) -> tuple[str]:
-        """What units are told apart by."""
+        """What identifies a unit."""
         return (self.name,)
 
     def __str__(self) -> str:

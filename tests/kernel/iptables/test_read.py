@@ -86,14 +86,14 @@ def test_follows_our_own_chains(namespace: Namespace, variant: str) -> None:
     write(namespace, chains(variant), chains(variant, chain("A")))
     make_chain(namespace, OTHER[variant], "filter", "DOCKER")
     state = read(namespace)
-    assert (state.variant, state.reason) == (variant, "our own chains are there")
+    assert (state.variant, state.reason) == (variant, "it has managed chains")
 
 
 def test_follows_what_iptables_is_here(namespace: Namespace, variant: str, programs: Path) -> None:
     install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
     (programs / "iptables").symlink_to(f"xtables-{variant}-multi")
     state = read(namespace)
-    assert (state.variant, state.reason) == (variant, "it is what iptables is on this node")
+    assert (state.variant, state.reason) == (variant, "it is the default of this node")
     assert state.default_variant == variant
 
 
@@ -139,9 +139,9 @@ def test_does_not_run_the_legacy_programs_where_the_kernel_has_no_legacy_table(
 def test_reports_the_signs_of_both_families(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, variant)
     make_chain(namespace, variant, "mangle", "cali-PREROUTING", "ipv6")
-    signs = read(namespace).signs
-    assert {"KUBE-SERVICES", "cali-PREROUTING"} <= signs.chains
-    assert signs.hints == {"KUBE-PROXY-CANARY"}
+    found = read(namespace).cluster_chains
+    assert {"KUBE-SERVICES", "cali-PREROUTING"} <= found.names
+    assert found.hints == {"KUBE-PROXY-CANARY"}
 
 
 def test_reports_tables_that_belong_to_nft(namespace: Namespace) -> None:
@@ -159,7 +159,7 @@ def test_without_iptables_says_what_to_install(namespace: Namespace, programs: P
 def test_without_the_declared_variant_says_which_there_is(namespace: Namespace, variant: str, programs: Path) -> None:
     name = f"xtables-{OTHER[variant]}-multi"
     install(programs, **{name.replace("-", "_"): name})
-    with pytest.raises(NodeError, match=f"variant {variant} is wanted, but only {OTHER[variant]} is installed"):
+    with pytest.raises(NodeError, match=f"iptables_variant is {variant}, but only {OTHER[variant]} is installed"):
         read(namespace, variant)
 
 

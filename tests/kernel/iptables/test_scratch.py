@@ -194,7 +194,7 @@ def own_path(number: int, rule: int) -> str:
 def test_without_the_right_to_make_namespaces_says_so(namespace: Namespace, variant: str) -> None:
     path, text = namespace.call(told, without_rights, chain("A", "-j ACCEPT"), variant)
     assert path == ""
-    assert "no network namespace could be made (unshare: Operation not permitted)" in text
+    assert "no network namespace could be created (unshare: Operation not permitted)" in text
 
 
 def without_rights(member: Chain, variant: str) -> None:

@@ -13,12 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import restore
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import ChainSet
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_text import (
-    jump_rule,
-    render_commands,
-)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_restore import render_commands
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_rule import jump_rule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.iptables.world import (
     OURS,
@@ -138,9 +136,9 @@ def test_writes_ipv6(namespace: Namespace, variant: str) -> None:
 
 def test_a_step_without_before_or_after_is_a_set_without_chains(namespace: Namespace, variant: str) -> None:
     made = chains(variant, chain("A", MARK, hook="PREROUTING"))
-    namespace.call(tables.write, [Step("chains", None, made)], OURS)
+    namespace.call(restore.write, [Step("chains", None, made)], OURS)
     assert present(namespace, variant) == made
-    namespace.call(tables.write, [Step("chains", made, None)], OURS)
+    namespace.call(restore.write, [Step("chains", made, None)], OURS)
     assert present(namespace, variant) == chains(variant)
 
 
@@ -182,7 +180,7 @@ def test_names_who_holds_the_lock(namespace: Namespace, tmp_path: Path, monkeypa
         _done, _failed, reason = failure(namespace, step, wait=1)
     assert f"held by pid {os.getpid()} (" in reason
     assert "waited 1 s" in reason
-    namespace.call(tables.write, [step], OURS, 1)
+    namespace.call(restore.write, [step], OURS, 1)
 
 
 def test_nft_needs_no_lock(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

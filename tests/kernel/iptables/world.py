@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import restore, tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.support.namespace import Namespace
@@ -80,11 +80,11 @@ def present(namespace: Namespace, variant: str, family: str = "ipv4") -> ChainSe
 def outcome(steps: list[Step], lock_wait: int) -> tuple[tuple[Step, ...], Step, str] | None:
     """Return what a failure tells, in a form that can be pickled; None for success."""
     try:
-        tables.write(steps, OURS, lock_wait)
+        restore.write(steps, OURS, lock_wait)
     except StepsFailed as failure:
         return failure.done, failure.failed, failure.reason
     return None
 
 
 def write(namespace: Namespace, before: ChainSet, after: ChainSet) -> None:
-    namespace.call(tables.write, [Step("chains", before, after)], OURS)
+    namespace.call(restore.write, [Step("chains", before, after)], OURS)

@@ -43,7 +43,7 @@ def seen() -> KubeProxy:
     """Return what is found where this runs, by the same calls as a run makes."""
     found = json.loads(subprocess.run(["ip", "-json", "link"], check=True, capture_output=True, text=True).stdout)
     names = {item["ifname"]: Interface(item["ifname"], item["ifindex"], True) for item in found}
-    return facts.kube_proxy(names, tables.read("auto", OURS).signs)
+    return facts.kube_proxy(names, tables.read("auto", OURS).cluster_chains)
 
 
 def load_nft(namespace: Namespace, text: str) -> None:

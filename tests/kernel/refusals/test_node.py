@@ -94,7 +94,7 @@ def test_the_wanted_variant_is_missing(bare: Node) -> None:
     hide(bare, "legacy")
     answer = bare.module(POOLS, {**SOUND, "iptables_variant": "legacy"})
     assert answer.get("failed")
-    assert "legacy is wanted, but only nft is installed" in answer["msg"]
+    assert "iptables_variant is legacy, but only nft is installed" in answer["msg"]
 
 
 def old_pyroute2(folder: Path) -> Path:

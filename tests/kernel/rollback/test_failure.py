@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import restore
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.rollback.failure import REASON, ROLLED_BACK, assert_restored, fails, trap
 from tests.lab.snapshot import assert_same
@@ -144,7 +144,7 @@ def held_lock(node: Node) -> Iterator[int]:
 
 def test_the_lock_of_iptables_is_held(node: Node) -> None:
     def wait_less() -> None:
-        tables.write.__defaults__ = (1,)  # seconds, instead of ten
+        restore.write.__defaults__ = (1,)  # seconds, instead of ten
 
     with held_lock(node) as pid:
         legacy = {**FIRST, "iptables_variant": "legacy"}
@@ -175,7 +175,7 @@ def test_iptables_goes_away_midway(node: Node, family: str, variant: str) -> Non
     """As in a package upgrade: the programs of one family cannot be started any more."""
 
     def replace_programs() -> None:
-        write = tables._write  # noqa: SLF001
+        write = restore._write  # noqa: SLF001
 
         def upgrading(step: Step, *others: Any) -> str:
             if getattr(step.subject, "family", "") == IPTABLES[family]:
@@ -186,7 +186,7 @@ def test_iptables_goes_away_midway(node: Node, family: str, variant: str) -> Non
             finally:
                 subprocess.run(["umount", "-q", os.path.realpath(f"/usr/sbin/{family}-{variant}-restore")], check=False)
 
-        tables._write = upgrading  # noqa: SLF001
+        restore._write = upgrading  # noqa: SLF001
 
     fails(
         node,

@@ -309,14 +309,14 @@ TAKEN = [
         (
             "the ipv4 table mangle of iptables-nft holds rules that iptables cannot print",
             '"nft -a list table ip mangle" shows them',
-            "Move them there.",
+            "Move those rules to a separate table.",
         ),
         node=cluster_node(iptables_incompatible=frozenset({("ipv4", "mangle")})),
     ),
     Refusal(
         "IPv6 table that nft wrote to",
         "iptables_variant",
-        ("the ipv6 table raw of iptables-nft holds rules", "Move them there."),
+        ("the ipv6 table raw of iptables-nft holds rules", "Move those rules to a separate table."),
         declaration(SIX),
         cluster_node(iptables_incompatible=frozenset({("ipv6", "raw")})),
     ),

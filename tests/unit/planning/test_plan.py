@@ -144,12 +144,12 @@ def test_a_different_route_in_the_same_place_is_refused() -> None:
     node = cluster_node()
     other = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
     node = replace(node, foreign_routes=node.foreign_routes | {other})
-    with pytest.raises(NodeError, match="is there already and is not ours"):
+    with pytest.raises(NodeError, match="already exists and is managed by someone else"):
         make_plan(NodeState(routes=frozenset({replace(other, interface="eth1")})), node)
 
 
 def test_an_address_that_is_elsewhere_is_refused() -> None:
-    with pytest.raises(NodeError, match=r"has it already as 192.168.1.11/24 on eth0"):
+    with pytest.raises(NodeError, match=r"already has 192.168.1.11/24 on eth0"):
         make_plan(NodeState(addresses=frozenset({Address("eth1", "192.168.1.11/32")})), cluster_node())
 
 

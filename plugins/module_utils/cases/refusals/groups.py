@@ -9,7 +9,7 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from ...errors import InputError
 from ...state import Node, Route
-from ...state.chain import native_words
+from ...state.chain import unreadable_table
 from ...state.family import FAMILY_NAMES
 from ..context import Context
 from ..model import Group
@@ -66,8 +66,8 @@ def _iptables(group: Group, node: Node) -> Iterator[InputError]:
         if family in group.families and table in TABLES:
             yield InputError(
                 "iptables_variant",
-                f"chains in this table could not be read back: {native_words(family, table)}",
-                "Move them there.",
+                f"chains in this table could not be read back: {unreadable_table(family, table)}",
+                "Move those rules to a separate table.",
             )
     for family in sorted(set(group.families) - set(node.iptables_families)):
         yield InputError(

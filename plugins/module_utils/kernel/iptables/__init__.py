@@ -1,4 +1,4 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""iptables: the tables, the programs, and rules tried in a network namespace of their own."""
+"""iptables: its programs, its tables, and the check of rules in a separate network namespace."""

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The programs of iptables: where they are, of which variant, and how they are run."""
+"""The programs of iptables: found by variant, and run."""
 
 from __future__ import annotations
 
@@ -15,19 +15,20 @@ from pathlib import Path
 
 from ...errors import NodeError
 from ...paths import PROGRAM_DIRECTORIES
-from ...state.chain import VARIANTS
-from ...state.family import IPV6
+from ...state.chain import VARIANTS, ChainSetKey
+from ...state.family import FAMILIES, IPV6
 
-# With many services kube-proxy holds the lock of the legacy variant for seconds, as long as one of its restores takes.
+# With many services, a restore by kube-proxy holds the lock of the legacy variant for seconds.
 LOCK_WAIT = 10  # seconds
-# A restore of 30,000 rules takes about one second; a program that takes this long is stuck.
-PATIENCE = 120  # seconds
+# A restore of 30,000 rules takes about one second; a program that takes this long hangs.
+TIMEOUT = 120  # seconds
+INSTALL = "Install the package iptables (1.8 or newer)"
 
 Completed = subprocess.CompletedProcess
 
 
 def find(variant: str, family: str, purpose: str = "") -> tuple[str, ...]:
-    """Return the beginning of the command line of a program, or ``()`` where the node has none.
+    """Return the command line of a program, or ``()`` if the node has none.
 
     :param variant: ``nft`` or ``legacy``.
     :param purpose: ``""`` (single commands), ``save`` or ``restore``.
@@ -45,7 +46,7 @@ def find(variant: str, family: str, purpose: str = "") -> tuple[str, ...]:
 
 
 def default_variant(family: str) -> str:
-    """Return the variant that plain ``iptables`` or ``ip6tables`` is here, ``""`` where there is none."""
+    """Return the variant of plain ``iptables`` or ``ip6tables``, ``""`` if there is none."""
     program = _which(_stem(family))
     if not program:
         return ""
@@ -53,54 +54,51 @@ def default_variant(family: str) -> str:
     by_name = re.search(r"(nft|legacy)", target)
     if by_name:
         return by_name.group(1)
-    said = run((program, "--version")).stdout
-    # Before 1.8 there was but one variant, and it did not say so: "iptables v1.6.1".
-    return "nft" if "nf_tables" in said else "legacy"
+    version = run((program, "--version")).stdout
+    # Before 1.8 there was only legacy, and the version did not name it: "iptables v1.6.1".
+    return "nft" if "nf_tables" in version else "legacy"
 
 
-def installed() -> frozenset[tuple[str, str]]:
-    """Return variant and family of everything that can be read and written here."""
+def installed() -> frozenset[ChainSetKey]:
+    """Return the variants and families that have programs to read and write them."""
     return frozenset(
-        (variant, family)
+        ChainSetKey(variant, family)
         for variant in VARIANTS
-        for family in ("ipv4", IPV6)
+        for family in FAMILIES
         if find(variant, family, "save") and find(variant, family, "restore")
     )
 
 
 def run(command: Sequence[str], text: str = "") -> Completed[str]:
-    """Run a program to its end and return what it said.
+    """Run a program to its end.
 
-    :param text: what it reads.
-    :raises NodeError: it cannot be started, or does not end.
+    :param text: its standard input.
+    :raises NodeError: it cannot be started, or hangs.
     """
     try:
-        # As bytes: as text Python would make a newline of every carriage return, which may stand in a comment.
+        # As bytes: in text mode, Python would turn a carriage return in a comment into a newline.
         completed = subprocess.run(  # pylint: disable=ansible-bad-function
             command,
             input=text.encode("utf-8", "surrogateescape"),
             capture_output=True,
             env={**os.environ, "LC_ALL": "C", "PATH": _path()},
-            timeout=PATIENCE,
+            timeout=TIMEOUT,
             check=False,
         )
-        said, complained = (
-            output.decode("utf-8", "surrogateescape") for output in (completed.stdout, completed.stderr)
-        )
-        return Completed(completed.args, completed.returncode, said, complained)
+        stdout, stderr = (output.decode("utf-8", "surrogateescape") for output in (completed.stdout, completed.stderr))
+        return Completed(completed.args, completed.returncode, stdout, stderr)
     except OSError as error:
         raise NodeError(f"{command[0]} cannot be started: {error.strerror}. Reinstall the package iptables.") from error
     except subprocess.TimeoutExpired as error:
         raise NodeError(
-            f"{' '.join(command)} has not ended after {PATIENCE} seconds."
-            " Run it by hand on the node to see what it waits for."
+            f"{' '.join(command)} has not ended after {TIMEOUT} seconds. Run it by hand on the node to see what it waits for."
         ) from error
 
 
 def run_together(commands: Sequence[Sequence[str]]) -> list[Completed[str]]:
-    """Run several programs at once and return what they said, in the order of the commands.
+    """Run several programs at once; return their results in the order of the commands.
 
-    Threads are started from the caller's, so they are in the caller's network namespace.
+    The threads are started by the calling one, so they are in its network namespace.
     """
     if len(commands) < 2:
         return [run(command) for command in commands]
@@ -109,10 +107,10 @@ def run_together(commands: Sequence[Sequence[str]]) -> list[Completed[str]]:
 
 
 def complaint(completed: Completed[str]) -> str:
-    """Return the program's own error in one line, without its advice to read its help and without full stops."""
+    """Return the error message of the program in one line, without its pointer to its help and without full stops."""
     lines = [line.strip().rstrip(".") for line in completed.stderr.split("\n")]
-    said = [line for line in lines if line and not line.startswith(("Try `", "# Warning"))]
-    return "; ".join(said) or f"it ended with status {completed.returncode} and said nothing"
+    message = "; ".join(line for line in lines if line and not line.startswith(("Try `", "# Warning")))
+    return message or f"it ended with status {completed.returncode} and no message"
 
 
 def _stem(family: str) -> str:
@@ -120,8 +118,8 @@ def _stem(family: str) -> str:
 
 
 def _path() -> str:
-    present = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join([*present, *(path for path in PROGRAM_DIRECTORIES if path not in present)])
+    given = os.environ.get("PATH", os.defpath).split(os.pathsep)
+    return os.pathsep.join([*given, *(path for path in PROGRAM_DIRECTORIES if path not in given)])
 
 
 def _which(name: str) -> str:

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Loads rules that a user wrote into a network namespace of their own, to see whether and how iptables takes them.
+"""Loads rules into a separate network namespace, to see whether iptables accepts them and how it prints them.
 
-``iptables-save`` rewrites what it was given (``--set-mark 2`` becomes ``--set-xmark 0x2/0xffffffff``), and not the same
-in every version, so only iptables itself can say which two texts are one rule. Its ``--test`` overlooks most mistakes.
+``iptables-save`` rewrites rules (``--set-mark 2`` becomes ``--set-xmark 0x2/0xffffffff``), differently in each version, so
+only iptables itself can tell whether two texts are the same rule. ``iptables-restore --test`` overlooks most mistakes.
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ from typing import TypeVar
 
 from ...errors import InputError, NodeError
 from ...state import Chain, ChainSet, Ownership
-from ...state.iptables_text import destinations, parse_save, render_restore, split_rule
+from ...state.iptables_restore import render_restore
+from ...state.iptables_rule import split_rule, targets
+from ...state.iptables_save import parse_save
 from . import programs
 
 _CLONE_NEWNET = 0x40000000  # include/uapi/linux/sched.h
@@ -31,35 +33,37 @@ Result = TypeVar("Result")
 
 
 def rule_path(chain: int, rule: int) -> str:
-    """Return where a rule stands in the input."""
+    """Return the path of a rule in the input."""
     return f"chains[{chain}].rules[{rule}]"
 
 
 def normalise(
     chains: Sequence[Chain],
     variant: str,
-    present: Iterable[ChainSet],
+    current: Iterable[ChainSet],
     ownership: Ownership,
     path_of: PathOf = rule_path,
 ) -> tuple[Chain, ...]:
     """Return the same chains with their rules as ``iptables-save`` prints them.
 
-    One rule can become several (``-s A,B``). Chains of others that a rule leads to must exist on the node.
+    One rule can become several (``-s A,B``). Foreign chains that a rule jumps to must exist on the node.
 
-    :param chains: all of them new or changed ones of ours.
-    :param present: our chains on the node; where every rule is found there verbatim, nothing is loaded.
-    :param path_of: names a rule by its chain's place in ``chains`` and its own in the chain, for messages.
-    :raises InputError: iptables refuses a rule; says which and why.
-    :raises NodeError: there is no iptables of that variant, or no network namespace can be made.
+    :param chains: new or changed managed chains.
+    :param current: the managed chains of the node; if they have every rule verbatim, nothing is loaded.
+    :param path_of: returns the path of a rule for messages, by the index of its chain and its own in the chain.
+    :raises InputError: iptables rejects a rule; says which and why.
+    :raises NodeError: iptables of that variant is missing, or no network namespace can be created.
     """
-    there = tuple(present)
-    known = {(item.family, item.table, rule) for group in there for item in group.chains for rule in item.rules}
+    managed = tuple(current)
+    known = {(item.family, item.table, rule) for group in managed for item in group.chains for rule in item.rules}
     families = sorted({item.family for item in chains if not _are_known(item, known)})
     canonical = {}
     for family in families:
         numbered = [(number, item) for number, item in enumerate(chains) if item.family == family]
         _refuse_many_lines(numbered, path_of)
-        scratch = _Scratch(variant, family, ownership, _names_beside(numbered, there, variant, family, ownership))
+        scratch = _Scratch(
+            variant, family, ownership, _targets_elsewhere(numbered, managed, variant, family, ownership)
+        )
         for item in _in_fresh_namespace(lambda: scratch.load(numbered, path_of)):  # noqa: B023 - called at once
             canonical[item.key] = item.rules
     return tuple(replace(item, rules=canonical.get(item.key, item.rules)) for item in chains)
@@ -73,37 +77,34 @@ def _refuse_many_lines(numbered: Iterable[tuple[int, Chain]], path_of: PathOf) -
     for number, item in numbered:
         for position, rule in enumerate(item.rules):
             if any(ord(letter) < ord(" ") and letter != "\t" for letter in rule):
-                raise InputError(path_of(number, position), "a rule is one line of text", "Make each line a rule.")
+                raise InputError(path_of(number, position), "a rule is one line of text", "Give each line as a rule.")
 
 
-def _names_beside(
-    numbered: Sequence[tuple[int, Chain]], present: Iterable[ChainSet], variant: str, family: str, ownership: Ownership
+def _targets_elsewhere(
+    numbered: Sequence[tuple[int, Chain]], current: Iterable[ChainSet], variant: str, family: str, ownership: Ownership
 ) -> frozenset[tuple[str, str]]:
-    """Return table and name of the chains that a rule may lead to beside those in ``numbered``.
+    """Return table and name of the chains that the rules jump to and that are not in ``numbered``.
 
-    Ours are known; those of others are looked up on the node, and only where a rule leads to what is not ours.
+    Foreign chains are read from the node, if a rule jumps to a chain that is not managed.
     """
-    ours = {(item.table, item.name) for group in present if group.family == family for item in group.chains}
+    managed = {(item.table, item.name) for group in current if group.family == family for item in group.chains}
     loaded = {(item.table, item.name) for _number, item in numbered}
-    wanted = {
-        (item.table, name)
-        for _number, item in numbered
-        for rule in item.rules
-        for name in destinations(split_rule(rule))
+    needed = {
+        (item.table, name) for _number, item in numbered for rule in item.rules for name in targets(split_rule(rule))
     }
-    unknown = wanted - ours - loaded
-    beside = ours & wanted
+    unknown = needed - managed - loaded
+    elsewhere = managed & needed
     if unknown:
         completed = programs.run(_program(variant, family, "save"))
-        beside |= unknown & parse_save(completed.stdout, variant, family, ownership).foreign_chains
-    return frozenset(beside - loaded)
+        elsewhere |= unknown & parse_save(completed.stdout, variant, family, ownership).foreign_chains
+    return frozenset(elsewhere - loaded)
 
 
 def _program(variant: str, family: str, purpose: str) -> tuple[str, ...]:
     found = programs.find(variant, family, purpose)
     if not found:
         raise NodeError(
-            f"rules of {family} cannot be checked: no iptables-{purpose} of variant {variant} was found."
+            f"{family} rules cannot be checked: no iptables-{purpose} of variant {variant} was found."
             " Install the package iptables, or leave out the chains of that family."
         )
     return found
@@ -112,15 +113,15 @@ def _program(variant: str, family: str, purpose: str) -> tuple[str, ...]:
 class _Scratch:
     """Loads chains of one family into the namespace of the calling thread."""
 
-    def __init__(self, variant: str, family: str, ownership: Ownership, beside: Iterable[tuple[str, str]]) -> None:
+    def __init__(self, variant: str, family: str, ownership: Ownership, targets: Iterable[tuple[str, str]]) -> None:
         self.ownership = ownership
         self.empty = ChainSet(variant, family)
-        self.beside = frozenset(Chain(family, table, name) for table, name in beside)
+        self.targets = frozenset(Chain(family, table, name) for table, name in targets)
         self.restore = (*_program(variant, family, "restore"), "-w", str(programs.LOCK_WAIT))
         self.save = _program(variant, family, "save")
 
     def load(self, numbered: Sequence[tuple[int, Chain]], path_of: PathOf) -> Iterable[Chain]:
-        """Return the chains as iptables has understood them."""
+        """Return the chains as iptables prints them."""
         complaint = self._try([item for _number, item in numbered])
         if complaint:
             raise self._culprit(numbered, path_of, complaint)
@@ -133,10 +134,10 @@ class _Scratch:
         return parsed.chain_set.chains
 
     def _try(self, chains: Iterable[Chain]) -> str:
-        """Load the chains in place of all there is; return what iptables has against it."""
-        after = replace(self.empty, chains=frozenset(chains) | self.beside)
+        """Load the chains in place of all others; return why iptables rejects them, or ``""``."""
+        after = replace(self.empty, chains=frozenset(chains) | self.targets)
         completed = programs.run(self.restore, render_restore(self.empty, after, self.ownership))
-        # The number of a line says nothing to someone who has not seen our text.
+        # A line number is of no use to a reader who has not seen the text.
         return (
             re.sub(r";? ?Error occurred at line: \d+", "", programs.complaint(completed))
             if completed.returncode
@@ -144,9 +145,9 @@ class _Scratch:
         )
 
     def _culprit(self, numbered: Sequence[tuple[int, Chain]], path_of: PathOf, complaint: str) -> InputError:
-        """Return the error about the first rule that is refused even alone.
+        """Return the error about the first rule that is rejected even alone.
 
-        The line that the message names is no use: it may be the end of the table, where the kernel looked at all rules.
+        The line in the message may be the end of the table, where the kernel checked all rules.
         """
         bare = {item.key: replace(item, rules=()) for _number, item in numbered}
         for number, item in numbered:
@@ -154,25 +155,25 @@ class _Scratch:
                 alone = self._try({**bare, item.key: replace(item, rules=(rule,))}.values())
                 if alone:
                     return InputError(
-                        path_of(number, position), f"iptables refuses the rule: {alone}", _remedy(rule, alone)
+                        path_of(number, position), f"iptables rejects the rule: {alone}", _remedy(rule, alone)
                     )
-        remedy = "Each rule alone is accepted: look for chains that lead to each other in a circle."
-        return InputError("chains", f"iptables refuses the rules together: {complaint}", remedy)
+        remedy = "Each rule alone is accepted: look for chains that jump to each other in a loop."
+        return InputError("chains", f"iptables rejects the rules together: {complaint}", remedy)
 
 
 def _remedy(rule: str, complaint: str) -> str:
     if _MISSING_SET.search(complaint):
         return (
-            f"The rule is: {rule}. It is tried in a network namespace of its own, which has none of the node's ipsets, so a"
-            " rule with one cannot be given here, whether the set exists or not. List the addresses themselves, or write"
-            " that rule by other means, into a chain of another prefix."
+            f"The rule is: {rule}. Rules are checked in a separate network namespace, which has none of the node's ipsets, so a"
+            " rule with an ipset is not supported. List the addresses themselves, or manage that rule by other means, in a chain"
+            " with another prefix."
         )
-    quotes = " Words with spaces go into double quotes." if "'" in rule else ""
-    return f"The rule is: {rule}. Correct it as iptables-extensions(8) of this node says.{quotes}"
+    quotes = " Put words with spaces into double quotes." if "'" in rule else ""
+    return f"The rule is: {rule}. See iptables-extensions(8) on the node, and correct it.{quotes}"
 
 
 def _in_fresh_namespace(function: Callable[[], Result]) -> Result:
-    """Call the function in a thread that alone is in a new network namespace, which ends with it."""
+    """Call the function in a thread with a new network namespace, which is removed with the thread."""
     outcome: list[Result] = []
     errors: list[BaseException] = []
     outside = _OWN_NAMESPACE.stat().st_ino
@@ -181,7 +182,7 @@ def _in_fresh_namespace(function: Callable[[], Result]) -> Result:
         try:
             _unshare(outside)
             outcome.append(function())
-        except BaseException as error:  # noqa: BLE001 - carried to the caller's thread
+        except BaseException as error:  # noqa: BLE001 - raised in the calling thread
             errors.append(error)
 
     thread = threading.Thread(target=leave_and_call, name="scratch")
@@ -193,13 +194,13 @@ def _in_fresh_namespace(function: Callable[[], Result]) -> Result:
 
 
 def _unshare(outside: int) -> None:
-    """Move the calling thread, and no other, into a new network namespace."""
+    """Move only the calling thread into a new network namespace."""
     library = ctypes.CDLL(None, use_errno=True)
     code = ctypes.get_errno() if library.unshare(_CLONE_NEWNET) else 0
     if not code and _OWN_NAMESPACE.stat().st_ino != outside:
         return
-    reason = os.strerror(code) if code else "the kernel said it did, but it did not"
+    reason = os.strerror(code) if code else "it reported success, but the namespace is the same"
     raise NodeError(
-        f"rules cannot be checked: no network namespace could be made (unshare: {reason}). It takes root"
-        " (CAP_SYS_ADMIN) and a kernel with CONFIG_NET_NS. Rules that are on the node already need no check."
+        f"rules cannot be checked: no network namespace could be created (unshare: {reason}). This needs root"
+        " (CAP_SYS_ADMIN) and a kernel with CONFIG_NET_NS. Rules that the node already has need no check."
     )

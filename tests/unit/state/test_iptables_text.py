@@ -12,15 +12,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Ownership
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_text import (
-    destinations,
-    jump_rule,
-    parse_save,
-    quoted,
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_restore import (
     render_commands,
     render_restore,
-    split_rule,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_rule import (
+    jump_rule,
+    quoted,
+    split_rule,
+    targets,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_save import parse_save
 
 OURS = Ownership()
 NAMED = Ownership(comment="a play")
@@ -89,8 +91,8 @@ TO_A, TO_B = jump_rule("HOMEWARD-A", OURS), jump_rule("HOMEWARD-B", OURS)
 )
 def test_a_network_plugin_that_accepts_known_connections(table: str, rule: str, found: bool) -> None:
     text = f"*{table}\n:PREROUTING ACCEPT [0:0]\n:cali-PREROUTING - [0:0]\n{rule}\nCOMMIT\n"
-    signs = parse_save(text, "nft", "ipv4", OURS).signs
-    assert signs.accepting == (frozenset({"cali-PREROUTING"}) if found else frozenset())
+    found_chains = parse_save(text, "nft", "ipv4", OURS).cluster_chains
+    assert found_chains.accepting == (frozenset({"cali-PREROUTING"}) if found else frozenset())
 
 
 def test_reads_our_chains_and_their_hook() -> None:
@@ -102,8 +104,13 @@ def test_reads_our_chains_and_their_hook() -> None:
 
 def test_reads_signs_of_others() -> None:
     parsed = parse_save(SAVED, "nft", "ipv4", OURS)
-    assert parsed.signs.chains == {"KUBE-KUBELET-CANARY", "KUBE-SERVICES", "KUBE-IPTABLES-HINT", "cali-PREROUTING"}
-    assert parsed.signs.hints == {"KUBE-KUBELET-CANARY"}, "a hint is one in the table mangle only"
+    assert parsed.cluster_chains.names == {
+        "KUBE-KUBELET-CANARY",
+        "KUBE-SERVICES",
+        "KUBE-IPTABLES-HINT",
+        "cali-PREROUTING",
+    }
+    assert parsed.cluster_chains.hints == {"KUBE-KUBELET-CANARY"}, "a hint is one in the table mangle only"
     assert ("nat", "DOCKER") in parsed.foreign_chains
     assert not any(name.startswith("HOMEWARD-") for _table, name in parsed.foreign_chains)
 
@@ -216,9 +223,9 @@ def test_splitting_undoes_quoting(words: list[str]) -> None:
 
 
 def test_finds_where_a_rule_leads() -> None:
-    assert destinations(split_rule("-d 1.2.3.0/24 -g HOMEWARD-A")) == ("HOMEWARD-A",)
-    assert destinations(split_rule("-p tcp --jump DROP")) == ("DROP",)
-    assert destinations(split_rule("-p tcp")) == ()
+    assert targets(split_rule("-d 1.2.3.0/24 -g HOMEWARD-A")) == ("HOMEWARD-A",)
+    assert targets(split_rule("-p tcp --jump DROP")) == ("DROP",)
+    assert targets(split_rule("-p tcp")) == ()
 
 
 def test_makes_chains_then_rules_then_jumps() -> None:
