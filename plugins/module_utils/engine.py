@@ -25,7 +25,7 @@ from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
 from .kernel.lock import write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
-from .kernel.writer import require_kinds
+from .kernel.writer import require_link_types
 from .paths import PROTOCOL_FILE, UNIT_NAME
 from .persistence.deploy import MANAGED_FILES, Persisted, persist, persisted_pools, stale_metrics_files
 from .persistence.statefile import Saved
@@ -96,7 +96,7 @@ def apply(plan: Plan, current: Node, scope: Scope, run: Run) -> PendingChange | 
 
     :return: what the controller has to confirm, if anything.
     """
-    require_kinds(plan.steps, run.pyroute2_path)
+    require_link_types(plan.steps, run.pyroute2_path)
     require_extensions(plan.steps, scope.ownership)
     if run.check:
         return None

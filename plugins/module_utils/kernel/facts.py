@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Looks at who else is on the node: kube-proxy or its replacement, our SSH connection, the Kubernetes API."""
+"""Facts of the node: kube-proxy or its replacement, the SSH connection of this run, the servers of the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ..state.iptables_save import ClusterChains
 from ..state.node import IPVS_LINKS
 from .netlink.nf_tables import nft_tables
 
-# Of the thread, not of the process: a thread may be in a network namespace of its own.
+# Of the thread, not of the process: a thread may be in another network namespace.
 IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
 _EBPF_LINK = re.compile(r"cilium_(host|net)|bpf(in|out)\.cali|lxc_health|lxc[0-9a-f]{12}")
 _KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
 
 _HOST = r"(?P<host>\[[^\]\s]+\]|[^\s:/\"'\[\],]+)"
 _SERVER = re.compile(rf"^\s*-?\s*[\"']?server[\"']?:\s*[\"']?https?://{_HOST}", re.MULTILINE)
-# k3s's own list of servers: {"ServerURL": "https://192.168.1.10:6443", "ServerAddresses": ["192.168.1.10:6443"]}
+# The list of servers of k3s: {"ServerURL": "https://192.168.1.10:6443", "ServerAddresses": ["192.168.1.10:6443"]}
 _LISTED = re.compile(rf"\"(?:https?://)?{_HOST}:\d+\"")
 
 
 def kube_proxy(interfaces: Mapping[str, Interface], chains: ClusterChains) -> KubeProxy:
-    """Return what serves the services on this node."""
+    """Return what implements services on this node."""
     return judge(frozenset(interfaces), chains.names, nft_tables, ipvs_services)
 
 
@@ -40,10 +40,10 @@ def judge(
     tables: Callable[[], Collection[tuple[str, str]]],
     services: Callable[[], int],
 ) -> KubeProxy:
-    """Return what serves the services, by the surest sign first; what costs a look is looked at only where it decides.
+    """Return what implements services, by the strongest evidence first; costly evidence is read only where it decides.
 
     :param tables: returns family and name of the nftables tables.
-    :param services: returns the number of IPVS services. Alone they are a weak sign: keepalived makes them too.
+    :param services: returns the number of IPVS services. Alone they are weak evidence: keepalived creates them too.
     """
     for link in IPVS_LINKS:
         if link in links:
@@ -58,12 +58,12 @@ def judge(
         return KubeProxy("ipvs", f"there are {count} IPVS services")
     ebpf = sorted(link for link in links if _EBPF_LINK.fullmatch(link))
     if ebpf:
-        return KubeProxy("ebpf", f"there is a link {ebpf[0]} and no sign of kube-proxy")
+        return KubeProxy("ebpf", f"there is a link {ebpf[0]} and nothing of kube-proxy")
     return KubeProxy()
 
 
 def ipvs_services() -> int:
-    """Return how many services the kernel's IPVS has; 0 where it has none or is not loaded."""
+    """Return the number of IPVS services in the kernel; 0 if IPVS is not loaded."""
     try:
         lines = IPVS_SERVICES.read_text(encoding="ascii").splitlines()
     except FileNotFoundError:
@@ -72,10 +72,9 @@ def ipvs_services() -> int:
 
 
 def ssh_peer(interfaces: Mapping[str, Interface]) -> tuple[str, str]:
-    """Return the address at the other end of the SSH connection we run over, and the link that holds this end's.
+    """Return the client address of the SSH connection that this process runs in, and the link with the server address.
 
-    Both are ``""`` where there is no such connection; the link also where none has the address (it is translated,
-    say).
+    Both are ``""`` without such a connection; the link also if none has the address, because of NAT for example.
     """
     for environment in environments(os.getpid()):
         connection = environment.get("SSH_CONNECTION", "").split()
@@ -88,20 +87,20 @@ def ssh_peer(interfaces: Mapping[str, Interface]) -> tuple[str, str]:
 
 
 def environments(pid: int, folder: Path = Path("/proc")) -> Iterator[Mapping[str, str]]:
-    """Yield our environment, then that of each process above ``pid``: sudo strips SSH_CONNECTION from ours only."""
+    """Yield the environment of this process, then of each parent of ``pid``: sudo removes SSH_CONNECTION from ours only."""
     yield os.environ
     while pid > 1:
         pid = _parent(pid, folder)
         try:
             content = (folder / str(pid) / "environ").read_bytes()
         except OSError:
-            continue  # pid 1's cannot be read in some containers; those of ended processes are gone
+            continue  # of pid 1 in some containers, or of a process that has ended
         pairs = (os.fsdecode(item).partition("=") for item in content.split(b"\0") if b"=" in item)
-        yield {name: value for name, _sign, value in pairs}
+        yield {name: value for name, _separator, value in pairs}
 
 
 def _parent(pid: int, folder: Path) -> int:
-    """Return the number of the process above, 0 for none."""
+    """Return the PID of the parent, 0 if there is none."""
     try:
         status = (folder / str(pid) / "status").read_text(encoding="utf-8", errors="replace")
     except OSError:
@@ -111,7 +110,7 @@ def _parent(pid: int, folder: Path) -> int:
 
 
 def _holder(local: IPAddress | None, interfaces: Mapping[str, Interface]) -> str:
-    """Return the name of the link that has the address."""
+    """Return the name of the link with the address, or ``""``."""
     for name, interface in interfaces.items():
         if any(ipaddress.ip_interface(item).ip == local for item in interface.addresses):
             return name
@@ -119,8 +118,8 @@ def _holder(local: IPAddress | None, interfaces: Mapping[str, Interface]) -> str
 
 
 def _address(text: str) -> tuple[IPAddress | None, str]:
-    """Return the address and its zone; an IPv4 address in IPv6 form becomes IPv4, what is no address becomes None."""
-    bare, _sign, zone = text.strip("[]").partition("%")
+    """Return the address and its zone, an IPv4-mapped address as IPv4; None for other text."""
+    bare, _separator, zone = text.strip("[]").partition("%")
     try:
         address = ipaddress.ip_address(bare)
     except ValueError:
@@ -129,10 +128,10 @@ def _address(text: str) -> tuple[IPAddress | None, str]:
 
 
 def api_servers(root: Path = Path("/")) -> tuple[str, ...]:
-    """Return the literal addresses of the Kubernetes API that this node's kubelet is told to talk to.
+    """Return the addresses of the Kubernetes API servers in the configuration of the kubelet.
 
-    Names are left out: looking them up takes time and may answer differently tomorrow. So is loopback, where a proxy
-    listens.
+    Host names are left out, because resolving them takes time and gives changing results, and loopback addresses, because
+    they are those of a local proxy.
     """
     found = set()
     for path in KUBECONFIGS:
@@ -145,7 +144,7 @@ def api_servers(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def servers_in(text: str) -> Iterator[str]:
-    """Yield the addresses of servers in the text of a kubeconfig, or of the list that k3s's load balancer keeps."""
+    """Yield the addresses of servers in the text of a kubeconfig, or in the list of the load balancer of k3s."""
     pattern = _LISTED if text.lstrip().startswith("{") else _SERVER
     for match in pattern.finditer(text):
         address, _zone = _address(match.group("host"))

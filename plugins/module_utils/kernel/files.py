@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads and writes small files of ours, each as a whole: a reader sees the old one or the new one, never a part."""
+"""Reads and writes managed files, each atomically: a reader sees the old or the new file, never a part."""
 
 from __future__ import annotations
 
@@ -20,38 +20,38 @@ from ..state.step import Step, StepsFailed
 
 
 def read(paths: Iterable[str]) -> frozenset[File]:
-    """Return the files that are there, of those named.
+    """Return those of the files that exist.
 
-    :raises NodeError: something else than a regular file has that name, or it cannot be read.
+    :raises NodeError: one is no regular file, or cannot be read.
     """
     return frozenset(file for file in map(_read, paths) if file is not None)
 
 
 def _read(path: str) -> File | None:
-    place = Path(path)
+    file = Path(path)
     try:
-        status = place.lstat()
+        status = file.lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise NodeError(f"{path} is not a regular file, but we keep a file of ours there. Move it away.")
-        content = place.read_bytes().decode("utf-8", "surrogateescape")
+            raise NodeError(f"{path} is not a regular file, but the path of a managed file. Move it away.")
+        content = file.read_bytes().decode("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise NodeError(f"{path} cannot be read: {_words(error)}. Run as root.") from error
+        raise NodeError(f"{path} cannot be read: {_described(error)}. Run as root (become: true).") from error
     return File(path, content, stat.S_IMODE(status.st_mode))
 
 
 def may_write(folder: str) -> bool:
-    """Whether files can be made in the folder: it is there, and not on a read-only file system."""
+    """Whether files can be created in the folder: it exists, and its file system is writable."""
     return os.access(folder, os.W_OK | os.X_OK)
 
 
 def write(steps: Sequence[Step]) -> None:
     """Carry out steps of the kind ``file``.
 
-    A folder called :data:`OWN_DIRECTORY` goes with the last file below it; no other folder is ever removed.
+    A folder called :data:`OWN_DIRECTORY` is removed with the last file in it; no other folder is ever removed.
 
-    :raises StepsFailed: with the system's message.
+    :raises StepsFailed: with the message of the system.
     """
     done: list[Step] = []
     for step in steps:
@@ -64,18 +64,18 @@ def write(steps: Sequence[Step]) -> None:
             else:
                 replace(subject)
         except OSError as error:
-            raise StepsFailed(tuple(done), step, f"{error.filename or subject.path}: {_words(error)}") from error
+            raise StepsFailed(tuple(done), step, f"{error.filename or subject.path}: {_described(error)}") from error
         done.append(step)
 
 
 def replace(file: File) -> None:
-    """Put the file in its place in one move, and the folders above it where they are missing.
+    """Write the file atomically, and create missing folders above it.
 
-    :raises OSError: nothing has changed but folders that may have been made.
+    :raises OSError: nothing was changed, except that folders may have been created.
     """
-    place = Path(file.path)
-    place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{place.name}.", dir=place.parent)
+    path = Path(file.path)
+    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -83,22 +83,22 @@ def replace(file: File) -> None:
             stream.flush()
             os.fchmod(stream.fileno(), file.mode)
             os.fsync(stream.fileno())
-        temporary.replace(place)
+        temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(place.parent)
+    _sync(path.parent)
 
 
-def remove(place: Path) -> None:
-    """Remove the file if it is there, and those folders of ours above it that are empty now.
+def remove(path: Path) -> None:
+    """Remove the file if it exists, and the folders called :data:`OWN_DIRECTORY` above it that are empty then.
 
     :raises OSError: the file could not be removed.
     """
     with suppress(FileNotFoundError):
-        place.unlink()
-        _sync(place.parent)
-    for folder in place.parents:
+        path.unlink()
+        _sync(path.parent)
+    for folder in path.parents:
         if OWN_DIRECTORY not in folder.parts:
             return
         try:
@@ -110,7 +110,7 @@ def remove(place: Path) -> None:
 
 
 def _sync(folder: Path) -> None:
-    """Make a change of names in the folder last over a loss of power."""
+    """Make a change of the names in the folder survive a loss of power."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -118,5 +118,5 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _words(error: OSError) -> str:
+def _described(error: OSError) -> str:
     return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One writer at a time: a run of a module and the guard must not undo each other.
+"""The lock of the node: one writer at a time, of module runs and the agent.
 
-The lock is a file that only root can make, open and so hold. It goes with whoever holds it, so that nothing stays behind on
-a node; who has waited for one that went finds that out, and takes the one that has its place.
+The lock is a file that only root can create, open and so hold. Its holder removes it, so that no file remains on the node; a
+process that has waited for a removed file notices that, and takes the current one.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from ..errors import NodeError
 from ..paths import LOCK_FILE
 
-WAIT = 60  # seconds; the longest a writer needs is far below, even where it waits for the lock of iptables
+WAIT = 60  # seconds; a writer needs far less, even if it waits for the lock of iptables
 _PAUSE = 0.02  # seconds between two tries
 _MODE = 0o600
 
@@ -35,15 +35,15 @@ def write_lock(wait: float = WAIT) -> Iterator[None]:
     """Hold the node's lock while reading, planning and writing.
 
     :param wait: seconds to try for.
-    :raises Busy: somebody else held it all that time.
-    :raises NodeError: the file cannot be made, or something else has its name.
+    :raises Busy: another process held it all that time.
+    :raises NodeError: the file cannot be created, or is no regular file of root.
     """
     descriptor = _acquire(wait)
     try:
         yield
     finally:
         with suppress(OSError):
-            if _has_its_place(descriptor):
+            if _is_current(descriptor):
                 Path(LOCK_FILE).unlink()
         os.close(descriptor)
 
@@ -55,7 +55,7 @@ def _acquire(wait: float) -> int:
         try:
             _check(descriptor)
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _has_its_place(descriptor):
+            if _is_current(descriptor):
                 return descriptor
         except BlockingIOError:
             pass
@@ -76,31 +76,31 @@ def _open() -> int:
         return os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
     except PermissionError as error:
         raise NodeError(
-            f"{LOCK_FILE}, the lock of this node, cannot be made: {error.strerror}. Run as root (become: true)."
+            f"{LOCK_FILE}, the lock of this node, cannot be created: {error.strerror}. Run as root (become: true)."
         ) from error
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
-            raise _not_ours() from error
-        raise NodeError(f"{LOCK_FILE}, the lock of this node, cannot be made: {error.strerror}.") from error
+            raise _not_a_file_of_root() from error
+        raise NodeError(f"{LOCK_FILE}, the lock of this node, cannot be created: {error.strerror}.") from error
 
 
 def _check(descriptor: int) -> None:
-    """See to it that nobody else can hold it."""
+    """Make sure that only root can hold it."""
     status = os.fstat(descriptor)
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
-        raise _not_ours()
+        raise _not_a_file_of_root()
     if stat.S_IMODE(status.st_mode) != _MODE:
         os.fchmod(descriptor, _MODE)
 
 
-def _not_ours() -> NodeError:
+def _not_a_file_of_root() -> NodeError:
     return NodeError(
-        f"{LOCK_FILE} is not a file of root's, but the lock of this node has to be there. Look at it, and remove it."
+        f"{LOCK_FILE} is not a regular file of root, but the path of the lock of this node. Check what it is, and remove it."
     )
 
 
-def _has_its_place(descriptor: int) -> bool:
-    """Whether the file still has its name; whoever held it before may have removed it meanwhile."""
+def _is_current(descriptor: int) -> bool:
+    """Whether the path still leads to this file; the former holder may have removed it."""
     try:
         return os.path.samestat(os.fstat(descriptor), Path(LOCK_FILE).lstat())
     except FileNotFoundError:

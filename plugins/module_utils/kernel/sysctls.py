@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reads and writes kernel settings, and remembers what each was before we changed it."""
+"""Reads and writes kernel settings, and stores the value that each had before the first change."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from ..state.step import Step, StepsFailed
 from . import files
 
 SETTINGS = Path("/proc/sys")
-MEMORY = Path(RUN_DIRECTORY)
-# Of the thread, not of the process: a thread may be in a network namespace of its own.
+ORIGINALS = Path(RUN_DIRECTORY)
+# Of the thread, not of the process: a thread may be in another network namespace.
 _OWN_NAMESPACE = Path("/proc/thread-self/ns/net")
 _BOOT = SETTINGS / "kernel/random/boot_id"
 _SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, Linux 5.14
@@ -29,10 +29,10 @@ _SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, Linux 5.14
 
 @dataclass(frozen=True)
 class Original:
-    """What we remember of a setting.
+    """The record of a managed setting.
 
-    :param was: its value before we first changed it.
-    :param set: the value we gave it last.
+    :param was: its value before the first change.
+    :param set: the value of the last change.
     """
 
     was: str
@@ -40,10 +40,10 @@ class Original:
 
 
 def read(names: Iterable[str]) -> dict[str, str]:
-    """Return the present value of each setting; those that do not exist (no such interface, module) are left out.
+    """Return the current value of each setting; settings that do not exist, for lack of a link or module, are left out.
 
     :param names: with slashes, below ``net/``.
-    :raises NodeError: a name leads elsewhere, or a setting cannot be read.
+    :raises NodeError: another name, or a setting cannot be read.
     """
     values = {}
     for name in names:
@@ -54,35 +54,35 @@ def read(names: Iterable[str]) -> dict[str, str]:
 
 
 def read_originals() -> dict[str, Original]:
-    """Return what we remember of this network namespace's settings, by name.
+    """Return the records of the managed settings of this network namespace, by name.
 
-    :raises NodeError: the file is there but cannot be understood.
+    :raises NodeError: the file is damaged.
     """
-    place = _memory_file()
-    present = files.read([str(place)])
-    if not present:
+    path = _originals_file()
+    found = files.read([str(path)])
+    if not found:
         return {}
-    (file,) = present
+    (file,) = found
     try:
         content = json.loads(file.content)
         settings = {name: Original(str(item["was"]), str(item["set"])) for name, item in content["settings"].items()}
         namespace = content["namespace"]
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise NodeError(
-            f"{place}, which holds the values that kernel settings had before we changed them, is damaged ({error})."
-            " Look at it, set the settings it names by hand, and delete it; then run again."
+            f"{path}, which holds the original values of kernel settings, is damaged ({error})."
+            " Set the settings in it manually, delete it, and run again."
         ) from error
-    # A new namespace can get the number of one that has ended.
+    # A new namespace can get the inode of a removed one.
     return settings if namespace == _identity() else {}
 
 
 def write(steps: Sequence[Step]) -> None:
     """Carry out steps of the kind ``sysctl``.
 
-    A setting that is taken over has its present value remembered first; one that is released gets that value back if it
-    still has ours, and is forgotten. See :class:`Step`.
+    Before a setting becomes managed, its current value is stored. A setting that is released gets that value back, if it
+    still has the managed one, and its record is deleted. See :class:`Step`.
 
-    :raises StepsFailed: a value was refused, or not taken.
+    :raises StepsFailed: the kernel rejected or ignored a value.
     """
     done: list[Step] = []
     for run in _without_repeats(steps):
@@ -91,13 +91,13 @@ def write(steps: Sequence[Step]) -> None:
         except NodeError as error:
             failed, reason = run[0], str(error)
         except OSError as error:
-            failed, reason = run[0], f"{error.filename or MEMORY}: {_words(error)}"
+            failed, reason = run[0], f"{error.filename or ORIGINALS}: {_described(error)}"
         if reason:
             raise StepsFailed(tuple(done), failed, reason)
 
 
 def _without_repeats(steps: Sequence[Step]) -> Iterator[list[Step]]:
-    """Yield the steps in runs that name no setting twice, so that the memory is written once for each run."""
+    """Yield the steps in runs that name no setting twice, so that the records are written once for each run."""
     run: dict[str, Step] = {}
     for step in steps:
         name = _subject(step).name
@@ -110,18 +110,18 @@ def _without_repeats(steps: Sequence[Step]) -> Iterator[list[Step]]:
 
 
 def _write_run(run: Sequence[Step], done: list[Step]) -> tuple[Step, str]:
-    """Carry out steps, put them into ``done``, and return the one that failed and why, or the last one and ``""``."""
-    memory = read_originals()
+    """Carry out steps, append them to ``done``, and return the failed one and why, or the last one and ``""``."""
+    records = read_originals()
     values = read(_subject(step).name for step in run)
-    planned = {**memory, **dict(_taken_over(run, values, memory))}
-    # Remembered before any value changes: a process that dies half way has forgotten nothing.
-    if planned != memory:
-        _remember(planned)
-    outcome = memory.copy()
+    planned = {**records, **dict(_new_records(run, values, records))}
+    # Stored before any value changes: a process that dies half way loses no original value.
+    if planned != records:
+        _store(planned)
+    outcome = records.copy()
     reason = ""
     for step in run:
         name = _subject(step).name
-        reason = _give(step, values.get(name), planned.get(name))
+        reason = _write_value(step, values.get(name), planned.get(name))
         if reason:
             break
         done.append(step)
@@ -129,34 +129,34 @@ def _write_run(run: Sequence[Step], done: list[Step]) -> tuple[Step, str]:
         if step.after is not None:
             outcome[name] = planned[name]
     if outcome != planned:
-        _remember(outcome)
+        _store(outcome)
     return step, reason
 
 
-def _taken_over(
-    run: Iterable[Step], values: Mapping[str, str], memory: Mapping[str, Original]
+def _new_records(
+    run: Iterable[Step], values: Mapping[str, str], records: Mapping[str, Original]
 ) -> Iterator[tuple[str, Original]]:
-    """Yield what to remember of the settings that exist and get a value of ours."""
+    """Yield the records of the settings that exist and get a managed value."""
     for step in run:
         name = _subject(step).name
         if isinstance(step.after, Sysctl) and name in values:
-            known = memory.get(name)
-            # A value that somebody gave it after us is now the one to go back to.
+            known = records.get(name)
+            # A value that was set by something else since is the new original.
             was = known.was if known and (step.before or _same(known.set, values[name])) else values[name]
             yield name, Original(was, step.after.value)
 
 
-def _give(step: Step, present: str | None, original: Original | None) -> str:
-    """Give one setting its value, ours or the one it had; return why that failed, ``""`` for success."""
+def _write_value(step: Step, current: str | None, original: Original | None) -> str:
+    """Write the managed or the original value of a setting; return why that failed, ``""`` for success."""
     subject = _subject(step)
     if step.after is not None:
-        if present is None:
-            return f"there is no such setting: {_why_missing(subject)}"
+        if current is None:
+            return f"the setting does not exist: {_why_missing(subject)}"
         reason = _set(subject.name, subject.value)
         if reason:
-            _set(subject.name, present)
+            _set(subject.name, current)
         return reason
-    if original and present is not None and _same(present, original.set):
+    if original and current is not None and _same(current, original.set):
         return _set(subject.name, original.was)
     return ""
 
@@ -169,35 +169,37 @@ def _subject(step: Step) -> Sysctl:
 
 
 def _set(name: str, value: str) -> str:
-    """Give a setting a value; return why it has not taken it, ``""`` for success."""
+    """Set a value; return why the setting does not have it then, ``""`` for success."""
     try:
-        with _place(name).open("w", encoding="utf-8") as file:
+        with _path(name).open("w", encoding="utf-8") as file:
             file.write(f"{value}\n")
     except OSError as error:
-        return f"{name} = {value}: {_words(error)}"
-    present = _value(name)
-    # Some settings cannot be changed in a container or a namespace, and say nothing of it.
-    if present is None or not _same(present, value):
-        return f"{name} = {value}: the kernel accepted the value, but then has {present!r}"
+        return f"{name} = {value}: {_described(error)}"
+    current = _value(name)
+    # Some settings silently ignore a change in a container or namespace.
+    if current is None or not _same(current, value):
+        return f"{name} = {value}: the kernel accepted the value, but the setting is {current!r} then"
     return ""
 
 
 def _same(one: str, other: str) -> bool:
-    """Whether two texts are one value: the kernel puts tabs between numbers."""
+    """Whether two texts are the same value: the kernel separates numbers with tabs."""
     return one.split() == other.split()
 
 
 def _value(name: str) -> str | None:
-    """Return the present value, None if there is no such setting."""
+    """Return the current value, None if the setting does not exist."""
     try:
-        return _place(name).read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
+        return _path(name).read_text(encoding="utf-8", errors="surrogateescape").rstrip("\n")
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
-        raise NodeError(f"the kernel setting {name} cannot be read: {_words(error)}. Run as root.") from error
+        raise NodeError(
+            f"the kernel setting {name} cannot be read: {_described(error)}. Run as root (become: true)."
+        ) from error
 
 
-def _place(name: str) -> Path:
+def _path(name: str) -> Path:
     parts = name.split("/")
     if parts[0] != "net" or len(parts) < 3 or any(part in ("", ".", "..") for part in parts):
         raise NodeError(f"{name!r} is not the name of a network setting; write it as net/ipv4/conf/eth0.100/rp_filter.")
@@ -210,16 +212,16 @@ def _why_missing(sysctl: Sysctl) -> str:
     return "the kernel has been built or started without it"
 
 
-def _words(error: OSError) -> str:
+def _described(error: OSError) -> str:
     return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"
 
 
-def _memory_file() -> Path:
-    return MEMORY / f"originals.{_OWN_NAMESPACE.stat().st_ino}.json"
+def _originals_file() -> Path:
+    return ORIGINALS / f"originals.{_OWN_NAMESPACE.stat().st_ino}.json"
 
 
 def _identity() -> str:
-    """Return what no other network namespace has or ever had: this boot, and the kernel's number for the namespace."""
+    """Return an identifier that no other network namespace ever had: of this boot, and the cookie of the namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             cookie = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8).hex()
@@ -228,16 +230,16 @@ def _identity() -> str:
     return f"{_BOOT.read_text(encoding='ascii').strip()}/{cookie}"
 
 
-def _remember(originals: Mapping[str, Original]) -> None:
-    """Write the memory as a whole; without anything to remember there is no file."""
-    place = _memory_file()
+def _store(originals: Mapping[str, Original]) -> None:
+    """Write all records, or remove the file if there are none."""
+    path = _originals_file()
     if not originals:
-        place.unlink(missing_ok=True)
-        with suppress(OSError):  # other namespaces may have theirs there
-            MEMORY.rmdir()
+        path.unlink(missing_ok=True)
+        with suppress(OSError):  # of other namespaces there may be files
+            ORIGINALS.rmdir()
         return
     settings = {name: {"was": item.was, "set": item.set} for name, item in sorted(originals.items())}
     text = json.dumps({"namespace": _identity(), "settings": settings}, indent=1)
-    MEMORY.mkdir(mode=0o700, parents=True, exist_ok=True)
-    MEMORY.chmod(0o700)
-    files.replace(File(str(place), f"{text}\n", 0o600))
+    ORIGINALS.mkdir(mode=0o700, parents=True, exist_ok=True)
+    ORIGINALS.chmod(0o700)
+    files.replace(File(str(path), f"{text}\n", 0o600))

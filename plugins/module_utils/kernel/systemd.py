@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Our systemd unit: whether it is enabled and running, and making it so."""
+"""Reads and writes the state of the managed systemd unit: enabled, running, of which version."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ..paths import SYSTEMD_DIRECTORY, SYSTEMD_UNITS, SYSTEMD_WANTS, VERSION_FIL
 from ..state import Unit
 from ..state.step import Step, StepsFailed
 
-ANSWER_TIMEOUT = 120  # seconds; a start waits until the service says that it is ready, which it does in 30 at most
+ANSWER_TIMEOUT = 120  # seconds; a start ends when the service reports that it is ready, after 30 at most
 
 
 def systemd_runs() -> bool:
@@ -22,7 +22,7 @@ def systemd_runs() -> bool:
 
 
 def active() -> frozenset[str]:
-    """Return the names of the units that are active, without asking systemd: looking costs no process."""
+    """Return the names of the active units. Reading a directory is cheaper than a systemctl process."""
     prefix = "invocation:"
     try:
         return frozenset(
@@ -40,7 +40,7 @@ def read(names: Iterable[str]) -> frozenset[Unit]:
 
 
 def _version() -> str:
-    """Return what the running service wrote down when it began."""
+    """Return the version that the running service wrote when it started."""
     try:
         return Path(VERSION_FILE).read_text(encoding="utf-8").strip()
     except OSError:
@@ -50,9 +50,9 @@ def _version() -> str:
 def write(steps: Sequence[Step]) -> None:
     """Carry out steps of the kind ``unit``.
 
-    A unit that fails to start for the first time is disabled again, and none that is removed stays known as failed.
+    A new unit that fails to start is disabled again. A removed unit does not remain listed as failed.
 
-    :raises StepsFailed: systemctl refused; its words are the reason.
+    :raises StepsFailed: with the message of systemctl.
     """
     done: list[Step] = []
     for step in steps:
@@ -63,7 +63,7 @@ def write(steps: Sequence[Step]) -> None:
             reason = _systemctl(*words)
             if reason:
                 if step.before is None:
-                    _take_back(subject.name)
+                    _disable(subject.name)
                 raise StepsFailed(tuple(done), step, reason)
         if step.after is None:
             _systemctl("reset-failed", subject.name)
@@ -79,14 +79,14 @@ def _commands(step: Step, unit: Unit) -> Iterable[tuple[str, ...]]:
     yield ("restart" if unit.running else "stop", unit.name)
 
 
-def _take_back(name: str) -> None:
-    """Undo what was done for a unit that did not start: systemd would go on trying after its files are gone."""
+def _disable(name: str) -> None:
+    """Disable a unit that did not start: systemd would retry even after its files are removed."""
     _systemctl("disable", "--now", name)
     _systemctl("reset-failed", name)
 
 
 def _systemctl(*words: str) -> str:
-    """Run systemctl, and return why it failed or ``""``."""
+    """Run systemctl; return why it failed, ``""`` for success."""
     command = ["systemctl", *words]
     try:
         completed = subprocess.run(  # pylint: disable=ansible-bad-function

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Steps of every kind carried out in order, each run of one kind in as few system calls as it takes."""
+"""Carries out steps of every kind in order, consecutive steps of one kind together."""
 
 from __future__ import annotations
 
@@ -37,10 +37,9 @@ WRITERS: dict[str, Writer] = {
 
 
 def write_steps(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> None:
-    """Carry the steps out, in order.
+    """Carry out the steps, in order.
 
-    :raises StepsFailed: one of them failed, or something else went wrong; tells which took effect before. Whatever else is
-        raised comes before the first step.
+    :raises StepsFailed: a step failed; names the steps that took effect. Any other exception comes before the first step.
     """
     if not steps:
         return
@@ -52,26 +51,26 @@ def write_steps(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str)
             except StepsFailed as failure:
                 raise StepsFailed((*done, *failure.done), failure.failed, failure.reason, failure.unsure) from failure
             except Exception as error:
-                # Even a mistake of ours must leave nobody with half of a change.
+                # Even a bug must not leave half of a change on the node.
                 raise StepsFailed(tuple(done), run[0], describe(error), tuple(run)) from error
             done += run
 
 
-def require_kinds(steps: Sequence[Step], pyroute2_path: str) -> None:
-    """Refuse a plan that the kernel has no means for, before anything is written.
+def require_link_types(steps: Sequence[Step], pyroute2_path: str) -> None:
+    """Refuse links that this kernel does not support, before anything is written.
 
-    :raises NodeError: the kernel cannot make a kind of link; names the missing module.
+    :raises NodeError: names the missing kernel module.
     """
-    wanted = {step.after.kind for step in steps if step.before is None and isinstance(step.after, Link)}
-    if not wanted:
+    types = {step.after.kind for step in steps if step.before is None and isinstance(step.after, Link)}
+    if not types:
         return
     with Rtnetlink(extra_directory=pyroute2_path) as netlink:
-        missing = [kind for kind in sorted(wanted) if not kernel_can_make(netlink, kind)]
+        missing = [kind for kind in sorted(types) if not kernel_can_make(netlink, kind)]
     for kind in missing:
         module = MODULE_OF_KIND[kind]
         raise NodeError(
             f"This node's kernel has no links of type {kind} (module {module}). Load the module (modprobe {module}), run a kernel"
-            " that has it, or have the link made by something else and declare it without vlan."
+            " that has it, or create the link by other means and declare it without vlan."
         )
 
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The same change as lines that a person could type on the node."""
+"""Steps as equivalent shell commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ..state.iptables_restore import render_commands
 from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.step import Step
 
-LONGEST_FILE = 100  # lines; nobody types a program
+LONGEST_FILE = 100  # lines; the program of the agent is longer
 PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
 FLAG = {IPV4: "-4", IPV6: "-6"}
 

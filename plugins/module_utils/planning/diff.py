@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a plan changes, for a person or a program to read: structured, sorted, only what changes."""
+"""What a plan changes, for Ansible's diff mode: structured, sorted, only what changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Side = dict[str, list[str]]
 
 
 def diff(steps: Iterable[Step]) -> dict[str, Side]:
-    """Return ``before`` and ``after``: for each kind of object the sorted lines that differ between the two."""
+    """Return ``before`` and ``after``: for each kind, by its plural, the sorted lines that only that side has."""
     before: Side = {}
     after: Side = {}
     for step in steps:

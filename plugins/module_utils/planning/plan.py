@@ -213,11 +213,11 @@ def _sysctl_changes(desired: NodeState, node: Node) -> Iterator[Step]:
 
 def _chain_changes(desired: NodeState, node: Node) -> Iterator[Step]:
     """Yield one change per variant and family, removals included: a set of chains that is not desired becomes empty."""
-    current = {item.key: item for item in node.managed.chains}
-    wanted = {item.key: item for item in desired.chains}
-    for key in sorted({*current, *wanted}):
+    current_sets = {item.key: item for item in node.managed.chains}
+    desired_sets = {item.key: item for item in desired.chains}
+    for key in sorted({*current_sets, *desired_sets}):
         empty = ChainSet(key.variant, key.family)
-        before, after = current.get(key, empty), wanted.get(key, empty)
+        before, after = current_sets.get(key, empty), desired_sets.get(key, empty)
         if before != after:
             _refuse_unreadable_tables(before, after, node)
             yield Step(CHAINS.name, before, after)

@@ -51,7 +51,7 @@ def load_nft(namespace: Namespace, text: str) -> None:
 
 
 def test_an_empty_node_shows_no_sign(namespace: Namespace) -> None:
-    assert namespace.call(seen) == KubeProxy("", "no sign of kube-proxy")
+    assert namespace.call(seen) == KubeProxy("", "nothing of kube-proxy was found")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

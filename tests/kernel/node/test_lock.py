@@ -106,7 +106,7 @@ def test_what_is_no_lock_of_ours_is_left_alone(node: Node, tmp_path: Path, make:
         make(Path(LOCK), tmp_path)
         return attempt()
 
-    assert f"{LOCK} is not a file of root's" in node.call(look)
+    assert f"{LOCK} is not a regular file of root" in node.call(look)
     assert os.path.lexists(node.host.path(LOCK))
 
 

@@ -31,7 +31,7 @@ RESERVED = "net/ipv4/ip_local_reserved_ports"
 def memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the folder that stands for the one in /run."""
     folder = tmp_path / "memory"
-    monkeypatch.setattr(sysctls, "MEMORY", folder)
+    monkeypatch.setattr(sysctls, "ORIGINALS", folder)
     return folder
 
 
