@@ -219,6 +219,26 @@ def stray_case_names(root: Path) -> list[str]:
     return found
 
 
+def lists_of_kinds(root: Path) -> list[str]:
+    """Find lists and dictionaries that name three or more kinds of objects; the registry of kinds is the only list."""
+    registry = root / "plugins/module_utils/state/kinds.py"
+    if not registry.is_file():
+        return []
+    names = {
+        name for pair in re.findall(r'Kind\("(\w+)", "(\w+)"', registry.read_text(encoding="utf-8")) for name in pair
+    }
+    found = []
+    for path in sorted((root / "plugins/module_utils").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            members = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
+            named = [member.value for member in members if isinstance(member, ast.Constant) and member.value in names]
+            if len(named) > 2:
+                found.append(
+                    f"{path.relative_to(root)}:{node.lineno}: lists kinds ({', '.join(named)}); read {registry.name}"
+                )
+    return found
+
+
 def incomplete_roles(root: Path) -> list[str]:
     """Find roles that lack a file that users, ansible-doc or a Galaxy server read."""
     files = ("README.md", "defaults/main.yml", "meta/main.yml", "meta/argument_specs.yml")
@@ -348,6 +368,19 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
             {"plugins/modules/m.py": "RETURN = r'''onlink_route'''\ndefault = 'onlink_route'"},
             "m.py:2: names onlink_route",
         ),
+    ],
+    lists_of_kinds: [
+        (
+            {
+                "plugins/module_utils/state/kinds.py": "".join(f'Kind("{name}", "{name}s")\n' for name in "abc"),
+                f"plugins/module_utils/agent/{name}.py": text,
+            },
+            f"{name}.py:1: lists kinds",
+        )
+        for name, text in (
+            ("d", 'ORDER = {"a": 1, "bs": 2, "c": 3}'),
+            ("l", 'ALL = frozenset({"as", "bs", "cs", "x"})'),
+        )
     ],
     incomplete_roles: [({"roles/r/README.md": ""}, "roles/r: lacks meta/argument_specs.yml")],
     defaults_unlike_specs: [

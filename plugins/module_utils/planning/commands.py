@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysctl, Unit
+from ..state.chain import PROGRAMS
 from ..state.family import IPV4, IPV6
 from ..state.iptables_restore import render_commands
 from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.step import Step
 
 LONGEST_FILE = 100  # lines; the program of the agent is longer
-PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
 FLAG = {IPV4: "-4", IPV6: "-6"}
 
 

@@ -10,11 +10,11 @@ from hashlib import sha256
 from typing import Any
 
 from ..state import ChainSet, File
+from ..state.chain import PROGRAMS
 from ..state.kinds import BY_NAME, CHAINS, FILE
 from ..state.step import Step
 
 LONGEST_FILE = 20  # lines
-PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
 Side = dict[str, list[str]]
 

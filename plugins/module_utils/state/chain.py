@@ -9,10 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from .family import IPV6
+from .family import IPV4, IPV6
 
 NAME_LENGTH = 28  # bytes without the final zero: XT_EXTENSION_MAXNAMELEN (29), include/uapi/linux/netfilter/x_tables.h
 VARIANTS = ("nft", "legacy")
+PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
 BUILT_IN = {
     "raw": ("PREROUTING", "OUTPUT"),
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),

@@ -9,8 +9,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .chain import Chain, ChainSet
-from .family import IPV6
+from .chain import PROGRAMS, Chain, ChainSet
 from .iptables_rule import jump_rule, split_rule
 from .node import Ownership
 
@@ -63,7 +62,7 @@ def render_commands(before: ChainSet, after: ChainSet, ownership: Ownership, pro
 
     :param program: ``iptables`` or ``ip6tables`` by family unless given, such as ``iptables-legacy``.
     """
-    program = program or ("ip6tables" if after.family == IPV6 else "iptables")
+    program = program or PROGRAMS[after.family]
     return [
         shlex.join((program, "-w", "-t", table, *words))
         for table, change in _changes(before, after, ownership)

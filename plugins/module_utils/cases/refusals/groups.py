@@ -9,13 +9,12 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from ...errors import InputError
 from ...state import Node, Route
-from ...state.chain import unreadable_table
+from ...state.chain import PROGRAMS, unreadable_table
 from ...state.family import FAMILY_NAMES
 from ..context import Context
 from ..model import Group
 
 TABLES = ("mangle", "raw")
-PROGRAMS = {"ipv4": "iptables", "ipv6": "ip6tables"}
 
 
 def group_refusals(groups: Iterable[Group], context: Context) -> Iterator[InputError]:

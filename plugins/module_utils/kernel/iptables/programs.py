@@ -15,8 +15,8 @@ from pathlib import Path
 
 from ...errors import NodeError
 from ...paths import PROGRAM_DIRECTORIES
-from ...state.chain import VARIANTS, ChainSetKey
-from ...state.family import FAMILIES, IPV6
+from ...state.chain import PROGRAMS, VARIANTS, ChainSetKey
+from ...state.family import FAMILIES
 
 # With many services, a restore by kube-proxy holds the lock of the legacy variant for seconds.
 LOCK_WAIT = 10  # seconds
@@ -33,7 +33,7 @@ def find(variant: str, family: str, purpose: str = "") -> tuple[str, ...]:
     :param variant: ``nft`` or ``legacy``.
     :param purpose: ``""`` (single commands), ``save`` or ``restore``.
     """
-    stem = _stem(family)
+    stem = PROGRAMS[family]
     ending = f"-{purpose}" if purpose else ""
     named = _which(f"{stem}-{variant}{ending}")
     if named:
@@ -47,7 +47,7 @@ def find(variant: str, family: str, purpose: str = "") -> tuple[str, ...]:
 
 def default_variant(family: str) -> str:
     """Return the variant of plain ``iptables`` or ``ip6tables``, ``""`` if there is none."""
-    program = _which(_stem(family))
+    program = _which(PROGRAMS[family])
     if not program:
         return ""
     target = Path(program).resolve().name
@@ -111,10 +111,6 @@ def complaint(completed: Completed[str]) -> str:
     lines = [line.strip().rstrip(".") for line in completed.stderr.split("\n")]
     message = "; ".join(line for line in lines if line and not line.startswith(("Try `", "# Warning")))
     return message or f"it ended with status {completed.returncode} and no message"
-
-
-def _stem(family: str) -> str:
-    return "ip6tables" if family == IPV6 else "iptables"
 
 
 def _path() -> str:
