@@ -25,7 +25,8 @@ def diff(steps: Iterable[Step]) -> dict[str, Side]:
     after: Side = {}
     for step in steps:
         lines = _LINES.get(step.kind, _one_line)
-        old, new = (set(lines(item)) if item is not None else set() for item in (step.before, step.after))
+        old = set() if step.before is None else set(lines(step.before))
+        new = set() if step.after is None else set(lines(step.after))
         heading = BY_NAME[step.kind].plural
         before.setdefault(heading, []).extend(old - new)
         after.setdefault(heading, []).extend(new - old)
