@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from typing import Any
 
 from ..state import Link, Node, NodeState
+from ..state.kinds import KINDS, ROUTE
 
 
 @dataclass(frozen=True)
@@ -37,14 +39,17 @@ def feasible_part(desired: NodeState, node: Node) -> Feasible:
     names = {link.name for link in desired.links}
     for name in sorted({route.interface for route in desired.routes} - usable - names - {""}):
         waiting.append(f"routes over {name} wait: the link {'is down' if name in existing else 'does not exist'}")
-    state = replace(
-        desired,
-        links=(desired.links - obstacles.keys()) | _unchanged(obstacles, node),
-        addresses=frozenset(item for item in desired.addresses if item.interface in existing),
-        sysctls=frozenset(item for item in desired.sysctls if not item.interface or item.interface in existing),
-        routes=frozenset(item for item in desired.routes if not item.interface or item.interface in usable),
-    )
-    return Feasible(state, tuple(waiting))
+    on_links: dict[str, frozenset[Any]] = {
+        kind.plural: frozenset(
+            item
+            for item in desired.of(kind)
+            if not item.interface or item.interface in (usable if kind is ROUTE else existing)
+        )
+        for kind in KINDS
+        if kind.on_link
+    }
+    links = (desired.links - obstacles.keys()) | _unchanged(obstacles, node)
+    return Feasible(replace(desired, links=links, **on_links), tuple(waiting))
 
 
 def _exists(link: Link, node: Node) -> bool:

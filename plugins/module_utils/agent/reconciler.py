@@ -19,7 +19,7 @@ from ..kernel.reader import Scope, read_node
 from ..kernel.writer import write_steps
 from ..paths import STATE_FILE
 from ..persistence.statefile import Saved, changed_at, dumps, load
-from ..state.kinds import BY_NAME
+from ..state.kinds import BY_NAME, SAVED
 from ..state.route import MAIN_TABLE
 from ..state.step import Step, StepsFailed
 from .backoff import Backoff
@@ -214,9 +214,10 @@ def _find_drift(saved: Saved, kinds: frozenset[str]) -> Drift:
 def _event_filter(saved: Saved) -> EventFilter:
     """Return which events concern the desired state."""
     state = saved.state
-    interfaces = {route.interface for route in state.routes} | {rule.iif for rule in state.rules}
-    interfaces |= {address.interface for address in state.addresses} | {item.interface for item in state.sysctls}
-    interfaces |= {name for link in state.links for name in (link.name, link.parent)}
+    interfaces = {item.interface for kind in SAVED if kind.on_link for item in state.of(kind)}
+    interfaces |= {rule.iif for rule in state.rules} | {
+        name for link in state.links for name in (link.name, link.parent)
+    }
     return EventFilter(
         saved.ownership.protocol,
         frozenset(interfaces - {""}),
