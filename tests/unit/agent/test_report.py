@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import report, status
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.report import REMEMBERED, Report
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import SAVED
 from tests.support.prometheus import Metric, parse
 
-KINDS = ("link", "address", "sysctl", "route", "chains", "rule")
+KINDS = tuple(kind.name for kind in SAVED)
 
 
 @given(

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from pyroute2.netlink.rtnl.fibmsg import fibmsg
+from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import (
@@ -66,6 +67,14 @@ def test_encoded_fields_are_decoded(messages: list[Fields], before: bytes) -> No
         assert decoded == fields
         assert list(decoded) == list(fields)
         assert message_format.encode(decoded) == encoded
+
+
+def test_padding_of_several_bytes_is_no_field() -> None:
+    """struct ndmsg has three bytes in a row, for which pyroute2 has one name."""
+    message_format = MessageFormat(ndmsg)
+    encoded = message_format.encode({"family": 2, "ifindex": 7, "state": 0x80})
+    assert encoded == bytes([2, 0, 0, 0, 7, 0, 0, 0, 0x80, 0, 0, 0])
+    assert message_format.decode(encoded)["ifindex"] == 7
 
 
 @given(fields=_fields())

@@ -36,6 +36,15 @@ def test_no_two_kinds_share_a_name() -> None:
     assert len(BY_NAME) == len(plurals(KINDS)) == len(KINDS)
 
 
+def test_what_users_see_of_the_names_stays() -> None:
+    """Names are labels of metrics, plurals are keys of the diff, the state file, ``status --json`` and routing_info."""
+    released = {
+        *(("file", "files"), ("link", "links"), ("sysctl", "sysctls"), ("address", "addresses")),
+        *(("route", "routes"), ("chains", "chains"), ("rule", "rules"), ("unit", "units")),
+    }
+    assert {(kind.name, kind.plural) for kind in KINDS} >= released
+
+
 @pytest.mark.parametrize("table", [RENDERERS, WRITERS], ids=["commands", "writers"])
 def test_no_table_by_kind_leaves_one_out(table: dict[str, Any]) -> None:
     assert set(table) == set(BY_NAME)

@@ -44,7 +44,7 @@ class MessageFormat:
         self, message_class: Any, added: Mapping[int, tuple[str, str]] | None = None, prefix: str = ""
     ) -> None:
         self.prefix: str = prefix or message_class.prefix
-        named = [(name, code) for name, code in message_class.fields if code != "x"]
+        named = [(name, code) for name, code in message_class.fields if not code.endswith("x")]
         self._header = struct.Struct("=" + "".join(code for _name, code in message_class.fields))
         self.header_names: tuple[str, ...] = tuple(name for name, _code in named)
         self._names: dict[int, str] = {}
