@@ -52,9 +52,11 @@ class NetworkLookup(Generic[Item]):
         """Return the item of the longest prefix that contains this network; None if there is none."""
         family, length = family_of(network), _length(network)
         first, _last = span(network)
+        host_length = full_length(family)
         for key in self._longest_first:
-            host_bits = full_length(family) - key[1]
-            if key[0] == family and key[1] <= length:
+            item_family, item_length = key
+            if item_family == family and item_length <= length:
+                host_bits = host_length - item_length
                 found = self._items[key].get(first >> host_bits << host_bits)
                 if found is not None:
                     return found
