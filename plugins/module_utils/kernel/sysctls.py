@@ -178,7 +178,7 @@ def _set(name: str, value: str) -> str:
     current = _value(name)
     # Some settings silently ignore a change in a container or namespace.
     if current is None or not _same(current, value):
-        return f"{name} = {value}: the kernel accepted the value, but the setting is {current!r} then"
+        return f"{name} = {value}: the kernel accepted the value, but the setting reads {current!r}"
     return ""
 
 

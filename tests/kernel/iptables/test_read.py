@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading iptables: which variant the node uses and why, what is ours in either, and nodes that lack a part."""
+"""Reading iptables: which variant the node uses and why, managed chains in either, and nodes that lack a part."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ def namespace() -> Iterator[Namespace]:
 
 @pytest.fixture
 def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a folder that is all of PATH: the node has the programs that a test puts there."""
+    """Return a folder that is the only one in PATH, for the programs of the node."""
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setattr(iptables_programs, "PROGRAM_DIRECTORIES", ())
     return tmp_path
 
 
 def install(folder: Path, **names: str) -> None:
-    """Put programs of this machine there under names of another distribution (``_`` stands for ``-``)."""
+    """Link programs of this machine under the names of another distribution (``_`` for ``-``)."""
     for name, program in names.items():
         target = shutil.which(program, path="/usr/sbin:/sbin")
         assert target, f"{program} is not on this machine"
         (folder / name.replace("_", "-")).symlink_to(Path(target).resolve())
 
 
-def read(namespace: Namespace, wanted: str = "auto") -> tables.IptablesState:
-    return namespace.call(tables.read, wanted, OURS)
+def read(namespace: Namespace, declared: str = "auto") -> tables.IptablesState:
+    return namespace.call(tables.read, declared, OURS)
 
 
 def make_chain(namespace: Namespace, variant: str, table: str, name: str, family: str = "ipv4") -> None:
@@ -67,7 +67,7 @@ def test_follows_the_hint_against_more_chains(namespace: Namespace, variant: str
     assert (state.variant, state.reason) == (variant, f"{hint} is in its table mangle")
 
 
-def test_of_two_hints_nft_is_believed(namespace: Namespace) -> None:
+def test_of_two_hints_the_one_in_nft_counts(namespace: Namespace) -> None:
     for variant in VARIANTS:
         make_chain(namespace, variant, "mangle", "KUBE-IPTABLES-HINT")
     assert read(namespace).variant == "nft"
@@ -82,14 +82,14 @@ def test_follows_the_variant_with_more_chains_of_kubernetes(namespace: Namespace
     assert "chains of Kubernetes or a network plugin" in state.reason
 
 
-def test_follows_our_own_chains(namespace: Namespace, variant: str) -> None:
+def test_follows_managed_chains(namespace: Namespace, variant: str) -> None:
     write(namespace, chains(variant), chains(variant, chain("A")))
     make_chain(namespace, OTHER[variant], "filter", "DOCKER")
     state = read(namespace)
     assert (state.variant, state.reason) == (variant, "it has managed chains")
 
 
-def test_follows_what_iptables_is_here(namespace: Namespace, variant: str, programs: Path) -> None:
+def test_follows_the_default_of_the_node(namespace: Namespace, variant: str, programs: Path) -> None:
     install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
     (programs / "iptables").symlink_to(f"xtables-{variant}-multi")
     state = read(namespace)
@@ -97,29 +97,29 @@ def test_follows_what_iptables_is_here(namespace: Namespace, variant: str, progr
     assert state.default_variant == variant
 
 
-def test_does_what_is_declared(namespace: Namespace, variant: str) -> None:
+def test_follows_the_declaration(namespace: Namespace, variant: str) -> None:
     make_chain(namespace, OTHER[variant], "mangle", "KUBE-IPTABLES-HINT")
     assert read(namespace, variant).variant == variant
 
 
-def test_finds_ours_in_the_other_variant_too(namespace: Namespace, variant: str) -> None:
+def test_finds_managed_chains_in_the_other_variant_too(namespace: Namespace, variant: str) -> None:
     left = chains(OTHER[variant], chain("A", "-j RETURN", hook="INPUT"))
     write(namespace, chains(OTHER[variant]), left)
     assert read(namespace, variant).chain_sets == {chains(variant), chains(variant, family="ipv6"), left}
 
 
-def test_without_ours_there_is_an_empty_set_per_family(namespace: Namespace, variant: str) -> None:
+def test_without_managed_chains_there_is_an_empty_set_per_family(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, OTHER[variant])
     assert read(namespace, variant).chain_sets == {chains(variant), chains(variant, family="ipv6")}
 
 
-def test_finds_ours_in_every_table(namespace: Namespace, variant: str) -> None:
-    wanted = chains(variant, *(chain("A", "-j RETURN", table=table) for table in ("filter", "nat", "raw", "mangle")))
-    write(namespace, chains(variant), wanted)
-    assert wanted in read(namespace, variant).chain_sets
+def test_finds_managed_chains_in_every_table(namespace: Namespace, variant: str) -> None:
+    desired = chains(variant, *(chain("A", "-j RETURN", table=table) for table in ("filter", "nat", "raw", "mangle")))
+    write(namespace, chains(variant), desired)
+    assert desired in read(namespace, variant).chain_sets
 
 
-def test_looking_makes_no_legacy_table(namespace: Namespace) -> None:
+def test_reading_creates_no_legacy_table(namespace: Namespace) -> None:
     read(namespace)
     assert namespace.run(["cat", "/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"]) == ""
 
@@ -136,7 +136,7 @@ def test_does_not_run_the_legacy_programs_where_the_kernel_has_no_legacy_table(
     assert not called.exists()
 
 
-def test_reports_the_signs_of_both_families(namespace: Namespace, variant: str) -> None:
+def test_reports_cluster_chains_of_both_families(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, variant)
     make_chain(namespace, variant, "mangle", "cali-PREROUTING", "ipv6")
     found = read(namespace).cluster_chains
@@ -144,7 +144,7 @@ def test_reports_the_signs_of_both_families(namespace: Namespace, variant: str) 
     assert found.hints == {"KUBE-PROXY-CANARY"}
 
 
-def test_reports_tables_that_belong_to_nft(namespace: Namespace) -> None:
+def test_reports_tables_that_iptables_cannot_print(namespace: Namespace) -> None:
     rule = "fib daddr type local accept"
     namespace.run(["nft", f"add table ip raw; add chain ip raw mine; add rule ip raw mine {rule}"])
     assert read(namespace).incompatible == {("ipv4", "raw")}
@@ -163,18 +163,20 @@ def test_without_the_declared_variant_says_which_there_is(namespace: Namespace, 
         read(namespace, variant)
 
 
-def test_finds_a_lone_iptables_by_what_it_says(namespace: Namespace, variant: str, programs: Path) -> None:
-    """A node as Alpine or k3s make it: neither the variant's names nor its multi program, and a wrapper, not a link."""
+def test_finds_the_variant_of_a_lone_iptables_by_its_version(
+    namespace: Namespace, variant: str, programs: Path
+) -> None:
+    """As on Alpine or with k3s: no program has the variant in its name, and iptables is a wrapper, not a link."""
     for stem in STEMS.values():
         for ending in ("", "-save", "-restore"):
             wrapper = programs / f"{stem}{ending}"
             wrapper.write_text(f'#!/bin/sh\nexec /usr/sbin/{stem}-{variant}{ending} "$@"\n', encoding="ascii")
             wrapper.chmod(0o755)
-    wanted = chains(variant, chain("A", "-j RETURN", hook="INPUT"))
-    write(namespace, chains(variant), wanted)
+    desired = chains(variant, chain("A", "-j RETURN", hook="INPUT"))
+    write(namespace, chains(variant), desired)
     state = read(namespace)
     assert (state.variant, state.families) == (variant, ("ipv4", "ipv6"))
-    assert wanted in state.chain_sets
+    assert desired in state.chain_sets
 
 
 def test_finds_programs_outside_path(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -182,7 +184,7 @@ def test_finds_programs_outside_path(monkeypatch: pytest.MonkeyPatch) -> None:
     assert iptables_programs.installed() == {(name, family) for name in VARIANTS for family in STEMS}
 
 
-def test_without_ip6tables_ipv6_is_no_family_of_the_node(namespace: Namespace, variant: str, programs: Path) -> None:
+def test_without_ip6tables_the_node_has_no_ipv6(namespace: Namespace, variant: str, programs: Path) -> None:
     install(programs, **{f"iptables_{variant}_{verb}": f"iptables-{variant}-{verb}" for verb in ("save", "restore")})
     for link in programs.iterdir():  # the multi programs act by the name they are called by
         link.unlink()
@@ -193,39 +195,39 @@ def test_without_ip6tables_ipv6_is_no_family_of_the_node(namespace: Namespace, v
 
 
 def break_save(programs: Path, variant: str, stem: str) -> None:
-    """Have the program fail as it does for a moment on a busy kernel."""
+    """Make the program fail as it may on a busy kernel."""
     broken = programs / f"{stem}-{variant}-save"
     broken.write_text("#!/bin/sh\necho 'Could not fetch rule set generation id: Interrupted system call' >&2\nexit 4\n")
     broken.chmod(0o755)
 
 
-@pytest.mark.parametrize("wanted", ["auto", *VARIANTS])
+@pytest.mark.parametrize("declared", ["auto", *VARIANTS])
 @pytest.mark.parametrize("family", STEMS)
-def test_a_variant_that_cannot_be_read_is_not_taken_for_empty(
-    namespace: Namespace, variant: str, family: str, wanted: str, programs: Path
+def test_a_variant_that_cannot_be_read_is_an_error(
+    namespace: Namespace, variant: str, family: str, declared: str, programs: Path
 ) -> None:
     install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
     left = chains(variant, chain("A", "-j DROP", hook="INPUT", family=family), family=family)
     write(namespace, chains(variant, family=family), left)
     break_save(programs, variant, STEMS[family])
     with pytest.raises(NodeError, match=rf"{STEMS[family]}-{variant}-save failed: Could not .*nothing was changed"):
-        read(namespace, wanted)
+        read(namespace, declared)
 
 
-def test_legacy_that_fails_does_not_matter_where_it_has_no_table(namespace: Namespace, programs: Path) -> None:
+def test_a_failure_of_legacy_without_tables_does_not_matter(namespace: Namespace, programs: Path) -> None:
     install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
     for stem in STEMS.values():
         break_save(programs, "legacy", stem)
     assert read(namespace).variant == "nft"
 
 
-def test_nft_that_fails_is_passed_over_where_the_kernel_has_no_nf_tables(
+def test_a_failure_of_nft_does_not_matter_if_the_kernel_has_no_nf_tables(
     namespace: Namespace, programs: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install(programs, **{f"xtables_{name}_multi": f"xtables-{name}-multi" for name in VARIANTS})
     for stem in STEMS.values():
         break_save(programs, "nft", stem)
-    # The kernel itself answers, about a part of netfilter that no kernel has.
+    # The real answer of the kernel, about a part of netfilter that no kernel has.
     monkeypatch.setattr(nf_tables, "NFNL_SUBSYS_NFTABLES", 42)
     assert read(namespace).variant == "legacy"
     with pytest.raises(NodeError, match=r"Could not fetch.*This kernel has no nf_tables"):

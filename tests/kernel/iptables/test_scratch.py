@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Rules that a user wrote: how iptables prints them, which it refuses, and that the node sees nothing of the trial."""
+"""Rules of a user: how iptables prints them, which it rejects, and that the check leaves the node unchanged."""
 
 from __future__ import annotations
 
@@ -75,12 +75,12 @@ def namespace() -> Iterator[Namespace]:
         yield made
 
 
-def normalised(namespace: Namespace, variant: str, *members: Chain, present: tuple[ChainSet, ...] = ()) -> list[Chain]:
-    return list(namespace.call(normalise, members, variant, present, OURS))
+def normalised(namespace: Namespace, variant: str, *members: Chain, current: tuple[ChainSet, ...] = ()) -> list[Chain]:
+    return list(namespace.call(normalise, members, variant, current, OURS))
 
 
-def told(function: Callable[..., Any], *arguments: Any) -> tuple[str, str]:
-    """Return an error's path and text, which, unlike the error, can be pickled."""
+def error_of(function: Callable[..., Any], *arguments: Any) -> tuple[str, str]:
+    """Return the path and the text of the error: the error itself cannot be pickled."""
     try:
         function(*arguments)
     except InputError as error:
@@ -91,11 +91,13 @@ def told(function: Callable[..., Any], *arguments: Any) -> tuple[str, str]:
 
 
 def refused(namespace: Namespace, variant: str, *members: Chain) -> tuple[str, str]:
-    return namespace.call(told, normalise, members, variant, (), OURS)
+    return namespace.call(error_of, normalise, members, variant, (), OURS)
 
 
 @pytest.mark.parametrize(("family", "table", "rule"), RULES)
-def test_gives_what_iptables_prints(namespace: Namespace, variant: str, family: str, table: str, rule: str) -> None:
+def test_rules_are_as_iptables_prints_them(
+    namespace: Namespace, variant: str, family: str, table: str, rule: str
+) -> None:
     (once,) = normalised(namespace, variant, chain("A", rule, table=table, family=family))
     assert saved(namespace, variant, family) == [], "nothing was loaded where it was called"
     load(namespace, variant, family, f"*{table}\n:HOMEWARD-A - [0:0]\n-A HOMEWARD-A {rule}\nCOMMIT\n")
@@ -105,7 +107,7 @@ def test_gives_what_iptables_prints(namespace: Namespace, variant: str, family: 
     assert normalised(namespace, variant, once) == [once]
 
 
-def test_keeps_the_rest_of_a_chain_and_the_order(namespace: Namespace, variant: str) -> None:
+def test_the_rest_of_a_chain_and_the_order_remain(namespace: Namespace, variant: str) -> None:
     given = (
         chain("B", "-j HOMEWARD-A", hook="PREROUTING"),
         chain("A", "-s 1.2.3.4", "-j ACCEPT", "-s 1.2.3.4", table="mangle"),
@@ -119,19 +121,19 @@ def test_keeps_the_rest_of_a_chain_and_the_order(namespace: Namespace, variant: 
 
 
 def test_loads_nothing_where_the_node_has_the_rules(namespace: Namespace, variant: str) -> None:
-    """A rule that iptables would refuse shows that it was not asked."""
+    """A rule that iptables would reject shows that it was not run."""
     known = chain("A", "-j ONLY-FOUND-HERE")
-    assert normalised(namespace, variant, known, present=(chains(variant, known),)) == [known]
+    assert normalised(namespace, variant, known, current=(chains(variant, known),)) == [known]
     other_table = chain("A", "-j ONLY-FOUND-HERE", table="raw")
-    assert namespace.call(told, normalise, (known,), variant, (chains(variant, other_table),), OURS)[0]
+    assert namespace.call(error_of, normalise, (known,), variant, (chains(variant, other_table),), OURS)[0]
 
 
-def test_knows_chains_of_others_and_of_ours(namespace: Namespace, variant: str) -> None:
+def test_rules_may_jump_to_foreign_and_managed_chains(namespace: Namespace, variant: str) -> None:
     load(namespace, variant, "ipv4", "*mangle\n:KUBE-OTHER - [0:0]\n:MARKED - [0:0]\nCOMMIT\n")
     there = chains(variant, chain("THERE", "-j RETURN"))
     write(namespace, chains(variant), there)
     member = chain("A", "-g KUBE-OTHER", "-j MARKED", "-g HOMEWARD-THERE", "-s 1.2.3.4 -j HOMEWARD-B")
-    got = normalised(namespace, variant, member, chain("B"), present=(there,))
+    got = normalised(namespace, variant, member, chain("B"), current=(there,))
     assert got[0].rules == (*member.rules[:3], "-s 1.2.3.4/32 -j HOMEWARD-B")
 
 
@@ -146,13 +148,13 @@ def test_knows_chains_of_others_and_of_ours(namespace: Namespace, variant: str) 
         ("-s 1.2.3.400 -j ACCEPT", "1.2.3.400"),
         ("-s fd00::/64 -j ACCEPT", "fd00::"),
         ("-j LOG --log-prefix 'seen '", "double quotes"),
-        ("-j MASQUERADE", "refuses"),
+        ("-j MASQUERADE", "rejects"),
         ("-j ACCEPT -A OUTPUT", "-A"),
         ("-j ACCEPT -t nat", "-t"),
         ("-j ACCEPT\n-A OUTPUT -j DROP", "one line"),
     ],
 )
-def test_refuses_what_iptables_refuses(namespace: Namespace, variant: str, rule: str, words: str) -> None:
+def test_a_rule_that_iptables_rejects_is_refused(namespace: Namespace, variant: str, rule: str, words: str) -> None:
     good = chain("A", "-j HOMEWARD-B", hook="PREROUTING")
     path, text = refused(namespace, variant, good, chain("B", "-j ACCEPT", rule, hook="PREROUTING"))
     assert path == "chains[1].rules[1]"
@@ -161,29 +163,29 @@ def test_refuses_what_iptables_refuses(namespace: Namespace, variant: str, rule:
 
 
 @pytest.mark.parametrize("rule", ["-m set --match-set home src -j DROP", "-j SET --add-set home src"])
-def test_says_why_there_can_be_no_set(namespace: Namespace, variant: str, rule: str) -> None:
+def test_a_rule_with_an_ipset_is_refused(namespace: Namespace, variant: str, rule: str) -> None:
     path, text = refused(namespace, variant, chain("A", rule))
     assert path == "chains[0].rules[0]"
     assert "Set home doesn't exist. The rule is: " in text
     assert "which has none of the node's ipsets" in text
 
 
-def test_refuses_a_circle_or_takes_it(namespace: Namespace) -> None:
-    """The kernel of the legacy variant looks for circles, and so says which chains cannot be loaded."""
+def test_a_loop_is_refused_if_iptables_rejects_it(namespace: Namespace) -> None:
+    """Only the legacy variant looks for loops; nft accepts these chains."""
     members = (chain("A", "-j HOMEWARD-B", hook="PREROUTING"), chain("B", "-j HOMEWARD-A"))
     path, text = refused(namespace, "legacy", *members)
     assert path == "chains"
-    assert "circle" in text
+    assert "loop" in text
 
 
-def test_refuses_a_rule_its_hook_cannot_have(namespace: Namespace) -> None:
+def test_a_rule_that_its_hook_does_not_allow_is_refused(namespace: Namespace) -> None:
     path, _text = refused(namespace, "legacy", chain("A", "-m owner --uid-owner 0 -j ACCEPT", hook="PREROUTING"))
     assert path == "chains[0].rules[0]"
 
 
-def test_names_the_rule_as_the_caller_does(namespace: Namespace, variant: str) -> None:
+def test_the_caller_names_the_rule(namespace: Namespace, variant: str) -> None:
     members = (chain("A", "-j NO-SUCH-CHAIN"),)
-    path, _text = namespace.call(told, normalise, members, variant, (), OURS, own_path)
+    path, _text = namespace.call(error_of, normalise, members, variant, (), OURS, own_path)
     assert path == "list 0 item 0"
 
 
@@ -191,21 +193,21 @@ def own_path(number: int, rule: int) -> str:
     return f"list {number} item {rule}"
 
 
-def test_without_the_right_to_make_namespaces_says_so(namespace: Namespace, variant: str) -> None:
-    path, text = namespace.call(told, without_rights, chain("A", "-j ACCEPT"), variant)
+def test_without_the_right_to_create_namespaces(namespace: Namespace, variant: str) -> None:
+    path, text = namespace.call(error_of, without_rights, chain("A", "-j ACCEPT"), variant)
     assert path == ""
     assert "no network namespace could be created (unshare: Operation not permitted)" in text
 
 
 def without_rights(member: Chain, variant: str) -> None:
-    """Normalise as a user without rights; the child process that does it ends with the call."""
+    """Normalise as a user without rights, in a child process."""
     os.setgid(65534)
     os.setuid(65534)
     normalise((member,), variant, (), OURS)
 
 
 def recipe(variant: str) -> frozenset[ChainSet]:
-    """Return all chains of the mark recipe and its guard, with everything in them that there can be."""
+    """Return all chains of the mark recipe and its guard, with every kind of rule."""
     networks = {"ipv4": ("1.2.3.0/24", "5.6.7.8/32"), "ipv6": ("fd00:1:2:3::/64",)}
     denied = {"ipv4": ("192.168.1.0/24",), "ipv6": ("fd00:192:168:1::/64",)}
     names = ["eth0.100", "vlan7", *(f"pool{number}" for number in range(6))]
@@ -225,11 +227,11 @@ def recipe(variant: str) -> frozenset[ChainSet]:
 
 
 def test_the_recipe_is_written_as_iptables_prints_it(namespace: Namespace, variant: str) -> None:
-    for wanted in recipe(variant):
-        write(namespace, ChainSet(*wanted.key), wanted)
-        assert wanted.chains, "the recipe has chains of both families"
-        for member in wanted.chains:
-            printed = rules_of(namespace, variant, wanted.family, member.table, member.name)
+    for desired in recipe(variant):
+        write(namespace, ChainSet(*desired.key), desired)
+        assert desired.chains, "the recipe has chains of both families"
+        for member in desired.chains:
+            printed = rules_of(namespace, variant, desired.family, member.table, member.name)
             assert printed == list(member.rules)
 
 
@@ -270,7 +272,7 @@ CANONICAL = [
 
 
 @pytest.mark.parametrize("family", STEMS)
-def test_canonical_rules_stay_as_they_are(namespace: Namespace, variant: str, family: str) -> None:
+def test_canonical_rules_remain_unchanged(namespace: Namespace, variant: str, family: str) -> None:
     rules = tuple(rule for of_family, rule in CANONICAL if of_family == family and "rpfilter" not in rule)
     filtering = tuple(rule for of_family, rule in CANONICAL if of_family == family and "rpfilter" in rule)
     given = [

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Writing chains: one restore, the same commands typed, others' rules untouched, failures that leave nothing behind."""
+"""Writing chains: one restore, the same by commands, foreign rules unchanged, failures that leave nothing behind."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from tests.kernel.iptables.world import (
     VARIANTS,
     chain,
     chains,
+    current,
     foreign,
     load_kube_proxy,
     outcome,
-    present,
     rules_of,
     saved,
     write,
@@ -39,7 +39,7 @@ TO_A = jump_rule("HOMEWARD-A", OURS)
 
 
 def stages(variant: str) -> list[ChainSet]:
-    """Return sets to go through one after the other: each change there is, in one table and in two."""
+    """Return sets to write one after the other: every kind of change, in one table and in two."""
     guard = chain("GUARD", "! -d 1.2.3.0/24 -j DROP", hook="PREROUTING", table="raw")
     return [
         chains(variant),
@@ -65,20 +65,20 @@ def namespace() -> Iterator[Namespace]:
 def test_reads_back_what_it_wrote(namespace: Namespace, variant: str) -> None:
     for before, after in zip(stages(variant), stages(variant)[1:], strict=False):
         write(namespace, before, after)
-        assert present(namespace, variant) == after
+        assert current(namespace, variant) == after
 
 
-def test_leaves_rules_of_others_alone(namespace: Namespace, variant: str) -> None:
+def test_foreign_rules_remain_unchanged(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, variant)
     before = {family: foreign(namespace, variant, family) for family in ("ipv4", "ipv6")}
     assert len(before["ipv4"]) > 200, "kube-proxy's rules are loaded"
     for old, new in zip(stages(variant), stages(variant)[1:], strict=False):
         write(namespace, old, new)
         assert {family: foreign(namespace, variant, family) for family in ("ipv4", "ipv6")} == before
-    assert saved(namespace, variant) == before["ipv4"], "nothing of ours is left"
+    assert saved(namespace, variant) == before["ipv4"], "managed chains are left"
 
 
-def test_typed_commands_do_the_same(namespace: Namespace, variant: str) -> None:
+def test_the_commands_do_the_same(namespace: Namespace, variant: str) -> None:
     with Namespace("homeward-typed") as typed:
         for space in (namespace, typed):
             load_kube_proxy(space, variant)
@@ -90,16 +90,16 @@ def test_typed_commands_do_the_same(namespace: Namespace, variant: str) -> None:
             assert saved(typed, variant) == saved(namespace, variant)
 
 
-def test_our_jump_comes_first(namespace: Namespace, variant: str) -> None:
+def test_the_jump_is_the_first_rule(namespace: Namespace, variant: str) -> None:
     namespace.run([f"iptables-{variant}", "-t", "mangle", "-A", "PREROUTING", "-j", "ACCEPT"])
     write(namespace, chains(variant), chains(variant, chain("A", MARK, hook="PREROUTING")))
     assert rules_of(namespace, variant, "ipv4", "mangle", "PREROUTING") == [TO_A, "-j ACCEPT"]
 
 
 @pytest.mark.parametrize("how", ["displaced", "doubled", "doubled next to it", "from elsewhere"])
-def test_repairs_stray_jumps(namespace: Namespace, variant: str, how: str) -> None:
-    wanted = chains(variant, chain("A", MARK, hook="PREROUTING"))
-    write(namespace, chains(variant), wanted)
+def test_stray_jumps_are_moved(namespace: Namespace, variant: str, how: str) -> None:
+    desired = chains(variant, chain("A", MARK, hook="PREROUTING"))
+    write(namespace, chains(variant), desired)
     mangle = [f"iptables-{variant}", "-t", "mangle"]
     if how == "displaced":
         namespace.run([*mangle, "-I", "PREROUTING", "-p", "tcp", "-j", "ACCEPT"])
@@ -112,43 +112,43 @@ def test_repairs_stray_jumps(namespace: Namespace, variant: str, how: str) -> No
     else:
         namespace.run([*mangle, "-A", "PREROUTING", "-p", "tcp", "-j", "ACCEPT"])
         namespace.run([*mangle, "-A", "FORWARD", "-i", "eth0", "-j", "HOMEWARD-A"])
-    found = present(namespace, variant)
+    found = current(namespace, variant)
     assert len(found.stray_jumps) == 1
-    write(namespace, found, wanted)
+    write(namespace, found, desired)
     assert rules_of(namespace, variant, "ipv4", "mangle", "PREROUTING") == [TO_A, "-p tcp -j ACCEPT"]
-    assert present(namespace, variant) == wanted
-    write(namespace, wanted, found)
-    assert present(namespace, variant) == found, "the way back brings the stray jump back"
+    assert current(namespace, variant) == desired
+    write(namespace, desired, found)
+    assert current(namespace, variant) == found, "a rollback restores the stray jump"
     write(namespace, found, chains(variant))
     assert "HOMEWARD" not in "".join(saved(namespace, variant))
 
 
 def test_writes_ipv6(namespace: Namespace, variant: str) -> None:
-    wanted = chains(
+    desired = chains(
         variant,
         chain("A", "-s fe80::/10 -d fe80::/10 -j RETURN", hook="PREROUTING", table="raw", family="ipv6"),
         family="ipv6",
     )
-    write(namespace, chains(variant, family="ipv6"), wanted)
-    assert present(namespace, variant, "ipv6") == wanted
-    assert present(namespace, variant, "ipv4") == chains(variant)
+    write(namespace, chains(variant, family="ipv6"), desired)
+    assert current(namespace, variant, "ipv6") == desired
+    assert current(namespace, variant, "ipv4") == chains(variant)
 
 
 def test_a_step_without_before_or_after_is_a_set_without_chains(namespace: Namespace, variant: str) -> None:
     made = chains(variant, chain("A", MARK, hook="PREROUTING"))
     namespace.call(restore.write, [Step("chains", None, made)], OURS)
-    assert present(namespace, variant) == made
+    assert current(namespace, variant) == made
     namespace.call(restore.write, [Step("chains", made, None)], OURS)
-    assert present(namespace, variant) == chains(variant)
+    assert current(namespace, variant) == chains(variant)
 
 
 def failure(namespace: Namespace, *steps: Step, wait: int = 10) -> tuple[tuple[Step, ...], Step, str]:
-    told = namespace.call(outcome, list(steps), wait)
-    assert told is not None, "the step must fail"
-    return told
+    failed = namespace.call(outcome, list(steps), wait)
+    assert failed is not None, "the step must fail"
+    return failed
 
 
-def test_a_failed_step_says_which_why_and_by_which_line(namespace: Namespace, variant: str) -> None:
+def test_a_failure_names_the_step_the_reason_and_the_line(namespace: Namespace, variant: str) -> None:
     good = Step("chains", chains(variant), chains(variant, chain("A", MARK)))
     bad_rule = chain("B", "-m conntrack --ctdir SIDEWAYS -j RETURN", family="ipv6")
     bad = Step("chains", None, chains(variant, bad_rule, family="ipv6"))
@@ -159,7 +159,7 @@ def test_a_failed_step_says_which_why_and_by_which_line(namespace: Namespace, va
     assert "Try `" not in reason
 
 
-def test_a_failed_step_leaves_every_table_as_it_was(namespace: Namespace, variant: str) -> None:
+def test_a_failure_changes_no_table(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, variant)
     before = chains(variant, chain("A", MARK, hook="PREROUTING"))
     write(namespace, chains(variant), before)
@@ -171,7 +171,9 @@ def test_a_failed_step_leaves_every_table_as_it_was(namespace: Namespace, varian
     assert saved(namespace, variant) == witness
 
 
-def test_names_who_holds_the_lock(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failure_names_the_holder_of_the_lock(
+    namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lock = tmp_path / "xtables.lock"
     monkeypatch.setenv("XTABLES_LOCKFILE", str(lock))
     step = Step("chains", None, chains("legacy", chain("A", MARK)))
@@ -186,8 +188,8 @@ def test_names_who_holds_the_lock(namespace: Namespace, tmp_path: Path, monkeypa
 def test_nft_needs_no_lock(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lock = tmp_path / "xtables.lock"
     monkeypatch.setenv("XTABLES_LOCKFILE", str(lock))
-    wanted = chains("nft", chain("A", MARK))
+    desired = chains("nft", chain("A", MARK))
     with lock.open("w", encoding="ascii") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        write(namespace, chains("nft"), wanted)
-    assert present(namespace, "nft") == wanted
+        write(namespace, chains("nft"), desired)
+    assert current(namespace, "nft") == desired

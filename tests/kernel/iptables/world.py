@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the tests of iptables share: kube-proxy's rules in a namespace, and witnesses that are not our code."""
+"""Helpers of the tests of iptables: rules of kube-proxy in a namespace, and witnesses that are not the code under test."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ KUBE_PROXY = Path(__file__).resolve().parents[2] / "lab/kube_proxy"
 
 
 def load(namespace: Namespace, variant: str, family: str, text: str) -> None:
-    """Give the text to iptables-restore in the namespace, beside what is there."""
+    """Load the text with iptables-restore in the namespace, without removing other rules."""
     namespace.run([f"{STEMS[family]}-{variant}-restore", "--noflush", "-w"], text)
 
 
 def load_kube_proxy(namespace: Namespace, variant: str) -> None:
-    """Load the rules that a real kube-proxy made, of both families."""
+    """Load the rules of a real kube-proxy, of both families."""
     for family, stem in STEMS.items():
         load(
             namespace, variant, family, (KUBE_PROXY / f"kube-proxy-1.36-node1.{stem}-save").read_text(encoding="utf-8")
@@ -52,7 +52,7 @@ def saved(namespace: Namespace, variant: str, family: str = "ipv4", leave_out: s
 
 
 def foreign(namespace: Namespace, variant: str, family: str = "ipv4") -> list[str]:
-    """Return the lines of iptables-save that are not about us."""
+    """Return the lines of iptables-save about foreign chains and rules."""
     return saved(namespace, variant, family, leave_out="HOMEWARD-")
 
 
@@ -71,14 +71,14 @@ def chains(variant: str, *members: Chain, family: str = "ipv4", stray: Iterable[
     return ChainSet(variant, family, frozenset(members), tuple(sorted(stray)))
 
 
-def present(namespace: Namespace, variant: str, family: str = "ipv4") -> ChainSet:
-    """Return what our own reader finds."""
+def current(namespace: Namespace, variant: str, family: str = "ipv4") -> ChainSet:
+    """Return the managed chains by the reader under test."""
     state = namespace.call(tables.read, variant, OURS)
     return next(item for item in state.chain_sets if item.key == (variant, family))
 
 
 def outcome(steps: list[Step], lock_wait: int) -> tuple[tuple[Step, ...], Step, str] | None:
-    """Return what a failure tells, in a form that can be pickled; None for success."""
+    """Return the parts of a failure, which can be pickled; None for success."""
     try:
         restore.write(steps, OURS, lock_wait)
     except StepsFailed as failure:

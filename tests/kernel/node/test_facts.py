@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Who else is on the node: kube-proxy by its traces in the kernel, the SSH connection, the Kubernetes API."""
+"""Facts of a node: kube-proxy by evidence in the kernel, the SSH connection, the servers of the Kubernetes API."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def links(namespace: Namespace) -> dict[str, Interface]:
 
 
 def seen() -> KubeProxy:
-    """Return what is found where this runs, by the same calls as a run makes."""
+    """Return what is found in the current namespace, by the calls that a run makes."""
     found = json.loads(subprocess.run(["ip", "-json", "link"], check=True, capture_output=True, text=True).stdout)
     names = {item["ifname"]: Interface(item["ifname"], item["ifindex"], True) for item in found}
     return facts.kube_proxy(names, tables.read("auto", OURS).cluster_chains)
@@ -50,23 +50,23 @@ def load_nft(namespace: Namespace, text: str) -> None:
     namespace.run(["nft", "-f", "-"], text)
 
 
-def test_an_empty_node_shows_no_sign(namespace: Namespace) -> None:
+def test_an_empty_node_has_no_kube_proxy(namespace: Namespace) -> None:
     assert namespace.call(seen) == KubeProxy("", "nothing of kube-proxy was found")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_sees_iptables_mode(namespace: Namespace, variant: str) -> None:
+def test_iptables_mode(namespace: Namespace, variant: str) -> None:
     load_kube_proxy(namespace, variant)
     assert namespace.call(seen).mode == "iptables"
 
 
-def test_sees_nftables_mode(namespace: Namespace) -> None:
+def test_nftables_mode(namespace: Namespace) -> None:
     load_nft(namespace, (KUBE_PROXY / "kube-proxy-1.36-node1.nft").read_text(encoding="utf-8"))
     kube_proxy = namespace.call(seen)
     assert kube_proxy == KubeProxy("nftables", "there is a table ip kube-proxy in nftables")
 
 
-def test_sees_nftables_mode_of_a_node_with_ipv6_alone(namespace: Namespace) -> None:
+def test_nftables_mode_of_a_node_with_ipv6_only(namespace: Namespace) -> None:
     load_nft(namespace, "table ip6 kube-proxy { }")
     assert namespace.call(seen).mode == "nftables"
 
@@ -76,24 +76,24 @@ def test_a_table_of_another_family_is_not_kube_proxys(namespace: Namespace) -> N
     assert namespace.call(seen).mode == ""
 
 
-def test_sees_ipvs_mode_beside_the_chains_it_keeps(namespace: Namespace) -> None:
+def test_ipvs_mode_despite_chains_of_kube_proxy(namespace: Namespace) -> None:
     load_kube_proxy(namespace, "nft")
     namespace.ip("link add name kube-ipvs0 type bridge")
     assert namespace.call(seen) == KubeProxy("ipvs", "there is a link kube-ipvs0")
 
 
 @pytest.mark.parametrize("name", ["cilium_host", "bpfin.cali", "lxc_health", "lxc0123456789ab"])
-def test_sees_what_replaces_kube_proxy(namespace: Namespace, name: str) -> None:
+def test_replacements_of_kube_proxy(namespace: Namespace, name: str) -> None:
     namespace.ip(f"link add name {name} type bridge")
     assert namespace.call(seen).mode == "ebpf"
 
 
-def test_a_bridge_of_linux_containers_replaces_nothing(namespace: Namespace) -> None:
+def test_a_bridge_of_linux_containers_is_no_replacement(namespace: Namespace) -> None:
     namespace.ip("link add name lxcbr0 type bridge")
     assert namespace.call(seen).mode == ""
 
 
-def test_cilium_beside_kube_proxy_replaces_nothing(namespace: Namespace) -> None:
+def test_cilium_with_kube_proxy_is_no_replacement(namespace: Namespace) -> None:
     namespace.ip("link add name cilium_host type bridge")
     load_kube_proxy(namespace, "nft")
     assert namespace.call(seen).mode == "iptables"
@@ -121,16 +121,16 @@ def test_lists_the_tables_that_nft_lists(namespace: Namespace) -> None:
         ({"cilium_net"}, {"KUBE-FIREWALL"}, {("ip", "nat")}, 0, "ebpf"),
     ],
 )
-def test_judges_by_the_surest_sign(
+def test_the_strongest_evidence_decides(
     names: set[str], chains: set[str], tables: set[tuple[str, str]], services: int, mode: str
 ) -> None:
     assert facts.judge(names, chains, lambda: tables, lambda: services).mode == mode
 
 
 @pytest.mark.parametrize("names", [{"kube-ipvs0"}, {"lo"}])
-def test_looks_only_where_it_decides(names: set[str]) -> None:
+def test_evidence_is_read_only_if_it_decides(names: set[str]) -> None:
     def unneeded() -> NoReturn:
-        raise AssertionError("a surer sign was there")
+        raise AssertionError("stronger evidence exists")
 
     assert facts.judge(names, {"KUBE-SERVICES"}, unneeded, unneeded).mode
 
@@ -178,7 +178,7 @@ print(json.dumps(facts.ssh_peer({"eth0": Interface("eth0", 2, True, addresses=("
 
 
 def asked_below(environment: Mapping[str, str], *between: str) -> list[str]:
-    """Return what a new Python finds that runs below a shell with the environment, by way of the commands between."""
+    """Return what a new Python process finds below a shell with this environment and the commands in between."""
     root = str(Path(__file__).resolve().parents[3])
     command = ["sh", "-c", '"$@"; exit $?', "sh", *between, sys.executable, "-c", ASK, root]
     outside = {name: value for name, value in os.environ.items() if not name.startswith("SSH_")}
@@ -194,7 +194,7 @@ def test_finds_the_connection_in_its_own_environment() -> None:
     assert asked_below(CONNECTION) == ["203.0.113.7", "eth0"]
 
 
-def test_finds_the_connection_that_sudo_has_taken_out_of_the_environment() -> None:
+def test_finds_the_connection_despite_sudo() -> None:
     strip = ("env", "-i", "HOME=/root", "PATH=/usr/bin:/bin", "sh", "-c", '"$@"; exit $?', "sudo")
     assert asked_below(CONNECTION, *strip, *strip) == ["203.0.113.7", "eth0"]
 
@@ -211,9 +211,9 @@ def test_reads_no_servers_where_there_is_no_kubernetes(tmp_path: Path) -> None:
 
 
 def put(root: Path, name: str, text: str) -> None:
-    place = root / name
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text, encoding="utf-8")
+    path = root / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
 
 
 KUBECONFIG = """apiVersion: v1

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Files of ours: written as a whole, with their mode, and gone without anything else."""
+"""Managed files: written atomically with their mode, and removed without anything else."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def make(path: Path, content: str = "77 homeward\n", mode: int = 0o644) -> Step:
     return Step("file", None, File(str(path), content, mode))
 
 
-def test_reads_only_what_is_named_and_there(tmp_path: Path) -> None:
+def test_reads_the_named_files_that_exist(tmp_path: Path) -> None:
     (tmp_path / "a").write_text("one\n", encoding="utf-8")
     (tmp_path / "b").write_text("two\n", encoding="utf-8")
     (tmp_path / "a").chmod(0o640)
@@ -37,37 +37,37 @@ def test_writes_content_and_mode_whatever_the_umask(tmp_path: Path, mode: int) -
     assert [item.name for item in (tmp_path / "conf.d" / "deep").iterdir()] == ["x.conf"], "no temporary file is left"
 
 
-def test_a_reader_of_the_old_file_keeps_it(tmp_path: Path) -> None:
-    place = tmp_path / "x.conf"
-    files.write([make(place, "old\n")])
-    with place.open(encoding="utf-8") as reader:
-        files.write([Step("file", File(str(place), "old\n"), File(str(place), "new\n"))])
+def test_an_open_old_file_remains_readable(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    files.write([make(path, "old\n")])
+    with path.open(encoding="utf-8") as reader:
+        files.write([Step("file", File(str(path), "old\n"), File(str(path), "new\n"))])
         assert reader.read() == "old\n"
-    assert place.read_text(encoding="utf-8") == "new\n"
+    assert path.read_text(encoding="utf-8") == "new\n"
 
 
-def test_text_that_is_not_utf8_comes_back_as_it_was(tmp_path: Path) -> None:
-    place = tmp_path / "x.conf"
-    place.write_bytes(b"\xff\xfe\n")
-    (before,) = files.read([str(place)])
+def test_bytes_that_are_not_utf8_are_preserved(tmp_path: Path) -> None:
+    path = tmp_path / "x.conf"
+    path.write_bytes(b"\xff\xfe\n")
+    (before,) = files.read([str(path)])
     files.write([Step("file", before, None)])
     files.write([Step("file", None, before)])
-    assert place.read_bytes() == b"\xff\xfe\n"
+    assert path.read_bytes() == b"\xff\xfe\n"
 
 
-def test_removes_the_file_and_only_empty_folders_of_ours(tmp_path: Path) -> None:
+def test_removes_the_file_and_only_its_own_empty_folders(tmp_path: Path) -> None:
     ours, other = tmp_path / OWN_DIRECTORY, tmp_path / "other"
     steps = [make(ours / "deep" / "x"), make(ours / "y"), make(other / "x")]
     files.write(steps)
     files.write([steps[0].inverse(), steps[2].inverse()])
     assert [item.name for item in ours.iterdir()] == ["y"], "it is not empty yet, and what was below it is gone"
-    assert list(other.iterdir()) == [], "it is empty, but not ours"
+    assert list(other.iterdir()) == [], "another folder was removed, or is not empty"
     files.write([steps[1].inverse()])
     assert not ours.exists()
     assert other.is_dir()
 
 
-def test_removing_what_is_gone_is_no_failure(tmp_path: Path) -> None:
+def test_removing_a_missing_file_is_no_failure(tmp_path: Path) -> None:
     files.write([make(tmp_path / "x").inverse(), make(tmp_path / OWN_DIRECTORY / "x").inverse()])
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +90,7 @@ def test_a_failed_move_leaves_no_temporary_file(tmp_path: Path) -> None:
     assert [item.name for item in tmp_path.iterdir()] == ["x"]
 
 
-def test_refuses_to_read_what_is_no_file(tmp_path: Path) -> None:
+def test_refuses_to_read_what_is_no_regular_file(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     (tmp_path / "link").symlink_to("/etc/hostname")
     for name in ("folder", "link"):
@@ -98,6 +98,6 @@ def test_refuses_to_read_what_is_no_file(tmp_path: Path) -> None:
             files.read([str(tmp_path / name)])
 
 
-def test_folders_it_makes_can_be_read_by_all(tmp_path: Path) -> None:
+def test_created_folders_are_readable_by_all(tmp_path: Path) -> None:
     files.write([make(tmp_path / "rt_protos.d" / "homeward.conf")])
     assert stat.S_IMODE((tmp_path / "rt_protos.d").stat().st_mode) == 0o755

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lock of a node: one holder at a time, whoever dies or comes when; nobody but root can hold it; nothing stays of it."""
+"""The lock of a node: one holder at a time, only root can hold it, and no file remains."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ NOBODY = 65534
 
 @pytest.fixture(autouse=True)
 def run_folder(node: Node) -> None:
-    """Give the folder the rights that it has on a real node."""
+    """Give /run the mode that it has on a real node."""
     node.host.run("chmod 0755 /run")
 
 
 def attempt(wait: float = 0.1) -> str:
-    """Take the lock and give it back; return what was wrong, or ``""``."""
+    """Take and release the lock; return the error, or ``""``."""
     try:
         with write_lock(wait):
             return ""
@@ -50,12 +50,12 @@ def held(node: Node, *command: str) -> Iterator[None]:
         holder.stdin.close()
 
 
-def test_another_user_keeps_nobody_waiting(node: Node) -> None:
+def test_another_user_cannot_hold_it(node: Node) -> None:
     with held(node, "setpriv", f"--reuid={NOBODY}", "--clear-groups", "flock", "/run"):
         assert node.call(attempt) == ""
 
 
-def test_another_user_can_neither_make_nor_open_it(node: Node) -> None:
+def test_another_user_can_neither_create_nor_open_it(node: Node) -> None:
     def as_nobody() -> list[str]:
         answers = []
         with write_lock():
@@ -72,13 +72,13 @@ def test_another_user_can_neither_make_nor_open_it(node: Node) -> None:
     assert "Run as root" in problem
 
 
-def test_who_holds_it_is_waited_for(node: Node) -> None:
+def test_waits_for_the_holder(node: Node) -> None:
     with held(node, "flock", LOCK):
         assert "Another run on this node has held the lock" in node.call(attempt)
     assert node.call(attempt) == ""
 
 
-def test_nothing_stays_of_it(node: Node) -> None:
+def test_no_file_remains(node: Node) -> None:
     assert node.call(attempt) == ""
     assert not node.host.path(LOCK).exists()
     node.host.run(["touch", LOCK])  # of a run that was killed
@@ -101,7 +101,9 @@ def directory(lock: Path, _folder: Path) -> None:
 
 
 @pytest.mark.parametrize("make", [symlink, somebody_elses, directory], ids=lambda make: make.__name__)
-def test_what_is_no_lock_of_ours_is_left_alone(node: Node, tmp_path: Path, make: Callable[[Path, Path], None]) -> None:
+def test_what_is_no_file_of_root_remains_unchanged(
+    node: Node, tmp_path: Path, make: Callable[[Path, Path], None]
+) -> None:
     def look() -> str:
         make(Path(LOCK), tmp_path)
         return attempt()
@@ -110,7 +112,7 @@ def test_what_is_no_lock_of_ours_is_left_alone(node: Node, tmp_path: Path, make:
     assert os.path.lexists(node.host.path(LOCK))
 
 
-def test_a_lock_that_others_can_read_is_closed_to_them(node: Node) -> None:
+def test_a_lock_that_others_can_read_gets_its_mode(node: Node) -> None:
     def look() -> int:
         Path(LOCK).touch()
         Path(LOCK).chmod(0o644)
@@ -120,7 +122,7 @@ def test_a_lock_that_others_can_read_is_closed_to_them(node: Node) -> None:
     assert node.call(look) == 0o600
 
 
-def test_many_at_once_come_one_after_the_other(node: Node) -> None:
+def test_one_holder_at_a_time(node: Node) -> None:
     count = node.host.path("/run/.lab/count")
     count.write_text("0")
 
@@ -137,7 +139,7 @@ def test_many_at_once_come_one_after_the_other(node: Node) -> None:
     count.unlink()
 
 
-def test_one_that_is_killed_frees_it(node: Node) -> None:
+def test_a_killed_holder_frees_it(node: Node) -> None:
     def die() -> None:
         with write_lock():
             os._exit(1)
@@ -147,8 +149,8 @@ def test_one_that_is_killed_frees_it(node: Node) -> None:
     assert node.call(attempt) == ""
 
 
-def test_busy_is_told_apart(node: Node) -> None:
-    """The guard goes on listening then, and tells nobody."""
+def test_busy_has_its_own_error(node: Node) -> None:
+    """The agent then tries again, without a message."""
 
     def look() -> bool:
         try:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Planning: the state just reached needs no steps, steps undo themselves, and what is not ours is never in a plan."""
+"""Planning: the desired state needs no steps, inverse steps revert a plan, and foreign objects are never in one."""
 
 from __future__ import annotations
 
@@ -58,17 +58,17 @@ def declarations(draw: st.DrawFn) -> Declaration:
     return replace(result, cluster=replace(result.cluster, kube_proxy_mode=mode))
 
 
-def plan_of(wanted: Declaration, node: Node) -> tuple[Step, ...]:
-    return make_plan(compile_node(wanted, node).state, node).steps
+def plan_of(declared: Declaration, node: Node) -> tuple[Step, ...]:
+    return make_plan(compile_node(declared, node).state, node).steps
 
 
 @settings(max_examples=150, deadline=None)
 @given(declarations())
-def test_the_state_just_reached_needs_no_steps(wanted: Declaration) -> None:
+def test_a_node_with_the_desired_state_needs_no_steps(declared: Declaration) -> None:
     node = cluster_node()
-    steps = plan_of(wanted, node)
+    steps = plan_of(declared, node)
     assert steps
-    assert plan_of(wanted, after(steps, node)) == ()
+    assert plan_of(declared, after(steps, node)) == ()
 
 
 @settings(max_examples=100, deadline=None)
@@ -81,9 +81,9 @@ def test_any_declaration_is_reached_from_any_other(first: Declaration, second: D
 
 @settings(max_examples=100, deadline=None)
 @given(declarations())
-def test_undoing_every_step_gives_the_node_back(wanted: Declaration) -> None:
+def test_the_inverse_steps_revert_a_plan(declared: Declaration) -> None:
     node = cluster_node(sysctls={**cluster_node().sysctls, "net/ipv4/conf/eth0.100/rp_filter": "2"})
-    steps = plan_of(wanted, node)
+    steps = plan_of(declared, node)
     back = after((step.inverse() for step in reversed(steps)), after(steps, node))
     assert without_empty_chains(back.managed) == node.managed
     changed = {name for name, value in back.sysctls.items() if node.sysctls.get(name, "0") != value}
@@ -92,8 +92,8 @@ def test_undoing_every_step_gives_the_node_back(wanted: Declaration) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(declarations())
-def test_removal_leaves_nothing_of_ours(wanted: Declaration) -> None:
-    node = after(plan_of(wanted, cluster_node()), cluster_node())
+def test_removal_leaves_no_managed_object(declared: Declaration) -> None:
+    node = after(plan_of(declared, cluster_node()), cluster_node())
     empty = after(make_plan(NodeState(), node).steps, node)
     assert without_empty_chains(empty.managed) == NodeState()
 
@@ -104,10 +104,10 @@ def without_empty_chains(state: NodeState) -> NodeState:
 
 @settings(max_examples=100, deadline=None)
 @given(declarations())
-def test_foreign_objects_are_never_in_a_plan(wanted: Declaration) -> None:
+def test_foreign_objects_are_never_in_a_plan(declared: Declaration) -> None:
     node = cluster_node()
     foreign = {*node.foreign_routes, *node.foreign_rules, *node.foreign_addresses}
-    mentioned = {item for step in plan_of(wanted, node) for item in (step.before, step.after)}
+    mentioned = {item for step in plan_of(declared, node) for item in (step.before, step.after)}
     assert not foreign & mentioned
 
 
@@ -131,7 +131,7 @@ def test_removal_goes_from_the_highest_layer_down() -> None:
     assert kinds == sorted(kinds, key=["chains", "rule", "route", "sysctl", "address", "link", "file"].index)
 
 
-def test_an_identical_route_of_another_owner_is_left_as_it_is() -> None:
+def test_an_identical_foreign_route_remains_unchanged() -> None:
     node = cluster_node()
     mine = Route("ipv4", 254, "10.9.8.0/24", interface="eth1")
     node = replace(node, foreign_routes=node.foreign_routes | {mine})
@@ -140,7 +140,7 @@ def test_an_identical_route_of_another_owner_is_left_as_it_is() -> None:
     assert plan.satisfied == ("10.9.8.0/24 dev eth1 table main",)
 
 
-def test_a_different_route_in_the_same_place_is_refused() -> None:
+def test_a_different_foreign_route_with_the_same_key_is_refused() -> None:
     node = cluster_node()
     other = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
     node = replace(node, foreign_routes=node.foreign_routes | {other})
@@ -148,12 +148,12 @@ def test_a_different_route_in_the_same_place_is_refused() -> None:
         make_plan(NodeState(routes=frozenset({replace(other, interface="eth1")})), node)
 
 
-def test_an_address_that_is_elsewhere_is_refused() -> None:
+def test_an_address_on_another_link_is_refused() -> None:
     with pytest.raises(NodeError, match=r"already has 192.168.1.11/24 on eth0"):
         make_plan(NodeState(addresses=frozenset({Address("eth1", "192.168.1.11/32")})), cluster_node())
 
 
-def test_a_vlan_with_another_id_is_made_anew_with_all_that_is_on_it() -> None:
+def test_a_vlan_with_another_id_is_replaced_with_everything_on_it() -> None:
     old = Link("eth0.9", "vlan", "eth0", 9)
     route = Route("ipv4", 7701, "1.2.3.0/24", interface="eth0.9")
     sysctl = Sysctl("net/ipv4/conf/eth0.9/rp_filter", "1")
@@ -172,34 +172,34 @@ def test_a_vlan_with_another_id_is_made_anew_with_all_that_is_on_it() -> None:
     ]
 
 
-def test_a_vlan_that_changes_its_name_goes_before_it_comes() -> None:
+def test_a_renamed_vlan_is_deleted_before_it_is_added() -> None:
     old = Link("old", "vlan", "eth0", 9)
     node = cluster_node(managed=NodeState(links=frozenset({old})))
     steps = make_plan(NodeState(links=frozenset({replace(old, name="new")})), node).steps
     assert [step.verb for step in steps] == ["delete", "add", "change"]
 
 
-def test_a_gateway_that_changes_is_replaced_in_place() -> None:
+def test_another_gateway_changes_the_route() -> None:
     first = declaration(pool())
     node = after(plan_of(first, cluster_node()), cluster_node())
     steps = plan_of(declaration(pool(gateways=("1.2.3.2",))), node)
     assert [str(step) for step in steps] == ["change route default via 1.2.3.2 dev eth0.100 table 7701"]
 
 
-def test_chains_left_in_the_other_variant_go() -> None:
+def test_chains_in_the_other_variant_are_removed() -> None:
     stale = ChainSet("legacy", "ipv4", frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")}))
     node = cluster_node(managed=NodeState(chains=frozenset({stale})))
     steps = [step for step in plan_of(declaration(pool()), node) if step.kind == "chains"]
     assert Step("chains", stale, ChainSet("legacy", "ipv4")) in steps
 
 
-def test_nothing_is_planned_while_ours_cannot_be_seen() -> None:
-    for wanted in (NodeState(), NodeState(rules=frozenset({Rule("ipv4", 2800, "lookup", 7701)}))):
+def test_no_plan_while_managed_chains_cannot_be_read() -> None:
+    for desired in (NodeState(), NodeState(rules=frozenset({Rule("ipv4", 2800, "lookup", 7701)}))):
         with pytest.raises(NodeError, match='"nft -a list table ip6 raw" shows them'):
-            make_plan(wanted, Node(iptables_hidden=frozenset({("ipv6", "raw")})))
+            make_plan(desired, Node(iptables_hidden=frozenset({("ipv6", "raw")})))
 
 
-def test_chains_are_not_written_where_they_could_not_be_seen_again() -> None:
+def test_chains_are_not_written_to_an_unreadable_table() -> None:
     native = frozenset({("ipv4", "raw")})
     chain = ChainSet("nft", "ipv4", frozenset({Chain("ipv4", "raw", "HOMEWARD-X", ("-j DROP",))}))
     with pytest.raises(NodeError, match=r"The chain ipv4 raw HOMEWARD-X .* cannot be changed: .* ip raw\" shows them"):
@@ -214,9 +214,9 @@ def test_chains_are_not_written_where_they_could_not_be_seen_again() -> None:
         assert [step.after for step in plan.steps] == [one]
 
 
-def test_a_jump_that_is_not_first_is_put_back() -> None:
+def test_a_jump_that_is_not_first_is_reconciled() -> None:
     chains = frozenset({Chain("ipv4", "raw", "HOMEWARD-PREROUTING", hook="PREROUTING")})
     stray = ChainSet("nft", "ipv4", chains, (("raw", "PREROUTING", "-j HOMEWARD-PREROUTING"),))
     node = cluster_node(managed=NodeState(chains=frozenset({stray})))
-    wanted = ChainSet("nft", "ipv4", chains)
-    assert make_plan(NodeState(chains=frozenset({wanted})), node).steps == (Step("chains", stray, wanted),)
+    desired = ChainSet("nft", "ipv4", chains)
+    assert make_plan(NodeState(chains=frozenset({desired})), node).steps == (Step("chains", stray, desired),)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The text of iptables: read into chains, and a change of chains written."""
+"""The text of iptables: the output of iptables-save parsed, and a change of chains rendered."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def parse(text: str) -> ChainSet:
 
 
 def in_prerouting(*rules: str) -> ChainSet:
-    """Return what is read where the built-in chain has these rules."""
+    """Return the chains of a table whose built-in chain has these rules."""
     lines = ["*mangle", ":PREROUTING ACCEPT [0:0]", ":HOMEWARD-A - [0:0]", ":HOMEWARD-B - [0:0]"]
     return parse("\n".join([*lines, *(f"-A PREROUTING {rule}" for rule in rules), "COMMIT"]))
 
@@ -95,14 +95,14 @@ def test_a_network_plugin_that_accepts_known_connections(table: str, rule: str, 
     assert found_chains.accepting == (frozenset({"cali-PREROUTING"}) if found else frozenset())
 
 
-def test_reads_our_chains_and_their_hook() -> None:
+def test_reads_managed_chains_and_their_hook() -> None:
     assert parse(SAVED) == chain_set(
         chain("0x100", "-j MARK --set-xmark 0x100/0x1f00"),
         chain("PREROUTING", "-d 1.2.3.0/24 -g HOMEWARD-0x100", hook="PREROUTING"),
     )
 
 
-def test_reads_signs_of_others() -> None:
+def test_reads_chains_of_the_cluster() -> None:
     parsed = parse_save(SAVED, "nft", "ipv4", OURS)
     assert parsed.cluster_chains.names == {
         "KUBE-KUBELET-CANARY",
@@ -120,18 +120,18 @@ def test_ignores_counters() -> None:
     assert parse(counted) == parse(SAVED)
 
 
-def test_reports_tables_that_iptables_cannot_read() -> None:
+def test_reports_tables_that_iptables_cannot_print() -> None:
     text = "# Table `filter' is incompatible, use 'nft' tool.\n*mangle\n:PREROUTING ACCEPT [0:0]\nCOMMIT\n"
     assert parse_save(text, "nft", "ipv4", OURS).incompatible == {"filter"}
 
 
-def test_jumps_of_ours_before_ours_count_as_first() -> None:
+def test_a_jump_after_other_managed_jumps_counts_as_first() -> None:
     found = in_prerouting(TO_A, TO_B, "-j ACCEPT")
     assert hooks(found) == {"A": "PREROUTING", "B": "PREROUTING"}
     assert not found.stray_jumps
 
 
-def test_a_jump_behind_a_rule_of_others_is_stray() -> None:
+def test_a_jump_after_a_foreign_rule_is_stray() -> None:
     found = in_prerouting(TO_A, "-p tcp", TO_B)
     assert hooks(found) == {"A": "PREROUTING", "B": ""}
     assert set(found.stray_jumps) == {("mangle", "PREROUTING", TO_B)}
@@ -154,7 +154,7 @@ def test_a_second_jump_is_stray_even_next_to_the_first() -> None:
         "-m comment --comment -j -j HOMEWARD-A",
     ],
 )
-def test_any_other_rule_to_ours_is_stray(rule: str) -> None:
+def test_any_other_jump_to_a_managed_chain_is_stray(rule: str) -> None:
     found = in_prerouting(rule, TO_B)
     assert set(found.stray_jumps) == {("mangle", "PREROUTING", rule), ("mangle", "PREROUTING", TO_B)}
     assert hooks(found) == {"A": "", "B": ""}
@@ -170,23 +170,23 @@ def test_any_other_rule_to_ours_is_stray(rule: str) -> None:
         "-j HOMEWARD-UNKNOWN",
     ],
 )
-def test_a_rule_that_only_names_ours_is_not_stray(rule: str) -> None:
+def test_a_rule_that_only_mentions_a_managed_chain_is_not_stray(rule: str) -> None:
     assert not in_prerouting(rule).stray_jumps
 
 
-def test_a_rule_of_ours_to_ours_is_not_stray() -> None:
+def test_a_jump_between_managed_chains_is_not_stray() -> None:
     found = parse("*raw\n:HOMEWARD-A - [0:0]\n:HOMEWARD-B - [0:0]\n-A HOMEWARD-A -j HOMEWARD-B\nCOMMIT\n")
     assert not found.stray_jumps
 
 
-def test_a_jump_without_our_comment_is_stray() -> None:
+def test_a_jump_without_the_comment_is_stray() -> None:
     text = "*raw\n:PREROUTING ACCEPT [0:0]\n:HOMEWARD-A - [0:0]\n-A PREROUTING -j HOMEWARD-A\nCOMMIT\n"
     assert hooks(parse_save(text, "nft", "ipv4", OURS).chain_set) == {"A": "PREROUTING"}
     found = parse_save(text, "nft", "ipv4", NAMED).chain_set
     assert (hooks(found), set(found.stray_jumps)) == ({"A": ""}, {("raw", "PREROUTING", "-j HOMEWARD-A")})
 
 
-def test_a_rule_of_others_in_a_chain_of_others_is_stray() -> None:
+def test_a_jump_from_a_foreign_chain_is_stray() -> None:
     found = parse("*raw\n:FOREIGN - [0:0]\n:HOMEWARD-A - [0:0]\n-A FOREIGN -j HOMEWARD-A\nCOMMIT\n")
     assert set(found.stray_jumps) == {("raw", "FOREIGN", "-j HOMEWARD-A")}
 
@@ -218,19 +218,19 @@ def test_splits_as_iptables_restore_does(rule: str, words: tuple[str, ...]) -> N
 
 
 @given(st.lists(st.text(st.characters(exclude_categories=("Cc", "Cs"))), max_size=6))
-def test_splitting_undoes_quoting(words: list[str]) -> None:
+def test_splitting_inverts_quoting(words: list[str]) -> None:
     assert split_rule(" ".join(map(quoted, words))) == tuple(words)
 
 
-def test_finds_where_a_rule_leads() -> None:
+def test_finds_the_target_of_a_rule() -> None:
     assert targets(split_rule("-d 1.2.3.0/24 -g HOMEWARD-A")) == ("HOMEWARD-A",)
     assert targets(split_rule("-p tcp --jump DROP")) == ("DROP",)
     assert targets(split_rule("-p tcp")) == ()
 
 
-def test_makes_chains_then_rules_then_jumps() -> None:
-    wanted = chain_set(chain("A", "-g HOMEWARD-B", hook="PREROUTING"), chain("B", "-j RETURN"))
-    assert render_restore(chain_set(), wanted, OURS).splitlines() == [
+def test_adds_chains_then_rules_then_jumps() -> None:
+    desired = chain_set(chain("A", "-g HOMEWARD-B", hook="PREROUTING"), chain("B", "-j RETURN"))
+    assert render_restore(chain_set(), desired, OURS).splitlines() == [
         "*mangle",
         ":HOMEWARD-A - [0:0]",
         ":HOMEWARD-B - [0:0]",
@@ -276,7 +276,7 @@ def test_moves_a_jump_without_touching_the_chain() -> None:
     ]
 
 
-def test_takes_a_stray_jump_away_before_it_puts_the_right_one() -> None:
+def test_deletes_a_stray_jump_before_it_inserts_the_right_one() -> None:
     before = chain_set(chain("A"), stray=(("mangle", "PREROUTING", TO_A),))
     assert render_restore(before, chain_set(chain("A", hook="PREROUTING")), OURS).splitlines() == [
         "*mangle",
@@ -286,7 +286,7 @@ def test_takes_a_stray_jump_away_before_it_puts_the_right_one() -> None:
     ]
 
 
-def test_takes_both_away_where_the_stray_one_reads_like_the_right_one() -> None:
+def test_deletes_both_jumps_if_the_stray_one_has_the_same_text() -> None:
     before = chain_set(chain("A", hook="PREROUTING"), stray=(("mangle", "PREROUTING", TO_A),))
     assert render_restore(before, chain_set(chain("A", hook="PREROUTING")), OURS).splitlines() == [
         "*mangle",
@@ -313,24 +313,24 @@ def test_refuses_a_change_from_one_variant_to_another() -> None:
         render_restore(chain_set(), ChainSet("legacy", "ipv4"), OURS)
 
 
-def test_commands_can_be_typed_into_a_shell() -> None:
-    wanted = chain_set(chain("A", r'-m comment --comment "it\'s $HOME" ! -d 1.2.3.0/24 -j DROP', hook="PREROUTING"))
-    lines = render_commands(chain_set(), wanted, OURS)
+def test_commands_are_quoted_for_a_shell() -> None:
+    desired = chain_set(chain("A", r'-m comment --comment "it\'s $HOME" ! -d 1.2.3.0/24 -j DROP', hook="PREROUTING"))
+    lines = render_commands(chain_set(), desired, OURS)
     assert [shlex.split(line)[4:] for line in lines] == [
         ["-N", "HOMEWARD-A"],
         ["-A", "HOMEWARD-A", "-m", "comment", "--comment", "it's $HOME", "!", "-d", "1.2.3.0/24", "-j", "DROP"],
         ["-I", "PREROUTING", "1", "-j", "HOMEWARD-A"],
     ]
-    assert shlex.split(render_commands(chain_set(), wanted, NAMED)[-1])[4:] == [
+    assert shlex.split(render_commands(chain_set(), desired, NAMED)[-1])[4:] == [
         *("-I", "PREROUTING", "1", "-m", "comment", "--comment", "a play", "-j", "HOMEWARD-A")
     ]
     assert {tuple(shlex.split(line)[:4]) for line in lines} == {("iptables", "-w", "-t", "mangle")}
 
 
 def test_commands_name_the_program_of_the_family() -> None:
-    empty, wanted = ChainSet("legacy", "ipv6"), ChainSet("legacy", "ipv6", frozenset({chain("A", family="ipv6")}))
-    assert render_commands(empty, wanted, OURS) == ["ip6tables -w -t mangle -N HOMEWARD-A"]
-    assert render_commands(empty, wanted, OURS, "ip6tables-legacy") == ["ip6tables-legacy -w -t mangle -N HOMEWARD-A"]
+    empty, desired = ChainSet("legacy", "ipv6"), ChainSet("legacy", "ipv6", frozenset({chain("A", family="ipv6")}))
+    assert render_commands(empty, desired, OURS) == ["ip6tables -w -t mangle -N HOMEWARD-A"]
+    assert render_commands(empty, desired, OURS, "ip6tables-legacy") == ["ip6tables-legacy -w -t mangle -N HOMEWARD-A"]
 
 
 @pytest.mark.parametrize("letter", ["\n", "\r", "\x0b", "\x0c", "\x1c", "\x85", "\u2028", "\u2029"])
@@ -338,23 +338,23 @@ def test_commands_name_the_program_of_the_family() -> None:
 @pytest.mark.parametrize(
     "inside", [":HOMEWARD-ghost - [0:0]", "-A HOMEWARD-B -j DROP", "*nat", "COMMIT", 'a \\"quote\\"']
 )
-def test_what_stands_in_a_comment_ends_no_line(letter: str, counters: str, inside: str) -> None:
+def test_no_character_in_a_comment_ends_a_line(letter: str, counters: str, inside: str) -> None:
     text = "*mangle\n:PREROUTING ACCEPT [0:0]\n:HOMEWARD-A - [0:0]\n:HOMEWARD-B - [0:0]\n{}COMMIT\n"
     rules = [f"-A PREROUTING {TO_A}", "-A HOMEWARD-A -j RETURN", "-A HOMEWARD-B -j DROP"]
-    theirs = f'-A PREROUTING -m comment --comment "x\\"{letter}{inside}{letter}y" -j ACCEPT'
-    lines = [rules[0], theirs, *rules[1:]]
+    foreign = f'-A PREROUTING -m comment --comment "x\\"{letter}{inside}{letter}y" -j ACCEPT'
+    lines = [rules[0], foreign, *rules[1:]]
     found = parse(text.format("".join(f"{counters}{line}\n" for line in lines)))
     assert found == parse(text.format("".join(f"{line}\n" for line in rules)))
 
 
-def test_a_quote_that_nothing_closes_takes_nothing_along() -> None:
+def test_an_unclosed_quote_does_not_join_lines() -> None:
     open_quote = '-A PREROUTING -m other --text "'
     found = parse(f"*mangle\n:HOMEWARD-A - [0:0]\n{open_quote}\n-A HOMEWARD-A -j RETURN\nCOMMIT\n")
     assert [item.rules for item in found.chains] == [("-j RETURN",)]
 
 
 @given(st.text(st.characters(blacklist_characters="\n\0"), max_size=30))
-def test_a_rule_of_ours_with_any_text_is_read_as_it_was_printed(text: str) -> None:
+def test_a_managed_rule_with_any_text_is_read_as_printed(text: str) -> None:
     rule = f"-m comment --comment {quoted(text or '-')} -j RETURN"
     found = parse(f"*mangle\n:HOMEWARD-A - [0:0]\n-A HOMEWARD-A {rule}\nCOMMIT\n")
     assert [item.rules for item in found.chains] == [(rule,)]

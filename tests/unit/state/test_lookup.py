@@ -42,8 +42,8 @@ def test_the_addresses_inside_a_network_are_found(addresses: list[str], network:
 @given(st.lists(NETWORKS), NETWORKS | ADDRESSES)
 def test_the_smallest_network_around_is_found(networks: list[str], inner: str) -> None:
     around = [position for position, network in enumerate(networks) if contains(network, inner)]
-    wanted = max(around, key=lambda position: int(networks[position].partition("/")[2]), default=None)
-    assert NetworkLookup((network, position) for position, network in enumerate(networks)).longest(inner) == wanted
+    desired = max(around, key=lambda position: int(networks[position].partition("/")[2]), default=None)
+    assert NetworkLookup((network, position) for position, network in enumerate(networks)).longest(inner) == desired
 
 
 @given(NETWORKS, NETWORKS)
