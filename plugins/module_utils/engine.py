@@ -90,7 +90,7 @@ def reading(scope: Scope, run: Run) -> Iterator[Node]:
 
 
 def apply(plan: Plan, current: Node, scope: Scope, run: Run) -> PendingChange | None:
-    """Refuse what the kernel lacks the means for; except in check mode, apply the plan and confirm earlier changes.
+    """Refuse steps that the kernel does not support; except in check mode, apply the plan and confirm earlier changes.
 
     Call it in the block of :func:`reading`.
 
@@ -108,7 +108,7 @@ def apply(plan: Plan, current: Node, scope: Scope, run: Run) -> PendingChange | 
 def _change(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, run: Run) -> PendingChange | None:
     """Carry out the steps; return what is to be confirmed, if a confirmation is required.
 
-    The rollback is prepared before the first step, so even a run that is killed leaves no half of a change.
+    The rollback is prepared before the first step, so even a run that is killed leaves no partial change.
     """
     if not run.confirm_timeout:
         transaction.apply(steps, checkpoint, scope, run.pyroute2_path)
@@ -119,7 +119,7 @@ def _change(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, run: Run
             transaction.apply(steps, checkpoint, scope, run.pyroute2_path)
         except RollbackFailed as error:
             raise RollbackFailed(
-                f"{error} Unless a run succeeds before, the node retries the rollback in {run.confirm_timeout} s."
+                f"{error} The node retries the rollback in {run.confirm_timeout} s, unless a run succeeds first."
             ) from error
         except HomewardError:
             cancel(pending)  # it is rolled back already
@@ -210,14 +210,14 @@ def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mappin
 def _removed_pools(earlier: Sequence[str], compiled: Compiled) -> list[str]:
     """Return a warning about pools that the node served before this run and that are not declared now.
 
-    It is for users who run two roles, each with pools of its own, against the same node.
+    It is for users who apply two roles to the same node, each with its own pools.
     """
     removed = sorted(set(earlier) - {choice.pool.name for choice in compiled.choices})
     if not removed:
         return []
     warning = (
-        f"pools: {', '.join(removed)} no longer declared and therefore removed from this node. One call declares all pools of"
-        " a node: if another role or task declared these, declare all of them together."
+        f"pools: {', '.join(removed)} no longer declared and therefore removed from this node. Each call must declare all pools"
+        " of a node: if another role or task declared these, declare all of them together."
     )
     return [warning]
 

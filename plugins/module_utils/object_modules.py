@@ -26,7 +26,7 @@ DEFAULT_PROTOCOL = 78
 
 
 def converge_links(parameters: Parameters, run: Run) -> Result:
-    """Make or remove links with the alias ``owner``."""
+    """Create or remove links with the alias ``owner``."""
     links = parse_links(parameters["links"])
     ownership = Ownership(alias=read_owner("owner", parameters["owner"], POOLS.alias))
 
@@ -38,24 +38,24 @@ def converge_links(parameters: Parameters, run: Run) -> Result:
 
 
 def _refuse_macvlans_on_macvlans(links: Sequence[Link], current: Node) -> None:
-    """Refuse a macvlan as the parent of another: the kernel would make it on the parent of the first."""
+    """Refuse a macvlan as the parent of another: the kernel would create it on the parent of the first."""
     parents = {name: one.parent for name, one in current.interfaces.items() if one.kind in ("macvlan", "macvtap")}
     parents.update({link.name: link.parent for link in links if link.kind == "macvlan"})
     for index, link in enumerate(links):
         if link.kind == "macvlan" and link.parent in parents:
-            problem = f"{link.parent} is a macvlan, and the kernel makes a macvlan on top of another on the parent of that one"
+            problem = f"{link.parent} is a macvlan, and the kernel would create this link on the parent of {link.parent} instead"
             remedy = f"Use {parents[link.parent] or 'that parent'}."
             raise InputError(f"links[{index}].parent", problem, remedy)
 
 
 def converge_routes(parameters: Parameters, run: Run) -> Result:
-    """Make or remove routes with the protocol number ``protocol``."""
+    """Add or remove routes with the protocol number ``protocol``."""
     routes = parse_routes(parameters["routes"])
     return _converge_kind("routes", routes, _by_protocol(parameters), parameters, run)
 
 
 def converge_rules(parameters: Parameters, run: Run) -> Result:
-    """Make or remove rules with the protocol number ``protocol``."""
+    """Add or remove rules with the protocol number ``protocol``."""
     rules = parse_rules(parameters["rules"])
     return _converge_kind("rules", rules, _by_protocol(parameters), parameters, run)
 
@@ -95,7 +95,7 @@ def _merge(managed: Iterable[Any], declared: Mapping[Any, Any], parameters: Para
 
 
 def converge_chains(parameters: Parameters, run: Run) -> Result:
-    """Make or remove chains whose names start with ``prefix``."""
+    """Create or remove chains whose names start with ``prefix``."""
     prefix = read_prefix("prefix", parameters["prefix"], POOLS.chain_prefix)
     ownership = Ownership(chain_prefix=prefix, comment=read_comment("comment", parameters["comment"]))
     listed = parse_chains(parameters["chains"], prefix)

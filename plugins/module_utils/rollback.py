@@ -6,7 +6,7 @@
 A pending change has a marker file. The first part of the file's name is the state of the change:
 
 ``unconfirmed``
-    Not decided.
+    Not decided yet.
 ``confirmed``
     The change is kept: the controller confirmed it, or a later run made the node as desired. (An administrator may also
     remove the file ``unconfirmed``.) The file stays for a while: if the reply to a confirmation gets lost, the next try must
@@ -43,8 +43,8 @@ _REMEMBER = (
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds between two tries to roll back
 GIVE_UP_AFTER = 3600.0  # seconds
 
-#: Rolls a change back, as far as possible. It enters the given context while it holds the lock, learns there whether the
-#: change is to be rolled back at all, and leaves it once that is done; with an exception if it is not.
+#: Rolls a change back, as far as possible. While it holds the lock, it enters the given context, whose value says whether to
+#: roll back at all, and leaves it when the rollback is complete; with an exception if it failed.
 RollBack = Callable[[AbstractContextManager[bool]], object]
 
 
@@ -133,8 +133,8 @@ def forget_earlier() -> None:
 def undecided() -> tuple[str, ...]:
     """Return a sentence for each change that is not confirmed, or not completely rolled back."""
     sentences = {
-        _UNCONFIRMED: "A change is not confirmed; the node rolls it back unless it is confirmed in time.",
-        _ROLLING_BACK: "A change is being rolled back, which is not complete (see journalctl -t metallb-routing).",
+        _UNCONFIRMED: "A change is not confirmed yet; the node rolls it back unless it is confirmed in time.",
+        _ROLLING_BACK: "A change is being rolled back; this is not complete yet (see journalctl -t metallb-routing).",
     }
     return tuple(sentence for state, sentence in sentences.items() for _found in _markers(state))
 
@@ -215,7 +215,7 @@ def _roll_back_with_retries(name: str, roll_back: RollBack) -> None:
 
 @contextmanager
 def _decision(name: str) -> Iterator[bool]:
-    """Decide that the change is rolled back, unless it has been confirmed; yield whether it is. The block does it.
+    """Decide that the change is rolled back, unless it has been confirmed; yield whether it is. The block then does so.
 
     The checkpoint is older than all later changes, so these are rolled back with it and nothing is left to decide about them.
     """

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The seam between AnsibleModule and the engine: how a module was called, and errors as its failure."""
+"""Connects AnsibleModule to the engine: passes on how a module was called, and turns errors into failures."""
 
 from __future__ import annotations
 

@@ -131,7 +131,7 @@ errors:
   returned: if the input is refused
   sample:
     - path: routes[0].interface
-      message: "routes[0].interface: a unicast route needs an interface. Give the link that the packets leave by, or another type."
+      message: "routes[0].interface: a unicast route needs an interface. Give the link that packets leave through, or another type."
 warnings:
   description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list

@@ -129,7 +129,7 @@ errors:
   returned: if the input is refused
   sample:
     - path: rules[0].priority
-      message: "rules[0].priority: 0 is the priority of the kernel's rule for local addresses. Give a number from 1 to 32765."
+      message: "rules[0].priority: 0 is the priority of the kernel's rule for the local table. Give a number from 1 to 32765."
 warnings:
   description: Conditions that need attention although the run succeeded, for example an object that already exists and is foreign.
   type: list

@@ -55,7 +55,7 @@ class Backoff:
     def _delay(self, bucket: _Bucket, now: float) -> float:
         bucket.delay = min(LONGEST_DELAY, bucket.delay * 2 or FIRST_DELAY)
         bucket.retry_at = now + bucket.delay
-        # The delay itself earns no tokens: nothing could be lost during it.
+        # The delay itself earns no tokens: nothing was reconciled during it.
         bucket.updated = bucket.retry_at
         return bucket.delay
 

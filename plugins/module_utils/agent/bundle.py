@@ -21,7 +21,7 @@ from ..paths import COMMAND, FILE_HEADER, RUNTIME
 from ..state import File
 
 if TYPE_CHECKING:
-    # Ansible ships with a module what its source text imports; this makes it ship the agent, without loading it here.
+    # Ansible sends along what the source text of a module imports; this makes it send the agent without importing it here.
     from . import cli  # noqa: F401
 
 ROOMS = (state, planning, kernel, persistence, agent)

@@ -37,18 +37,18 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="metallb-routing", description="Routing of MetalLB pools on this node.")
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("status", help="show the desired state, drift, and what the agent has reconciled")
-    shown.add_argument("--json", action="store_true", help="for programs")
+    shown.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser("restore", help="reconcile the node once")
     commands.add_parser("remove", help="remove everything managed from the node, as the playbook remove does")
     run = commands.add_parser(
         "agent", aliases=["guard"], help="keep the node reconciled (the systemd service runs this)"
     )
-    run.add_argument("--version", default="", help="for the file that says which version runs")
+    run.add_argument("--version", default="", help="version to write to the version file")
     run.add_argument(
         "--sweep",
         type=float,
         default=service.CHECK_INTERVAL,
-        help="seconds between two checks of everything (%(default)s)",
+        help="seconds between two full checks (%(default)s)",
     )
     return parser
 
@@ -74,7 +74,9 @@ def _restore() -> int:
     for sentence in waiting:
         print(sentence)
     print(
-        "The node is in the desired state, except for what waits." if waiting else "The node is in the desired state."
+        "The node is in the desired state, except for what is waiting."
+        if waiting
+        else "The node is in the desired state."
     )
     return 0
 

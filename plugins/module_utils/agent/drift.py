@@ -25,8 +25,8 @@ class Drift:
     """What can be reconciled now, and what cannot.
 
     :param steps: in order.
-    :param waiting: a sentence for each object that cannot be made now.
-    :param unreadable: a sentence for each iptables table that hides managed chains, which cannot be reconciled therefore.
+    :param waiting: a sentence for each object that cannot be reconciled now.
+    :param unreadable: a sentence for each iptables table that cannot be read, so that its chains cannot be reconciled.
     """
 
     steps: tuple[Step, ...] = ()
@@ -37,9 +37,9 @@ class Drift:
 def find_drift(desired: NodeState, node: Node) -> Drift:
     """Return the steps to the desired state, as far as the node can have it.
 
-    A run of ``apply`` refuses to start if a foreign object has the key of a desired one. On a node in operation the desired
-    one was there first: in a table of its own, a foreign route in its place is replaced. In the main table, and for
-    addresses, the foreign object stays and the desired one waits.
+    A run of ``apply`` refuses to start if a foreign object has the key of a desired one. Once a node is in operation, the
+    desired one was first: in a table with managed routes only, a foreign route with its key is replaced. In the main table,
+    and for addresses, the foreign object stays and the desired one waits.
     """
     feasible = feasible_part(desired, node)
     routes = dict(_contested_routes(feasible.state, node))

@@ -25,7 +25,7 @@ class Feasible:
 
 
 def feasible_part(desired: NodeState, node: Node) -> Feasible:
-    """Return what can be made now; rules and chains always can, as they may name links that do not exist.
+    """Return what can be created now; rules and chains always can, as they may name links that do not exist.
 
     A managed link stays even while its parent is down: deleting it would delete what others have configured on it. A
     foreign link that is the same device stays foreign, and carries managed routes.
@@ -67,7 +67,7 @@ def _unchanged(links: Collection[Link], node: Node) -> frozenset[Link]:
 
 
 def _obstacle(link: Link, node: Node) -> str:
-    """Return why the link cannot be made or changed now, or ``""``."""
+    """Return why the link cannot be created or changed now, or ``""``."""
     existing = node.interfaces.get(link.name)
     if existing is not None and not existing.managed:
         return f"{link.name} already exists and is managed by someone else"

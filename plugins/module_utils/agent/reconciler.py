@@ -129,7 +129,7 @@ class Reconciler:
                 done += failure.done
                 key = _key(failure.failed)
                 delay = self.backoff.failed(key, time.monotonic())
-                self._failures[key] = f'"{failure.failed}" failed: {failure.reason}. The next try is in {delay:.0f} s.'
+                self._failures[key] = f'"{failure.failed}" failed: {failure.reason}. Retrying in {delay:.0f} s.'
                 tried = {*failure.done, failure.failed}
                 remaining = [step for step in remaining if step not in tried]
             else:
@@ -190,8 +190,8 @@ def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
             done += drift.steps
             drift = _find_drift(saved, EVERYTHING)
     raise StepError(
-        f'After {ROUNDS} rounds something still changes the node, last: "{drift.steps[0]}".'
-        ' While the agent runs, "metallb-routing status" shows what.'
+        f'Something keeps changing the node: "{drift.steps[0]}" is still needed after {ROUNDS} rounds.'
+        ' While the agent runs, "metallb-routing status" shows which process.'
     )
 
 

@@ -23,7 +23,7 @@ from ..state.step import Step
 def remove() -> tuple[Step, ...]:
     """Do what the playbook ``remove`` does, in one transaction; return its steps.
 
-    Last goes the directory of this program, with the copy of pyroute2 that may be in it.
+    The directory of this program, which may contain a copy of pyroute2, is deleted last.
 
     :raises HomewardError: it failed; the message says why, and the node is as before.
     """
@@ -34,13 +34,13 @@ def remove() -> tuple[Step, ...]:
         node = read_node(scope, pyroute2_path)
         steps = make_plan(NodeState(), node).steps
         transaction.apply(steps, node.managed, scope, pyroute2_path)
-        forget_earlier()  # or the rollback of an unconfirmed change would bring objects back
+        forget_earlier()  # or the rollback of an unconfirmed change would create objects again
         shutil.rmtree(LIBRARY, ignore_errors=True)
     return steps
 
 
 def _from_state_file() -> tuple[Ownership, str]:
-    """Return the marks of ownership and the path of pyroute2; the defaults if the file is unusable, as removal must work."""
+    """Return the markers of ownership and the path of pyroute2; the defaults if the file is unusable, as removal must work."""
     try:
         saved = load()
     except NodeError:

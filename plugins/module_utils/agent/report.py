@@ -29,7 +29,7 @@ class Report:
 
     :param reconciled: number of reconciled objects, by kind.
     :param drift: number of objects that differ from the desired state and could be reconciled, as of the last check.
-    :param waiting: why objects cannot be made now.
+    :param waiting: why objects cannot be reconciled now.
     :param backing_off: which objects keep being changed, and by whom.
     :param recent: the last reconciled objects, each with ``when`` (seconds since 1970), ``kind``, ``what`` (the step),
         ``who`` (changed it) and ``milliseconds`` (since the event).
@@ -86,7 +86,7 @@ class Report:
         blocks: Iterable[tuple[str, str, str, Mapping[str, float]]] = (
             ("healed_total", "counter", "Objects reconciled since the agent started.", reconciled),
             ("drift", "gauge", "Objects that differ from the desired state.", {"": self.drift}),
-            ("waiting", "gauge", "Objects that cannot be made now.", {"": len(self.waiting)}),
+            ("waiting", "gauge", "Objects that cannot be reconciled now.", {"": len(self.waiting)}),
             ("left_alone", "gauge", "Objects that keep being changed, in backoff.", {"": len(self.backing_off)}),
             (
                 "last_check_timestamp_seconds",
@@ -116,7 +116,7 @@ def _write(path: Path, text: str) -> None:
         temporary.chmod(0o644)
         temporary.replace(path)
     except OSError as error:
-        if temporary.name:  # or a full disk fills with what could not be written to it
+        if temporary.name:  # or failed writes would fill the disk
             temporary.unlink(missing_ok=True)
         if path not in _printed:
             print(f"{path} cannot be written: {error.strerror}", flush=True)

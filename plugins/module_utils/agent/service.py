@@ -26,7 +26,7 @@ FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the n
 class Agent:
     """Reconciles the node until it is stopped.
 
-    :param version: for whoever asks which version runs.
+    :param version: written to the version file.
     :param check_interval: seconds between two checks of everything.
     """
 

@@ -50,7 +50,7 @@ def _agent() -> dict[str, Any]:
 
 
 def _is_agent(pid: Any) -> bool:
-    """Whether the process is the agent: the number of a process that has ended is used again."""
+    """Whether the process is the agent: the kernel reuses process IDs."""
     try:
         words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, TypeError):

@@ -50,7 +50,7 @@ def _mark_chains(
         return
     prefix, mask = ownership.chain_prefix, context.declaration.settings.mark_mask
     unmarked = f"-m mark --mark 0x0/{mask:#x}"
-    known = f"-m connmark ! --mark 0x0/{mask:#x}"
+    has_connmark = f"-m connmark ! --mark 0x0/{mask:#x}"
     restore = f"-j CONNMARK --restore-mark --nfmask {mask:#x} --ctmask {mask:#x}"
     clear = (f"-m mark ! --mark 0x0/{mask:#x} -j MARK --set-xmark 0x0/{mask:#x}",)
     of_interface: dict[str, list[str]] = {}
@@ -64,11 +64,13 @@ def _mark_chains(
     for name, listed in chains.items():
         yield Chain(family, "mangle", name, listed)
     yield Chain(
-        family, "mangle", f"{prefix}PREROUTING", (*dispatch, f"{known} {unmarked} {restore}"), hook="PREROUTING"
+        family, "mangle", f"{prefix}PREROUTING", (*dispatch, f"{has_connmark} {unmarked} {restore}"), hook="PREROUTING"
     )
-    yield Chain(family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {known} {restore}",), hook="OUTPUT")
+    yield Chain(
+        family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {has_connmark} {restore}",), hook="OUTPUT"
+    )
     yield from _loop_chain(family, connmark_rules, unmarked, context, ownership)
-    # Not in FORWARD: IPVS routes once more behind it, and needs the mark there.
+    # Not in FORWARD: IPVS routes packets again after it, and needs the mark for that.
     yield Chain(family, "mangle", f"{prefix}INPUT", clear, hook="INPUT")
     yield Chain(family, "mangle", f"{prefix}POSTROUTING", clear, hook="POSTROUTING")
 
@@ -76,9 +78,9 @@ def _mark_chains(
 def _loop_chain(
     family: str, connmark_rules: Sequence[ConnmarkRule], unmarked: str, context: Context, ownership: Ownership
 ) -> Iterable[Chain]:
-    """Yield the chain that drops requests on a shared link that are for no service, so that they cannot loop.
+    """Yield the chain that drops requests on a shared link for addresses without a service, so that they cannot loop.
 
-    On a dedicated link a blackhole rule does it; here that would break source validation for clients on the link.
+    On a dedicated link a blackhole rule does this; here it would break source validation for clients on the link.
     """
     mask = context.declaration.settings.mark_mask
     drops = tuple(
@@ -145,7 +147,7 @@ def _mld_and_nd_rules(family: str) -> list[str]:
 
 
 def _cluster_sources(family: str, cluster: Cluster) -> tuple[str, ...]:
-    """Return sources that never arrive on a pool's interface: pods, services, nodes."""
+    """Return sources that no legitimate packet on a pool's interface has: pods, services, nodes."""
     nodes = (f"{address}/{full_length(family_of(address))}" for address in cluster.node_addresses)
     sources = (*cluster.pod_networks, *cluster.service_networks, *nodes)
     return tuple(dict.fromkeys(source for source in sources if family_of(source) == family))
@@ -177,10 +179,10 @@ def _dispatch(names: Sequence[str], stem: str, prefix: str, chains: dict[str, tu
 
 
 def _split(names: Sequence[str], stem: str) -> list[tuple[str, list[str]]]:
-    """Return the names in parts that each have a common prefix; if they are few, each name is a part."""
+    """Split the names into parts that each have a common prefix; if there are few names, each is a part."""
     exact = [(name, [name]) for name in names if name == stem]
     rest = [name for name in names if name != stem]
     if len(rest) <= MAX_DISPATCH_RULES:
         return [*exact, *((name, [name]) for name in rest)]
     parts = [list(group) for _letter, group in groupby(rest, key=lambda name: name[: len(stem) + 1])]
-    return [*exact, *((commonprefix(part), part) for part in parts)]  # noqa: RUF071 - letters are meant
+    return [*exact, *((commonprefix(part), part) for part in parts)]  # noqa: RUF071 - not a path

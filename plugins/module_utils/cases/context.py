@@ -56,7 +56,7 @@ class Context:
 
     @cached_property
     def vital_peers(self) -> tuple[VitalAddress, ...]:
-        """Those of them that are other hosts which the node must reach."""
+        """The vital addresses of other hosts, which the node must reach."""
         return tuple(find_vital_peers(self.declaration, self.node))
 
     @cached_property

@@ -39,19 +39,19 @@ def shared_reason(interface: str, context: Context) -> str:
         return f"the node has the address {addresses[0]} on it"
     onlink = (*networks, *(network for pool in pools for network in pool.onlink_networks))
     routes = [route for route in node.foreign_routes_by_link.get(interface, ()) if not _belongs_to_link(route, onlink)]
-    return f'the node has the route "{routes[0]}" over it' if routes else ""
+    return f'the route "{routes[0]}" of the node uses it' if routes else ""
 
 
 def vital_reason(interface: str, context: Context) -> str:
     """Return why the node would be cut off if the link dropped everything but the pools' traffic, or ``""``."""
     node = context.node
     if interface == node.ssh_interface:
-        return f"the connection from {node.ssh_peer} that this run uses goes over it"
+        return f"this run's SSH connection from {node.ssh_peer} uses it"
     for route in node.default_routes:
         if route.interface == interface:
             return "a default route of the main table uses it"
         if route.type == "unicast" and not route.interface:
-            return "a default route of the main table names its next hop by ID only (nhid), which may use it"
+            return "a default route of the main table refers to a nexthop object (nhid), which may use it"
     for vital in context.vital_peers:
         if interface in node.route_to(vital.address).interfaces:
             return f"{vital.address}, {vital.description}, is reached over it"
@@ -71,10 +71,10 @@ def _other_addresses(interface: str, pools: Iterable[str], context: Context) -> 
 
 
 def _belongs_to_link(route: Route, onlink: tuple[str, ...]) -> bool:
-    """Whether a route is one that every link has, leads into a network on the link, or covers such a network on-link.
+    """Whether a route is one that every link has, is to a network on the link, or is on-link and covers such a network.
 
-    A route with a gateway and a default route lead beyond the link, in whatever table: replies to what the node sends
-    there arrive on this link.
+    Routes with a gateway and default routes, of any table, lead beyond the link: replies to what the node sends there arrive
+    on it.
     """
     network: Any = ipaddress.ip_network(route.destination)
     if network.is_link_local or network.is_multicast or covering(onlink, route.destination):

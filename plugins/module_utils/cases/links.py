@@ -133,7 +133,7 @@ def _rp_filter_warning(name: str, declared: str, value: str, node: Node) -> str:
             " this collection does not change all. Requests pass nevertheless, because of src_valid_mark."
         )
     if declared == "off":
-        return f"off lets packets with forged sources in on {name}; auto lets the same requests pass and drops those."
+        return f"off accepts packets with forged sources on {name}; auto accepts the same requests and drops forged packets."
     if declared == "loose" and not _has_ipv4(node, name):
         return f"loose drops the same packets as strict on {name}, which has no IPv4 address. Requests pass because of their mark."
     return ""

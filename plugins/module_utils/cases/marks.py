@@ -31,7 +31,7 @@ class MarkUse(NamedTuple):
 class PreviousGroup:
     """What an earlier run left on the node.
 
-    :param gateways: none if the table's routes are gone.
+    :param gateways: empty if the routes of the table no longer exist.
     """
 
     mark: int
@@ -96,7 +96,7 @@ def _next_free(free: Iterator[int], needed: int, settings: Settings) -> int:
 class _Assignment:
     """The marks assigned so far.
 
-    :param declared: of two groups that declare one mark, both get it: that is refused later.
+    :param declared: two groups that declare the same mark both get it; this is refused later.
     """
 
     def __init__(self, declared: Mapping[MarkUse, int]) -> None:
@@ -118,7 +118,7 @@ def _assign_previous(
 ) -> None:
     """Assign the marks that the groups had before; where two previous groups look alike, the lower mark counts."""
     by_gateways = {(group.interface, group.gateways): group.mark for group in reversed(previous) if group.gateways}
-    # A group whose gateway has changed or whose routes are gone is known by its interface.
+    # A group whose gateway has changed or whose routes no longer exist is identified by its interface.
     by_interface = {group.interface: group.mark for group in reversed(previous)}
     request_marks = {group.mark: group.request_mark for group in previous}
     for use in of_connections:
@@ -147,7 +147,7 @@ def _previous_groups(settings: Settings, node: Node) -> tuple[PreviousGroup, ...
     for rule in rules:
         if not rule.iif:
             marks.setdefault(rule.table, set()).add(rule.fwmark)
-    for table in gateways:  # groups that route without a mark are known by their table
+    for table in gateways:  # groups that route without a mark are identified by their table
         mark = (table - settings.table_base + 1) * _step(settings)
         if table not in marks and 0 < mark <= settings.mark_mask:
             marks[table] = {mark}

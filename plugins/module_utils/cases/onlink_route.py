@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Case 2: the pool's network is on a link on which the node has no address or route of it."""
+"""Case 2: the pool's network is on a link on which the node has no address in it and no route to it."""
 
 from __future__ import annotations
 

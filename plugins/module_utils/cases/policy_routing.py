@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Case 4: as case 3, and the addresses are reachable from everywhere: outside, the link, the LAN, nodes and pods.
 
-The mark recipe and the guard, which drops what arrives on the pools' link and can only be forged.
+The mark recipe and the guard, which drops packets on the pools' link that can only be forged.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def _guard_rules(group: Group) -> tuple[GuardRule, ...]:
 
 
 def _refused_sources(group: Group, family: str) -> tuple[str, ...]:
-    """Return the sources that the pools deny, and this node's own addresses of the pools, which nobody else has."""
+    """Return the sources that the pools deny, and this node's own addresses of the pools, which no other host has."""
     own = (f"{address}/{full_length(family_of(address))}" for pool in group.pools for address in pool.addresses)
     denied = (network for pool in group.pools for network in pool.deny)
     return tuple(dict.fromkeys(source for source in (*denied, *own) if family_of(source) == family))

@@ -79,7 +79,7 @@ def _dedicated_rules(group: Group, family: str, context: Context) -> set[Rule]:
     """Return the rules for packets that arrive on a link that carries nothing but requests."""
     settings, iif = context.declaration.settings, group.interface
     base, mask = settings.priority_base, settings.mark_mask
-    # A packet that is still for the pool after DNAT is for no service, and would loop.
+    # A packet whose destination is still in the pool after DNAT matches no service, and would loop.
     no_loop = (
         Rule(family, base + NO_LOOP, "blackhole", destination=network, iif=iif, fwmark=group.mark, fwmask=mask)
         for network in group.destinations(family)

@@ -43,7 +43,7 @@ def find_vital_addresses(declaration: Declaration, node: Node) -> Iterator[Vital
 def find_vital_peers(declaration: Declaration, node: Node) -> Iterator[VitalAddress]:
     """Yield the hosts that the node must reach: the peer of this run's connection, and API servers."""
     if node.ssh_peer:
-        yield VitalAddress(node.ssh_peer, "the other end of the connection that this run uses")
+        yield VitalAddress(node.ssh_peer, "the peer of this run's SSH connection")
     for server in dict.fromkeys((*declaration.cluster.api_servers, *node.api_servers)):
         yield VitalAddress(server, "a Kubernetes API server")
 

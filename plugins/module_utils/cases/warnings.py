@@ -60,7 +60,7 @@ def removal_warnings(node: Node) -> Iterator[str]:
 
 
 def _undeclared_sources(cluster: Cluster, groups: Sequence[Group]) -> Iterator[str]:
-    """Yield which forged sources the guard lets in because they are not declared."""
+    """Yield a warning for each kind of cluster address that the guard cannot recognize as forged, as it is not declared."""
     guarded = {family for group in groups if group.traits.has_guard for family in group.families}
     for option, whose, declared in (
         ("pod_networks", "pod", cluster.pod_networks),

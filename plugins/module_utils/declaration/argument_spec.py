@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The options of the modules for ``AnsibleModule``: the one source of their names, types, choices and defaults.
 
-A number that may be hexadecimal or a name is a ``str`` here, so that the readers of this room judge it and not Ansible.
+A number that may be hexadecimal or a name is a ``str`` here, so that this package parses it and not Ansible.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def cluster_options() -> Options:
 
 
 def settings_options() -> Options:
-    """Return the options beside ``pools`` and ``cluster``: the identifiers that are used on a node."""
+    """Return the options other than ``pools`` and ``cluster``: the identifiers that are used on a node."""
     defaults = Settings()
     return {
         "mark_mask": {"type": "str", "default": hex(defaults.mark_mask)},

@@ -12,7 +12,7 @@ from enum import Enum
 #: Not a case: the node's addresses and routes decide which one applies.
 AUTO = "auto"
 
-#: Options of a pool that only mean something together with ``gateways``.
+#: Options of a pool that have an effect only together with ``gateways``.
 GATEWAY_OPTIONS = ("table", "mark", "deny")
 
 

@@ -26,10 +26,10 @@ from .values import is_unset, read_choice
 _OPTIONS = frozenset(cluster_options())
 
 _NETWORKS = Purpose("Give the networks that the cluster was set up with.")
-_NODES = Purpose("Give the addresses that the nodes reach each other by.")
+_NODES = Purpose("Give the addresses at which the nodes reach each other.")
 # A node may reach the API servers through a local proxy on 127.0.0.1.
 _API_SERVERS = Purpose(
-    "Give the addresses of the API servers, without port and without name.",
+    "Give the IP addresses of the API servers, without ports.",
     allowed=frozenset({(IPV4, "loopback"), (IPV6, "loopback")}),
 )
 

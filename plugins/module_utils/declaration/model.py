@@ -16,12 +16,12 @@ RP_FILTERS = ("auto", "leave", "strict", "loose", "off")
 VARIANTS = ("auto", "nft", "legacy")
 STATES = ("present", "absent")
 
-# How much may be declared. More than this is an error in a template rather than a large site.
+# Limits of a declaration. A larger one is an error in a template rather than a large site.
 
 #: Runs with 1,000 pools are measured.
 MAX_POOLS = 1024
 
-#: Entries of one list, and the networks they come to. An IPv6 range comes to at most 238, so any range is allowed.
+#: Entries of one list, and the networks they amount to. An IPv6 range is at most 238 networks, so any range is allowed.
 MAX_NETWORKS_PER_POOL = 256
 
 #: Of each kind (networks, onlink_networks, deny) in all pools together: each becomes routes and rules.
@@ -49,14 +49,14 @@ class Vlan:
 class Pool:
     """One entry of ``pools``.
 
-    :param path: of the entry in the input, ``pools[2]``, for messages.
+    :param path: of the entry in the input, for messages: ``pools[2]``.
     :param networks: canonical ``address/length``, ranges already summarized, sorted, no two overlapping.
     :param onlink_networks: further networks attached to the interface, likewise canonical.
     :param gateways: at most one per family, sorted; each inside ``networks`` or ``onlink_networks``.
     :param addresses: per-node addresses of the pool, at most one per family, without prefix length.
-    :param table: 0 has one chosen.
-    :param mark: 0 has one chosen.
-    :param dedicated: None has it decided by what else uses the interface.
+    :param table: 0 to choose one automatically.
+    :param mark: 0 to choose one automatically.
+    :param dedicated: None to decide by what else uses the interface.
     :param deny: canonical networks whose packets are dropped on the interface.
     """
 
@@ -94,7 +94,7 @@ class Settings:
     :param mark_mask: bits of the packet mark that it sets; one run of adjacent bits.
     :param priority_base: first of the 1,000 rule priorities that it uses.
     :param table_base: first routing table to choose for a gateway without an explicit one.
-    :param protocol: of its routes and rules, by which managed ones are told from foreign ones; 5-255.
+    :param protocol: of its routes and rules, which distinguishes managed ones from foreign ones; 5-255.
     :param iptables_variant: ``auto``, ``nft`` or ``legacy``.
     """
 

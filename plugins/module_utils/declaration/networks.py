@@ -56,7 +56,7 @@ _SPECIAL_RANGES = (
     _special("240.0.0.0/4", "reserved (class E)", "which routers and hosts drop"),
     _special("::/128", "unspecified", "which means 'no address' and is never a destination"),
     _special("::1/128", "loopback", "which never leaves a node"),
-    _special("::ffff:0:0/96", "IPv4-mapped", "which exist only inside programs; the packets are IPv4"),
+    _special("::ffff:0:0/96", "IPv4-mapped", "which exist only in programs; their packets are IPv4"),
     # Without the first two, which are the unspecified and the loopback address above.
     _special("::/96", "IPv4-compatible", "which are deprecated (RFC 4291)")._replace(first=2),
     _special("fe80::/10", "link-local", "which no router forwards"),
@@ -132,10 +132,12 @@ def parse_address(path: str, value: Any, purpose: Purpose) -> Span:
     text = read_text(path, value).strip()
     address_text, slash, length_text = text.partition("/")
     if "-" in text or (slash and length_text not in ("32", "128")):
-        raise InputError(path, f"{printable(text)} is not one address", "Write the address alone, without a length.")
+        raise InputError(
+            path, f"{printable(text)} is not a single address", "Write the address alone, without a length."
+        )
     family, number, address = _parse_address(path, address_text, purpose.remedy)
     if slash and length_text != str(full_length(family)):
-        raise InputError(path, f"{printable(text)} is not one address", f"Write {address} alone.")
+        raise InputError(path, f"{printable(text)} is not a single address", f"Write {address} alone.")
     _refuse_special_ranges(path, address, family, number, number, purpose)
     return Span(family, number, number, path, address, (f"{address}/{full_length(family)}",))
 
@@ -151,7 +153,7 @@ def _parse_network(path: str, text: str, purpose: Purpose, remedy: str) -> Span:
         network = f"{format_address(family, number & -size)}/{length}"
         raise InputError(
             path,
-            f"{printable(text)} is not a network, because bits are set after the first {length}",
+            f"{printable(text)} is not a network, because host bits are set after the first {length} bits",
             f"Write {network} for the network, or {address} for the one address.",
         )
     _refuse_special_ranges(path, text, family, number, number + size - 1, purpose)
@@ -179,7 +181,7 @@ def _check_length(path: str, text: str, family: str, length: int, purpose: Purpo
 
 
 def _too_large(path: str, text: str, purpose: Purpose) -> InputError:
-    problem = f"{printable(text)} is larger than a /{purpose.shortest_length}, which nobody is assigned"
+    problem = f"{printable(text)} is larger than a /{purpose.shortest_length}, so it is probably a mistake"
     return InputError(path, problem, purpose.remedy)
 
 
@@ -216,7 +218,7 @@ def _refuse_special_ranges(path: str, text: str, family: str, first: int, last: 
 def _parse_address(path: str, text: str, remedy: str) -> tuple[str, int, str]:
     """Return the family, the number and the canonical text of any address."""
     if "%" in text:
-        problem = f"{printable(text)} has a zone, but the interface is given by another option"
+        problem = f"{printable(text)} has a zone identifier, but the interface is given by another option"
         raise InputError(path, problem, "Leave out the % and what follows.")
     if len(text) > _LONGEST_ADDRESS:
         raise InputError(path, f"{printable(text)} is too long for an address", remedy)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Links, routes, rules and chains, as the modules for one kind of object take them."""
+"""Parses links, routes, rules and chains for the modules for one kind of object."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ from .values import (
 
 Parsed = TypeVar("Parsed", Link, Route, Rule, Chain)
 
-#: How a network is written that holds every address of the family.
+#: The word for the network of all addresses of a family.
 _DEFAULT = "default"
 _WORDS_FOR_DEFAULT = (_DEFAULT, "all")
 
@@ -138,9 +138,9 @@ def _check_kind(options: OptionReader, link: Link) -> None:
     elif link.parent:
         options.refuse("parent", "a dummy link has no parent", "Leave parent out.")
     if link.kind == "vlan":
-        options.require("vlan_id", link.vlan_id, "a vlan link needs an id", "Give vlan_id, 1 to 4094.")
+        options.require("vlan_id", link.vlan_id, "a vlan link needs a VLAN ID", "Give vlan_id, 1 to 4094.")
     elif link.vlan_id:
-        options.refuse("vlan_id", f"a {link.kind} link has no VLAN id", "Leave vlan_id out, or use kind vlan.")
+        options.refuse("vlan_id", f"a {link.kind} link has no VLAN ID", "Leave vlan_id out, or use kind vlan.")
 
 
 def _read_route(options: OptionReader) -> Route:
@@ -168,7 +168,7 @@ def _read_route(options: OptionReader) -> Route:
 def _check_type(options: OptionReader, route: Route) -> None:
     """Refuse options of a route that do not go with its type."""
     if route.type == "unicast":
-        remedy = "Give the link that the packets leave by, or another type."
+        remedy = "Give the link that packets leave through, or another type."
         options.require("interface", route.interface, "a unicast route needs an interface", remedy)
     elif route.interface or route.gateway:
         options.refuse("type", f"a route of type {route.type} has no next hop", "Leave interface and gateway out.")
@@ -211,10 +211,10 @@ def _check_action(options: OptionReader, rule: Rule) -> None:
         options.require("table", rule.table, "action lookup needs a table", _RULE_TABLE.remedy)
     else:
         if rule.table:
-            problem = f"action {rule.action} looks up no table"
+            problem = f"action {rule.action} does not look up a table"
             options.refuse("table", problem, "Leave table out, or use action lookup.")
         if rule.suppress_prefixlength >= 0:
-            problem = f"action {rule.action} finds no route to suppress"
+            problem = f"action {rule.action} does not find a route to suppress"
             options.refuse("suppress_prefixlength", problem, "Leave it out, or use action lookup.")
     if rule.action == "goto":
         options.require("goto", rule.goto, "action goto needs the priority of another rule", _GOTO_REMEDY)
@@ -222,7 +222,7 @@ def _check_action(options: OptionReader, rule: Rule) -> None:
             problem = f"{rule.goto} is not above the rule's own priority, {rule.priority}"
             options.refuse("goto", problem, _GOTO_REMEDY)
     elif rule.goto:
-        problem = f"action {rule.action} goes to no other rule"
+        problem = f"action {rule.action} does not jump to another rule"
         options.refuse("goto", problem, "Leave goto out, or use action goto.")
 
 
@@ -241,7 +241,7 @@ def _read_chain(options: OptionReader, prefix: str) -> Chain:
 
 
 def _read_family(options: OptionReader, addresses: Mapping[str, str]) -> str:
-    """Return the option ``family``, or else the family of the addresses, which must all be of one.
+    """Return the option ``family``, or else the family of the addresses; all must agree.
 
     :param addresses: address or network by option; ``""`` or :data:`_DEFAULT` if it has no family.
     """
@@ -271,14 +271,14 @@ def _read_address(path: str, value: Any, purpose: Purpose) -> str:
 def _read_priority(path: str, value: Any) -> int:
     priority = read_bounded(path, value, 0, _LAST_PRIORITY, _PRIORITY_REMEDY)
     if priority == 0:
-        raise InputError(path, "0 is the priority of the kernel's rule for local addresses", _PRIORITY_REMEDY)
+        raise InputError(path, "0 is the priority of the kernel's rule for the local table", _PRIORITY_REMEDY)
     return priority
 
 
 def _read_chain_name(path: str, value: Any, prefix: str) -> str:
     name = read_text(path, value)
     if not _CHAIN_NAME.fullmatch(name):
-        remedy = f"Use at most {NAME_LENGTH} letters, digits, and . _ : - in it."
+        remedy = f"Use at most {NAME_LENGTH} characters: letters, digits, . _ : and -."
         raise InputError(path, f"{printable(name)} is not a valid chain name", remedy)
     if not name.startswith(prefix):
         problem = f"{name} does not begin with {prefix}, the prefix of managed chains"

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""From the parameters of a module to a valid declaration."""
+"""Parses the parameters of a module into a valid declaration."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ def parse_declaration(parameters: Mapping[str, Any]) -> Declaration:
 
     :param parameters: as in ``AnsibleModule.params``, see :func:`argument_spec`; None and ``""`` are unset. Parameters
         that do not belong to a declaration are ignored. For ``state: absent``, see :func:`parse_settings`.
-    :raises InputErrors: everything that is wrong, as far as it can be known at once, in the order settings, cluster,
-        pools, and conflicts between pools.
+    :raises InputErrors: all errors that can be found in one run, in the order settings, cluster, pools, and conflicts
+        between pools.
     """
     errors = ErrorCollector()
     given: Any = parameters
@@ -57,7 +57,7 @@ def _read_pools(errors: ErrorCollector, parameters: Mapping[str, Any], mark_mask
     nothing: list[tuple[str, Any]] = []
     items = options.read("pools", nothing, read_items, MAX_POOLS)
     if not items and options.is_valid("pools"):
-        problem = "the list is empty, but state is present; a variable may not be set"
+        problem = "the list is empty, but state is present; perhaps a variable is not set"
         remedy = "Declare at least one pool, or remove everything with state: absent (the playbook remove)."
         errors.add("pools", problem, remedy)
     entries = []

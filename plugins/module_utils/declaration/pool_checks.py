@@ -172,6 +172,6 @@ def _require_gateways(errors: ErrorCollector, entry: PoolInput) -> None:
                 f"{pool.path}.gateways",
                 f"there is no {name} gateway, but case {pool.case} routes replies through one, and {pool.path}.networks"
                 f" has {name} ({comma_separated(networks)})",
-                f"Add one, or declare these networks as a pool of their own with case {onlink}, or {attached} if the"
+                f"Add one, or declare these networks as a separate pool with case {onlink}, or {attached} if the"
                 " node has an address in them.",
             )

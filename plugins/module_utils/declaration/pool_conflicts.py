@@ -105,7 +105,7 @@ def _check_interfaces(errors: ErrorCollector, entries: Sequence[PoolInput]) -> N
     for option in ("vlan", "dedicated", "rp_filter"):
         first: dict[str, PoolInput] = {}
         for entry in entries:
-            # A pool that may not give the option does not contradict one that does.
+            # A pool that may not set the option does not contradict one that does.
             traits = CASES.get(entry.pool.case)
             may_not_give = traits is not None and option in traits.options_without_effect
             if may_not_give or not entry.is_valid("interface", option):
@@ -175,7 +175,7 @@ def _check_tables(errors: ErrorCollector, entries: Sequence[PoolInput]) -> None:
         other = first.setdefault(pool.table, pool)
         if _next_hops(other) != _next_hops(pool):
             problem = (
-                f"{pool.table} is already {other.path}.table, for {_next_hops_text(other)}, but this pool's replies leave"
+                f"table {pool.table} is already used by {other.path} for {_next_hops_text(other)}, but this pool's replies leave"
                 f" through {_next_hops_text(pool)}, and a table has one default route"
             )
             errors.add(f"{pool.path}.table", problem, "Give each its own table, or leave table out.")
@@ -195,11 +195,11 @@ def _check_marks(errors: ErrorCollector, entries: Sequence[PoolInput], mark_mask
         needed.add(pool.mark or (_next_hops(pool), pool.table))
         other = first.setdefault(pool.mark, pool) if pool.mark else pool
         if _next_hops(other) != _next_hops(pool):
-            problem = f"{_taken(other)}, for {_next_hops_text(other)}, not for {_next_hops_text(pool)}"
+            problem = f"{_taken(other)} for {_next_hops_text(other)}, not for {_next_hops_text(pool)}"
             errors.add(f"{pool.path}.mark", problem, "Give each its own mark, or leave mark out.")
         elif other.table != pool.table:
             problem = (
-                f"{_taken(other)}, for {_table_text(other)}, not for {_table_text(pool)}, and a mark selects one table"
+                f"{_taken(other)} for {_table_text(other)}, not for {_table_text(pool)}, and a mark selects one table"
             )
             errors.add(f"{pool.path}.mark", problem, "Declare the same table in both, or another mark.")
     if mark_mask:
@@ -229,7 +229,7 @@ def _next_hops_text(pool: Pool) -> str:
 
 
 def _taken(other: Pool) -> str:
-    return f"{other.mark:#x} is already {other.path}.mark"
+    return f"{other.mark:#x} is already used by {other.path}"
 
 
 def _table_text(pool: Pool) -> str:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The options beside ``pools`` and ``cluster``: identifiers on the node, and how a change is made."""
+"""Reads the options other than ``pools`` and ``cluster``: identifiers on the node, and how a change is made."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from .values import (
 #: Bits 14 and 15: "drop this" and "masquerade this".
 KUBE_PROXY_BITS = 0xC000
 
-_MARK_MASK_REMEDY = "Use one run of bits that nothing else on the nodes uses, as in 0x1f00 (bits 8 to 12)."
+_MARK_MASK_REMEDY = "Use one run of adjacent bits that nothing else on the nodes uses, as in 0x1f00 (bits 8 to 12)."
 
 _LOWEST_PRIORITY = 2000
 #: The kernel gives a rule without a priority 32000 or less, so the 1,000 priorities end before that.
@@ -81,11 +81,11 @@ def _read_priority_base(path: str, value: Any) -> int:
     remedy = f"Use a number from {_LOWEST_PRIORITY} to {HIGHEST_PRIORITY}, or leave it out for {_LOWEST_PRIORITY}."
     base = read_integer(path, value, remedy)
     if base <= 0:
-        reason = "is not above 0, the priority of the kernel's rule for local addresses"
+        reason = "is not above 0, the priority of the kernel's rule for the local table"
     elif base <= 1000:
         reason = "is at or before 1000, where VRFs (l3mdev), Calico (99) and Cilium (9-111) have their rules"
     elif base < _LOWEST_PRIORITY:
-        reason = "is before 2000, where AWS (512-1536) and Cilium's moved rule for local addresses may be"
+        reason = "is before 2000, where AWS (512-1536) and Cilium's moved rule for the local table may be"
     elif base > HIGHEST_PRIORITY:
         reason = "leaves no 1,000 priorities before 32000, where the kernel puts rules without a priority"
     else:

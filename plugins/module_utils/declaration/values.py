@@ -49,9 +49,9 @@ _RESERVED_INTERFACE_NAMES = {
 _FORBIDDEN_IN_INTERFACE_NAMES = {
     "/": "the kernel allows no / in a name",
     ":": "the kernel allows no : in a name; eth0:1 is a label of an address",
-    "%": "the kernel replaces % by a number",
+    "%": "the kernel replaces % with a number",
     "+": "iptables reads + as a wildcard",
-    "@": "ip prints @ and the parent after the name, they are not part of it",
+    "@": "ip prints @ and the parent after the name; they are not part of it",
 }
 
 _TABLE_NAME = re.compile(r"[A-Za-z][A-Za-z0-9._-]*")
@@ -59,7 +59,7 @@ _TABLES_BY_NAME = {"unspec": 0, "default": 253, "main": 254, "local": 255}
 #: Tables that hold no routes but the kernel's, with the reason.
 KERNEL_TABLES = {0: "means no table to the kernel", 255: "is the table local, which the kernel maintains itself"}
 
-_VLAN_ID_REMEDY = "Give the VLAN's id from 1 to 4094, as the switch has it."
+_VLAN_ID_REMEDY = "Give the VLAN ID from 1 to 4094, as configured on the switch."
 _MTU_REMEDY = "Give the MTU in bytes, or leave it out to use the parent's."
 
 
@@ -181,8 +181,8 @@ def read_pool_name(path: str, value: Any) -> str:
 def read_interface_name(path: str, value: Any, *allowed: str) -> str:
     """Return the name of an interface that the kernel, iptables, a shell and /proc/sys read alike.
 
-    The kernel's own rule (``dev_valid_name``) allows quotes, ``;`` and ``$``, which would do something else in the
-    commands that we print for people to run in a shell. So only letters, digits, ``.``, ``_`` and ``-`` are accepted.
+    The kernel's own rule (``dev_valid_name``) allows quotes, ``;`` and ``$``, which a shell would interpret in
+    the commands that are printed for users to run. So only letters, digits, ``.``, ``_`` and ``-`` are accepted.
 
     :param allowed: reserved names that are accepted all the same: ``lo`` in a rule stands for the node itself.
     """
@@ -212,7 +212,7 @@ def _why_not_an_interface(name: str) -> str:
 
 
 def read_vlan_id(path: str, value: Any) -> int:
-    """Return the id of a VLAN (IEEE 802.1Q), 1-4094."""
+    """Return a VLAN ID (IEEE 802.1Q), 1-4094."""
     number = read_integer(path, value, _VLAN_ID_REMEDY)
     if 1 <= number <= 4094:
         return number
@@ -256,7 +256,7 @@ def read_table(path: str, value: Any, use: TableUse) -> int:
     name = value.strip() if isinstance(value, str) else ""
     if _TABLE_NAME.fullmatch(name):
         if name not in _TABLES_BY_NAME:
-            problem = f"unknown table name {printable(name)}, because names differ between nodes"
+            problem = f"the table name {printable(name)} is not accepted, because names differ between nodes"
             raise InputError(path, problem, f"Look up its number in rt_tables. {use.remedy}")
         value = _TABLES_BY_NAME[name]
     table = read_integer(path, value, use.remedy)

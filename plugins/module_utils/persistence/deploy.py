@@ -121,7 +121,7 @@ def _missing_directory(metrics_directory: str) -> tuple[str, ...]:
 
 
 def stale_metrics_files(metrics_directory: str) -> tuple[str, ...]:
-    """Return the metrics file of an earlier run in another directory: node_exporter would report its values for ever.
+    """Return the metrics file of an earlier run in another directory: node_exporter would report its values forever.
 
     :param metrics_directory: the desired one, ``""`` for none.
     """

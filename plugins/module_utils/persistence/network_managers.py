@@ -23,7 +23,7 @@ FLUSHING_SERVICES = {
 def files_for(services: Collection[str], links: Collection[Link]) -> tuple[File, ...]:
     """Return the files for the network managers that run on this node.
 
-    systemd-networkd deletes routes and rules that it did not create (networkd.conf(5)) unless it is told otherwise.
+    systemd-networkd deletes routes and rules that it did not create, unless it is configured not to (networkd.conf(5)).
     """
     names = sorted(link.name for link in links)
     files = []

@@ -70,7 +70,7 @@ def test_restore_does_what_it_can_and_reports_what_waits(node: Node) -> None:
     own(node)
     done = node.host.run(command("restore"))
     assert done.stdout.endswith(
-        "link eth0.100 waits: its parent pool0 does not exist\nThe node is in the desired state, except for what waits.\n"
+        "link eth0.100 waits: its parent pool0 does not exist\nThe node is in the desired state, except for what is waiting.\n"
     )
     node.host.run(PARENT)
     assert node.host.output(command("restore")).endswith("\nThe node is in the desired state.")

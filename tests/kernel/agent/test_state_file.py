@@ -135,9 +135,9 @@ def test_status_shows_an_unconfirmed_change(node: Node) -> None:
     (marker,) = host.path("/run/homeward.metallb_routing").glob("unconfirmed.*")
     code, facts = status_json(host)
     assert (code, facts["right"]) == (0, True)
-    assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change is not confirmed"]
+    assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change is not confirmed yet"]
     marker.rename(marker.with_name(marker.name.replace("unconfirmed", "rolling-back")))
-    assert "A change is being rolled back, which is not complete" in host.output(command("status"))
+    assert "A change is being rolled back; this is not complete yet" in host.output(command("status"))
     host.run(f"mv {STATE_FILE} {STATE_FILE}.away")
     assert status_json(host)[1]["undecided"], "the state file goes early"
     assert "is being rolled back" in host.run(command("status"), check=False).stderr

@@ -179,7 +179,7 @@ def test_a_missing_kind_is_named_with_its_module(namespace: Namespace, kind: str
     module = {"vlan": "8021q", "dummy": "dummy", "macvlan": "macvlan"}[kind]
     words = {"vlan": "802.1Q"}.get(kind, kind)
     reason = write(namespace, add(_link(kind))).reason
-    assert reason == f"EOPNOTSUPP: Unknown device type (this kernel has no {words} (module {module}))"
+    assert reason == f"EOPNOTSUPP: Unknown device type (this kernel does not support {words} (module {module}))"
     assert not namespace.call(inside, lambda netlink: kernel_can_make(netlink, kind))
 
 

@@ -86,6 +86,6 @@ def test_the_ssh_connection_is_protected(node: Node) -> None:
         os.environ["SSH_CONNECTION"] = f"{client} 40000 172.16.0.11 22"
 
     answer = node.refuse(POOLS, declared(EXTERNAL, STORAGE), before=lambda: come_from("1.2.3.99"))
-    assert_error(answer, "pools[0].networks", "covers 1.2.3.99, the other end of the connection that this run uses")
+    assert_error(answer, "pools[0].networks", "covers 1.2.3.99, the peer of this run's SSH connection")
     answer = node.refuse(POOLS, declared({**SHARED, "dedicated": True}), before=lambda: come_from("9.9.9.9"))
     assert_error(answer, "pools[0].dedicated", "eth2 cannot be dedicated")

@@ -283,7 +283,7 @@ def test_per_node_addresses_have_full_length() -> None:
         ("strict", "0", {"rp_filter": "1", "src_valid_mark": "1"}, ""),
         ("loose", "0", {"rp_filter": "2", "src_valid_mark": "1"}, "drops the same packets as strict"),
         ("off", "1", {"rp_filter": "0", "src_valid_mark": "1"}, "off has no effect"),
-        ("off", "0", {"rp_filter": "0", "src_valid_mark": "1"}, "lets packets with forged sources in"),
+        ("off", "0", {"rp_filter": "0", "src_valid_mark": "1"}, "accepts packets with forged sources"),
         ("leave", "1", {}, "requests from outside clients are dropped"),
         ("leave", "0", {}, ""),
     ],

@@ -191,13 +191,13 @@ COVERED = [
     Refusal(
         "covers the SSH peer",
         "pools[0].networks",
-        ("1.2.3.0/24 covers 1.2.3.77, the other end of the connection that this run uses", RANGES),
+        ("1.2.3.0/24 covers 1.2.3.77, the peer of this run's SSH connection", RANGES),
         node=cluster_node(ssh_peer="1.2.3.77", ssh_interface="eth0"),
     ),
     Refusal(
         "covers the SSH peer over IPv6",
         "pools[0].networks",
-        ("fd00:1::/64 covers fd00:1::77, the other end of the connection that this run uses", RANGES),
+        ("fd00:1::/64 covers fd00:1::77, the peer of this run's SSH connection", RANGES),
         declaration(SIX),
         cluster_node(ssh_peer="fd00:1::77", ssh_interface="eth0"),
     ),
@@ -294,7 +294,10 @@ TAKEN = [
     Refusal(
         "below the local table where VRFs have it",
         "priority_base",
-        ("IPv4 rule of the local table, which was moved to priority 32765", "Add such a rule before 2000"),
+        (
+            "IPv4 rule of the local table, which was moved to priority 32765",
+            "Add a rule for the local table before 2000",
+        ),
         node=cluster_node(foreign_rules=frozenset({Rule("ipv4", 32765, table=255)})),
     ),
     Refusal(
@@ -325,7 +328,7 @@ TAKEN = [
         "pools[0].networks",
         (
             "fd00:1::/64 is IPv6, and the node has no ip6tables to mark its packets",
-            "Install ip6tables and the kernel's tables for it, or remove the network",
+            "Install ip6tables and its kernel modules, or remove the network",
         ),
         declaration(SIX),
         cluster_node(iptables_families=("ipv4",)),

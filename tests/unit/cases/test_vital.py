@@ -99,7 +99,7 @@ def test_a_link_to_a_declared_api_server_is_vital() -> None:
             {"onlink_networks": ("172.16.0.0/12",)},
             cluster_node(ssh_peer="172.16.2.3"),
             "onlink_networks",
-            "172.16.2.3, the other end of the connection",
+            "172.16.2.3, the peer of this run's SSH connection",
         ),
         (
             {"onlink_networks": ("172.16.0.0/12",)},

@@ -69,7 +69,7 @@ INTERFACES = [
 ]
 
 TABLES_AND_MARKS = [
-    beside("table", 100, "100 is already pools[0].table", "1.2.4.1 on eth0.200", given={f"{FIRST}.table": 100}),
+    beside("table", 100, "table 100 is already used by pools[0]", "1.2.4.1 on eth0.200", given={f"{FIRST}.table": 100}),
     beside(
         "table",
         "0x64",
@@ -77,7 +77,7 @@ TABLES_AND_MARKS = [
         given={f"{FIRST}.table": 100, f"{NEXT}.table": 101},
         **SAME_VLAN,
     ),
-    beside("mark", "0x100", "0x100 is already pools[0].mark", "not for 1.2.4.1", given={f"{FIRST}.mark": 256}),
+    beside("mark", "0x100", "0x100 is already used by pools[0] for", "not for 1.2.4.1", given={f"{FIRST}.mark": 256}),
     beside(
         "table",
         101,

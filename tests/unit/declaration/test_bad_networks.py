@@ -17,8 +17,8 @@ def network(text: object, *words: str) -> Flaw:
 
 
 SPELLING = [
-    network("1.2.4.7/24", "bits are set after the first 24", "Write 1.2.4.0/24", "or 1.2.4.7 for the one"),
-    network("fd00::1/64", "bits are set after the first 64", "fd00::/64"),
+    network("1.2.4.7/24", "host bits are set after the first 24", "Write 1.2.4.0/24", "or 1.2.4.7 for the one"),
+    network("fd00::1/64", "host bits are set after the first 64", "fd00::/64"),
     network("1.2.4.0/33", "no number from 0 to 32"),
     network("fd00::/129", "no number from 0 to 128"),
     network("1.2.4.0/", "no number from 0 to 32"),
@@ -31,7 +31,7 @@ SPELLING = [
     network("1.2.4.0;reboot", "'1.2.4.0;reboot' is neither"),
     network("$(id)", "'$(id)' is neither"),
     network("fd00:::1", "neither an IPv4 nor an IPv6 address"),
-    network("fd00::1%eth0", "has a zone", "Leave out the %"),
+    network("fd00::1%eth0", "has a zone identifier", "Leave out the %"),
     network("1" * 500, "too long for an address"),
     network("\u0661.2.3.4", "neither an IPv4", "\\u0661"),
     network("1.2.5.9-1.2.5.3", "ends before it begins", "1.2.5.3-1.2.5.9"),
@@ -68,7 +68,7 @@ SCOPES = [
     network("241.0.0.0/8", "class E"),
     network("::", "inside the unspecified address (::/128)"),
     network("::1", "inside the loopback address (::1/128)"),
-    network("::ffff:1.2.4.0/120", "IPv4-mapped", "only inside programs"),
+    network("::ffff:1.2.4.0/120", "IPv4-mapped", "only in programs"),
     network("::1.2.4.0/120", "IPv4-compatible", "RFC 4291"),
     network("fe80::/64", "link-local addresses (fe80::/10)"),
     network("ff02::1", "multicast addresses (ff00::/8)"),
@@ -144,15 +144,15 @@ CLUSTER = [
     Flaw(
         {"cluster.node_addresses": ["192.168.1.0/24"]},
         "cluster.node_addresses[0]",
-        ("not one address", "without a length"),
+        ("not a single address", "without a length"),
     ),
     Flaw(
         {"cluster.node_addresses": ["192.168.1.5/128"]},
         "cluster.node_addresses[0]",
-        ("not one address", "Write 192.168.1.5 alone"),
+        ("not a single address", "Write 192.168.1.5 alone"),
     ),
     Flaw({"cluster.node_addresses": ["127.0.0.1"]}, "cluster.node_addresses[0]", ("loopback",)),
-    Flaw({"cluster.api_servers": ["https://10.0.0.1:6443"]}, "cluster.api_servers[0]", ("not one address",)),
+    Flaw({"cluster.api_servers": ["https://10.0.0.1:6443"]}, "cluster.api_servers[0]", ("not a single address",)),
     Flaw({"cluster.api_servers": ["10.0.0.1:6443"]}, "cluster.api_servers[0]", ("neither", "without port")),
     Flaw({"cluster.kube_proxy_mode": "ebpf"}, "cluster.kube_proxy_mode", ("ebpf is not one of", "nftables")),
 ]

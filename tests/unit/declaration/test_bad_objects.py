@@ -66,14 +66,14 @@ LINKS = [
     link("vlan_id", "4095 is reserved by IEEE 802.1Q", "1 to 4094", vlan_id=4095),
     link("vlan_id", "0 is for packets with a priority but no VLAN", vlan_id=0),
     link("vlan_id", "4096 is not between 1 and 4094", vlan_id=4096),
-    link("vlan_id", "a vlan link needs an id", "Give vlan_id, 1 to 4094", without=("vlan_id",)),
-    link("vlan_id", "a macvlan link has no VLAN id", "Leave vlan_id out", kind="macvlan"),
+    link("vlan_id", "a vlan link needs a VLAN ID", "Give vlan_id, 1 to 4094", without=("vlan_id",)),
+    link("vlan_id", "a macvlan link has no VLAN ID", "Leave vlan_id out", kind="macvlan"),
     link("mtu", "99999 is not between 0 and 65535", "Give the MTU in bytes", mtu=99999),
     link("mtu", "-1 is not between 0 and 65535", mtu=-1),
 ]
 
 ROUTES = [
-    route("destination", "bits are set after the first 24", "Write 5.6.7.0/24 for", destination="5.6.7.1/24"),
+    route("destination", "host bits are set after the first 24", "Write 5.6.7.0/24 for", destination="5.6.7.1/24"),
     route("destination", "nonsense is neither an IPv4 nor", "as address/length, or default", destination="nonsense"),
     route("destination", "5.6.7.0-5.6.7.9 is neither an IPv4 nor", "as address/length", destination="5.6.7.0-5.6.7.9"),
     route("destination", "no number from 0 to 32 after the slash", "5.6.7.0/24", destination="5.6.7.0/255.255.255.0"),
@@ -84,7 +84,12 @@ ROUTES = [
     route("table", "255 is the table local, which the kernel maintains", "except 255, or main or default", table="255"),
     route("table", "255 is the table local, which the kernel maintains", table="local"),
     route("table", "0 means no table to the kernel", table="0"),
-    route("table", "unknown table name nine, because names differ", "Look up its number in rt_tables", table="nine"),
+    route(
+        "table",
+        "the table name nine is not accepted, because names differ",
+        "Look up its number in rt_tables",
+        table="nine",
+    ),
     route("table", "4294967296 is not between 1 and 4294967295", table="4294967296"),
     route("metric", "4294967296 is not between 0 and 4294967295", "the kernel's default", metric=4294967296),
     route(
@@ -92,23 +97,23 @@ ROUTES = [
     ),
     route("gateway", ":: is inside the unspecified address", destination="fd00::/64", gateway="::"),
     route("gateway", "fd00::1 is IPv6, but destination is IPv4", "of one family", gateway="fd00::1"),
-    route("gateway", "5.6.7.0/24 is not one address", gateway="5.6.7.0/24"),
+    route("gateway", "5.6.7.0/24 is not a single address", gateway="5.6.7.0/24"),
     route("source", "fd00::1 is IPv6, but destination is IPv4", "of one family", source="fd00::1"),
     route("source", "fd00::1 is IPv6, but gateway is IPv4", destination="default", gateway="5.6.7.1", source="fd00::1"),
     route("destination", "5.6.7.0/24 is IPv4, but family is IPv6", "leave family out", family="ipv6"),
 ]
 
 RULES = [
-    rule("priority", "0 is the priority of the kernel's rule for local addresses", "from 1 to 32765", priority=0),
+    rule("priority", "0 is the priority of the kernel's rule for the local table", "from 1 to 32765", priority=0),
     rule("priority", "32766 is not between 0 and 32765", "from 1 to 32765", priority=32766),
     rule("table", "action lookup needs a table", "or main, default or local", without=NO_TABLE),
-    rule("table", "action nop looks up no table", "Leave table out", action="nop"),
+    rule("table", "action nop does not look up a table", "Leave table out", action="nop"),
     rule("table", "0 means no table to the kernel", "Give a number from 1", table="0"),
     rule(
         "goto", "4 is not above the rule's own priority, 5", "after this one", action="goto", goto=4, without=NO_TABLE
     ),
     rule("goto", "action goto needs the priority of another rule", "after this one", action="goto", without=NO_TABLE),
-    rule("goto", "action lookup goes to no other rule", "Leave goto out", goto=7),
+    rule("goto", "action lookup does not jump to another rule", "Leave goto out", goto=7),
     rule("fwmark", "0x2000/0x1f00 has bits outside its mask", "the value inside", fwmark="0x2000/0x1f00"),
     rule("fwmark", "0 is not between 1 and 4294967295", "Give value/mask", fwmark="0/0"),
     rule("fwmark", "'' is not a whole number", fwmark="0x100/"),
@@ -125,13 +130,13 @@ RULES = [
     ),
     rule(
         "suppress_prefixlength",
-        "action blackhole finds no route to suppress",
+        "action blackhole does not find a route to suppress",
         "use action lookup",
         action="blackhole",
         suppress_prefixlength=0,
         without=NO_TABLE,
     ),
-    rule("source", "bits are set after the first 8", "Write 1.0.0.0/8 for", source="1.2.3.4/8"),
+    rule("source", "host bits are set after the first 8", "Write 1.0.0.0/8 for", source="1.2.3.4/8"),
     rule(
         "destination",
         "fd00::/64 is IPv6, but source is IPv4",
@@ -146,7 +151,7 @@ RULES = [
 
 CHAINS = [
     chain("name", "OTHER does not begin with SITE-", "Use a name such as SITE-OTHER", name="OTHER"),
-    chain("name", "is not a valid chain name", "Use at most 28 letters, digits", name="SITE-" + "x" * 30),
+    chain("name", "is not a valid chain name", "Use at most 28 characters: letters, digits", name="SITE-" + "x" * 30),
     chain("name", "'SITE-$(id)' is not a valid chain name", name="SITE-$(id)"),
     chain("hook", "table raw has no built-in chain FORWARD", "Use one of PREROUTING, OUTPUT", hook="FORWARD"),
     chain(

@@ -30,7 +30,7 @@ MARK_MASK = [
 ]
 
 PRIORITY_BASE = [
-    setting("priority_base", 0, "the kernel's rule for local addresses"),
+    setting("priority_base", 0, "the kernel's rule for the local table"),
     setting("priority_base", -5, "is not above 0"),
     setting("priority_base", 1000, "VRFs (l3mdev)", "Calico", "Cilium"),
     setting("priority_base", 1001, "AWS", "Cilium's moved rule"),

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is refused on this node before anything is written: input that could cut it off or take foreign objects."""
+"""Refuses input that could cut this node off or take over foreign objects, before anything is written."""
 
 from __future__ import annotations
 

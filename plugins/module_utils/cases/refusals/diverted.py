@@ -24,7 +24,7 @@ REMEDY = "Declare only networks that are on this link."
 class MainTableRoute(NamedTuple):
     """A route that a group has in the main table, beside those to the pools themselves.
 
-    :param path: the input that asks for it.
+    :param path: of the option that adds it.
     """
 
     path: str

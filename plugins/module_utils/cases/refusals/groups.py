@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuses groups whose tables, marks or chains are taken or cannot be used on this node."""
+"""Refuses groups whose tables, marks or chains are already in use or cannot be used on this node."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ def _iptables(group: Group, node: Node) -> Iterator[InputError]:
         yield InputError(
             f"{group.path}.networks",
             f"{group.networks(family)[0]} is {FAMILY_NAMES[family]}, and the node has no {PROGRAMS[family]} to mark its packets",
-            f"Install {PROGRAMS[family]} and the kernel's tables for it, or remove the network.",
+            f"Install {PROGRAMS[family]} and its kernel modules, or remove the network.",
         )

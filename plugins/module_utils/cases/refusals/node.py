@@ -48,7 +48,7 @@ def _mark_mask(context: Context) -> Iterator[InputError]:
 
 
 def _matches_bits(rule: Rule, mask: int) -> bool:
-    """Whether a rule depends on bits of the mask; one that compares the whole mark with 0x1, say, never matches a managed mark."""
+    """Whether a rule depends on bits of the mask; one that compares the whole mark with 0x1, say, matches no managed mark."""
     return bool(rule.fwmark & mask) if rule.fwmask == WHOLE_MARK else bool(rule.fwmask & mask)
 
 
@@ -84,7 +84,7 @@ def _local_table(context: Context) -> Iterator[InputError]:
                 f"{base} is before the {FAMILY_NAMES[family]} rule of the local table, which was moved to priority {moved}",
                 f"Choose a priority_base above {moved}."
                 if moved < HIGHEST_PRIORITY
-                else f"Add such a rule before {base} (ip -{family[-1]} rule add priority 100 lookup local).",
+                else f"Add a rule for the local table before {base} (ip -{family[-1]} rule add priority 100 lookup local).",
             )
 
 

@@ -110,7 +110,7 @@ def _vlan(pool: Pool, context: Context) -> Iterator[InputError]:
         yield InputError(
             path,
             f"{name} already exists and is managed by someone else, as {protocol}VLAN {existing.vlan_id} on {existing.parent}",
-            "Make the declaration agree with it, or remove that link first.",
+            "Change the declaration to match it, or remove that link first.",
         )
     others = (item for item in context.node.interfaces.values() if item.name != name and not item.managed)
     same_vlan = next((item.name for item in others if _current_vlan(item) == desired), "")

@@ -30,7 +30,7 @@ _NEVER_PREFERRED = struct.pack("=4I", 0, 0xFFFFFFFF, 0, 0)
 _PROTOCOL_SINCE = (5, 18)  # IFA_PROTO
 
 HINTS = {
-    errno.EEXIST: "the interface already has this address, maybe a foreign one",
+    errno.EEXIST: "the interface already has this address, possibly as a foreign one",
     errno.EADDRNOTAVAIL: "the interface does not have this address",
     errno.EACCES: "IPv6 is disabled on the interface: see its sysctl disable_ipv6",
 }

@@ -142,6 +142,6 @@ class EventMonitor:
                 self._add_lost(changes)
 
     def _add_lost(self, changes: Changes) -> None:
-        """Add that events were lost, so that anything may have changed."""
+        """Record that events were lost, so that anything may have changed."""
         self._matcher.read_indexes()
         changes.add(EVERYTHING, "")

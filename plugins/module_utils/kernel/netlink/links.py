@@ -25,7 +25,7 @@ _8021AD = b"\x88\xa8"  # ETH_P_8021AD, in network byte order: the outer tag of a
 _MACVLAN_BRIDGE = 4  # MACVLAN_MODE_BRIDGE; the kernel's default, VEPA, needs a switch that sends frames back
 MODULE_OF_KIND = {"vlan": "8021q", "macvlan": "macvlan", "dummy": "dummy"}
 _LACKS = {
-    kind: f"this kernel has no {'802.1Q' if kind == 'vlan' else kind} (module {module})"
+    kind: f"this kernel does not support {'802.1Q' if kind == 'vlan' else kind} (module {module})"
     for kind, module in MODULE_OF_KIND.items()
 }
 
@@ -134,7 +134,7 @@ def kernel_can_make(netlink: Rtnetlink, kind: str) -> bool:
         return True
     if refusal.errno == errno.EOPNOTSUPP:
         return False
-    raise NodeError(f"Whether the kernel has {kind} links cannot be found out: {explain(refusal, {})}.")
+    raise NodeError(f"Cannot determine whether the kernel supports {kind} links: {explain(refusal, {})}.")
 
 
 def write_links(netlink: Rtnetlink, steps: Sequence[Step], ownership: Ownership) -> None:

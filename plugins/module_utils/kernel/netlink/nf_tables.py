@@ -30,7 +30,7 @@ _FAMILY_NAMES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip
 
 
 def kernel_has_nf_tables() -> bool:
-    """Whether the kernel has nf_tables, after it has tried to load the module; True if that cannot be found out.
+    """Whether the kernel has nf_tables, after it has tried to load the module; True if that cannot be determined.
 
     Without nf_tables the kernel refuses any request for it as invalid (nfnetlink_rcv_msg, net/netfilter/nfnetlink.c), and
     without netfilter's netlink there is not even the socket. Any other refusal may come from a kernel that has tables.

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which process caused an event, as far as the kernel says. This is for the journal only; nothing is decided by it."""
+"""Which process caused an event, as far as the kernel says. Only reported; no decision depends on it."""
 
 from __future__ import annotations
 

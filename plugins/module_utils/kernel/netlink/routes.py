@@ -55,14 +55,14 @@ _MODELLED = frozenset(
 _OTHER_NEXT_HOPS = frozenset({"RTA_MULTIPATH", "RTA_NH_ID", "RTA_VIA"})
 
 _UNREACHABLE = (
-    "the gateway is in no network of the link: declare its network in onlink_networks if it is outside of the pool, and check"
+    "the gateway is not in a network on the link: if it is outside the pool, declare its network in onlink_networks; also check"
     " that the link is up"
 )
 HINTS = {
     errno.ENETUNREACH: _UNREACHABLE,
     errno.EHOSTUNREACH: _UNREACHABLE,
     errno.ENETDOWN: "the link or its parent is down",
-    errno.EEXIST: "another route, maybe a foreign one, has this table, destination and metric",
+    errno.EEXIST: "another route, possibly a foreign one, has this table, destination and metric",
     errno.ESRCH: "this route does not exist",
     errno.ENOENT: "this route does not exist",
 }

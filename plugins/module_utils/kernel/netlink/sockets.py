@@ -108,7 +108,7 @@ class NetlinkSocket:
         except MessageError as error:
             raise NodeError(f"The kernel's {what} cannot be decoded: {error}.") from error
         raise NodeError(
-            f"The kernel's {what} changed during each of {DUMP_TRIES} reads. Try again when the node is quieter."
+            f"The kernel's {what} changed during each of {DUMP_TRIES} reads. Try again when the node is less busy."
         )
 
     def _dump_once(
@@ -125,7 +125,7 @@ class NetlinkSocket:
             for message in messages(self._buffer, size):
                 kind, flags, number, _port, start, stop = message
                 if number != sequence:
-                    continue  # an answer to an earlier request that was given up
+                    continue  # an answer to an earlier request that timed out
                 if flags & NLM_F_DUMP_INTR:
                     consistent = False
                 if kind in (NLMSG_DONE, NLMSG_ERROR):
@@ -133,7 +133,7 @@ class NetlinkSocket:
                     if refusal is not None and refusal.errno != errno.EINTR:
                         raise NodeError(f"The kernel does not list its {what}: {refusal}.")
                     return objects, consistent and refusal is None
-                # Asked for the routes of a family that it does not have, the kernel lists those of all families.
+                # If asked for the routes of a family that it does not have, the kernel lists those of all families.
                 if family and self._buffer[start] != family:
                     continue
                 if accept is None or accept(self._buffer, start, stop):
