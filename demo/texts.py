@@ -44,7 +44,7 @@ LEGEND = """\
 columns  clients
 rows     services with externalTrafficPolicy Cluster (cl) or Local (lo), with endpoints in pods on both nodes (both), in
          a pod on one node (p1) or on a host (host1); ds: dual-stack
-cells    the router through which the replies left: pool, default (the wrong one) or direct (none of the two);
+cells    the router through which the replies left: pool, default (the wrong one) or direct (neither);
          no: not reached, and in parentheses where a lost reply was seen"""
 
 #: Services in the short table; all services are tried and counted.

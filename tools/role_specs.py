@@ -24,7 +24,7 @@ NODE = "homeward.metallb_routing.node#role:main:"
 
 
 class _Indented(yaml.SafeDumper):
-    """Indents the items of lists, as ansible-lint asks for."""
+    """Indents the items of lists, as ansible-lint requires."""
 
     def increase_indent(self, flow: bool = False, indentless: bool = False) -> None:  # noqa: ARG002, FBT001
         super().increase_indent(flow, indentless=False)

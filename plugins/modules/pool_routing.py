@@ -31,7 +31,7 @@ options:
     choices: [present, absent]
     default: present
   pools:
-    description: All pools served by this node. Required if O(state=present).
+    description: All pools of the node. Required if O(state=present).
     type: list
     elements: dict
     suboptions:
@@ -99,7 +99,7 @@ options:
         description: Number of the routing table. By default it is O(table_base) plus the index of the mark.
         type: str
       mark:
-        description: Value of the packet mark, within O(mark_mask). By default a free one is assigned, which the pool keeps.
+        description: Value of the packet mark, within O(mark_mask). By default a free value is allocated, which the pool keeps.
         type: str
       deny:
         description: Source networks to drop on O(pools[].interface) if the packet is for the pool, for example the nodes' LAN.
