@@ -67,7 +67,7 @@ def unless_confirmed(seconds: int, roll_back: RollBack) -> Iterator[PendingChang
     """Start a background process that calls ``roll_back`` this long after the block, unless the change is confirmed.
 
     The time also starts when the caller is killed within the block. All that ``roll_back`` needs must have been imported:
-    the module's own files are gone by then.
+    the module's own files are removed by then.
 
     :raises NodeError: the marker file or the process cannot be created; nothing has been changed yet.
     """

@@ -58,7 +58,7 @@ def _revert(failure: StepsFailed, checkpoint: NodeState, scope: Scope, pyroute2_
     """Revert the steps that were carried out, or may have been; return what could not be reverted.
 
     The node is read again only if it is unknown which steps took effect, or if reverting one of them fails: the object may
-    already be gone, and what prevented writing may prevent reading too.
+    no longer exist, and what prevented writing may prevent reading too.
     """
     inverse = [step.inverse() for step in reversed(failure.done)]
     problems = _write_possible(inverse, scope.ownership, pyroute2_path)

@@ -33,7 +33,7 @@ class Context:
     def onlink_interfaces(self) -> NetworkLookup[str]:
         """The interface of each foreign on-link network in the main table; of equal networks the best metric counts.
 
-        These are the routes that the kernel adds beside an address with a prefix, and those that people add by
+        These are the routes that the kernel adds with an address, and those that administrators add with
         ``ip route add NETWORK dev LINK``.
         """
         found = (

@@ -18,7 +18,7 @@ from .model import MAX_NETWORKS_PER_POOL
 from .option_reader import ErrorCollector
 from .values import printable, read_items, read_text
 
-#: A network shorter than this holds more than 1/256 of all addresses of its family.
+#: A shorter prefix contains more than 1/256 of all addresses of its family.
 SHORTEST_LENGTH = 8
 
 _LEADING_ZERO = re.compile(r"(?:^|\.)0[0-9]")

@@ -104,7 +104,7 @@ class OptionReader:
 
 
 def open_options(errors: ErrorCollector, path: str, value: Any, names: frozenset[str]) -> OptionReader | None:
-    """Return a reader for a mapping of options, or None if the value is no mapping; an unknown option is an error.
+    """Return a reader for a mapping of options, or None if the value is not a mapping; an unknown option is an error.
 
     :param names: the options that exist.
     """

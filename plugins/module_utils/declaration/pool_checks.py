@@ -113,7 +113,7 @@ def _check_host_address(errors: ErrorCollector, entry: PoolInput, host: Span, wh
 
 
 def _why_not_a_host(host: Span, subnet: Span) -> str:
-    # A range is no subnet, and a network of two addresses has hosts on both (RFC 3021, RFC 6164).
+    # A range is not a subnet, and a network of two addresses has hosts on both (RFC 3021, RFC 6164).
     if subnet.is_range or subnet.last - subnet.first < 2:
         return ""
     if host.first == subnet.first:

@@ -94,7 +94,7 @@ class PoolInput(NamedTuple):
 
 
 def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> PoolInput | None:
-    """Return a pool as far as it can be read, or None if the value is no mapping.
+    """Return a pool as far as it can be read, or None if the value is not a mapping.
 
     :param mark_mask: 0 if it is not known.
     """

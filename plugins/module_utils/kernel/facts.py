@@ -58,7 +58,7 @@ def judge(
         return KubeProxy("ipvs", f"there are {count} IPVS services")
     ebpf = sorted(link for link in links if _EBPF_LINK.fullmatch(link))
     if ebpf:
-        return KubeProxy("ebpf", f"there is a link {ebpf[0]} and nothing of kube-proxy")
+        return KubeProxy("ebpf", f"there is a link {ebpf[0]} and no trace of kube-proxy")
     return KubeProxy()
 
 
@@ -87,7 +87,7 @@ def ssh_peer(interfaces: Mapping[str, Interface]) -> tuple[str, str]:
 
 
 def environments(pid: int, folder: Path = Path("/proc")) -> Iterator[Mapping[str, str]]:
-    """Yield the environment of this process, then of each parent of ``pid``: sudo removes SSH_CONNECTION from ours only."""
+    """Yield the environment of this process, then of each parent of ``pid``: sudo removes SSH_CONNECTION from its own."""
     yield os.environ
     while pid > 1:
         pid = _parent(pid, folder)

@@ -14,8 +14,8 @@ NETWORK = Path("/proc/thread-self/net")
 
 
 def kernel_families() -> tuple[str, ...]:
-    """Return the families that the kernel supports: none of IPv6 if it was booted with ``ipv6.disable=1`` or built without.
+    """Return the families that the kernel supports, without IPv6 if it was booted with ``ipv6.disable=1`` or built without it.
 
-    Such a kernel refuses to list IPv6 rules, and asked for IPv6 routes it lists those of all families.
+    Such a kernel refuses to list IPv6 rules, and lists the routes of all families if asked for those of IPv6.
     """
     return FAMILIES if (NETWORK / "if_inet6").exists() else (IPV4,)

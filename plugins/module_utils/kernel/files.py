@@ -22,7 +22,7 @@ from ..state.step import Step, StepsFailed
 def read(paths: Iterable[str]) -> frozenset[File]:
     """Return those of the files that exist.
 
-    :raises NodeError: one is no regular file, or cannot be read.
+    :raises NodeError: one is not a regular file, or cannot be read.
     """
     return frozenset(file for file in map(_read, paths) if file is not None)
 
@@ -32,7 +32,7 @@ def _read(path: str) -> File | None:
     try:
         status = file.lstat()
         if not stat.S_ISREG(status.st_mode):
-            raise NodeError(f"{path} is not a regular file, but the path of a managed file. Move it away.")
+            raise NodeError(f"{path} is not a regular file, but it is the path of a managed file. Remove or rename it.")
         content = file.read_bytes().decode("utf-8", "surrogateescape")
     except (FileNotFoundError, NotADirectoryError):
         return None

@@ -36,7 +36,7 @@ def write_lock(wait: float = WAIT) -> Iterator[None]:
 
     :param wait: seconds to try for.
     :raises Busy: another process held it all that time.
-    :raises NodeError: the file cannot be created, or is no regular file of root.
+    :raises NodeError: the file cannot be created, or is not a regular file of root.
     """
     descriptor = _acquire(wait)
     try:
@@ -95,7 +95,7 @@ def _check(descriptor: int) -> None:
 
 def _not_a_file_of_root() -> NodeError:
     return NodeError(
-        f"{LOCK_FILE} is not a regular file of root, but the path of the lock of this node. Check what it is, and remove it."
+        f"{LOCK_FILE} is not a regular file of root, but it is the path of this node's lock. Check what it is, and remove it."
     )
 
 

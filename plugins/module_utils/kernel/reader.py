@@ -30,7 +30,7 @@ class Scope:
     """What of a node a run may read and change.
 
     :param iptables_variant: ``auto``, ``nft`` or ``legacy``.
-    :param sysctls: names of settings whose value matters; managed ones are read besides.
+    :param sysctls: names of settings whose value matters; managed ones are read in addition.
     :param files: paths of files that may be managed.
     :param units: names of systemd units that may be managed.
     :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so unchanged.
@@ -47,7 +47,7 @@ class Scope:
 
 
 class Sources:
-    """What several readers need, each opened or read once, when it is first asked for."""
+    """What several readers need, each opened or read once, on first use."""
 
     def __init__(self, scope: Scope, pyroute2_path: str, stack: ExitStack) -> None:
         self.scope = scope
@@ -132,7 +132,7 @@ def _addresses(node: Node, sources: Sources) -> Node:
 
 
 def _on_managed_links(addresses: Addresses, links: Links) -> frozenset[Address]:
-    """Return single addresses on managed links where the kernel keeps no protocol number of an address (before 5.18)."""
+    """Return single addresses on managed links if the kernel does not store the protocol of an address (before 5.18)."""
     if addresses.carry_protocol:
         return frozenset()
     names = {link.name for link in links.managed}

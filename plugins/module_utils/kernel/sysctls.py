@@ -43,7 +43,7 @@ def read(names: Iterable[str]) -> dict[str, str]:
     """Return the current value of each setting; settings that do not exist, for lack of a link or module, are left out.
 
     :param names: with slashes, below ``net/``.
-    :raises NodeError: another name, or a setting cannot be read.
+    :raises NodeError: a name is not below ``net/``, or a setting cannot be read.
     """
     values = {}
     for name in names:
@@ -208,7 +208,7 @@ def _path(name: str) -> Path:
 
 def _why_missing(sysctl: Sysctl) -> str:
     if sysctl.interface:
-        return f"the link {sysctl.interface} or its {sysctl.name.split('/')[1]} part is missing"
+        return f"the link {sysctl.interface} does not exist or has no {sysctl.name.split('/')[1]} settings"
     return "the kernel has been built or started without it"
 
 
@@ -221,7 +221,7 @@ def _originals_file() -> Path:
 
 
 def _identity() -> str:
-    """Return an identifier that no other network namespace ever had: of this boot, and the cookie of the namespace."""
+    """Return an identifier that no other network namespace ever had: the ID of this boot, and the cookie of the namespace."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as probe:
         try:
             cookie = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8).hex()
@@ -235,7 +235,7 @@ def _store(originals: Mapping[str, Original]) -> None:
     path = _originals_file()
     if not originals:
         path.unlink(missing_ok=True)
-        with suppress(OSError):  # of other namespaces there may be files
+        with suppress(OSError):  # there may be files of other namespaces
             ORIGINALS.rmdir()
         return
     settings = {name: {"was": item.was, "set": item.set} for name, item in sorted(originals.items())}

@@ -69,8 +69,8 @@ def require_link_types(steps: Sequence[Step], pyroute2_path: str) -> None:
     for kind in missing:
         module = MODULE_OF_KIND[kind]
         raise NodeError(
-            f"This node's kernel has no links of type {kind} (module {module}). Load the module (modprobe {module}), run a kernel"
-            " that has it, or create the link by other means and declare it without vlan."
+            f"This node's kernel does not support links of type {kind} (module {module}). Load the module (modprobe {module}), run"
+            " a kernel that has it, or create the link by other means and declare it without vlan."
         )
 
 

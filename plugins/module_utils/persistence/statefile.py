@@ -163,7 +163,7 @@ def load(path: str = STATE_FILE) -> Saved:
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise NodeError(
-                f"{path} is a symbolic link, which any user may have created. Move it away. {_REMEDY}"
+                f"{path} is a symbolic link, which any user may have created. Remove it. {_REMEDY}"
             ) from error
         remedy = "Run this as root." if error.errno == errno.EACCES else _REMEDY
         raise NodeError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
@@ -181,7 +181,7 @@ def load(path: str = STATE_FILE) -> Saved:
 def _refuse_tampering(path: str, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
-        raise NodeError(f"{path} is not a regular file. Move it away. {_REMEDY}")
+        raise NodeError(f"{path} is not a regular file. Remove it. {_REMEDY}")
     if status.st_uid != 0 or mode != MODE:
         raise NodeError(
             f"{path} belongs to user {status.st_uid} and has mode {mode:04o}. It must belong to root and have mode {MODE:04o},"

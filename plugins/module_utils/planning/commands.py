@@ -25,7 +25,7 @@ FLAG = {IPV4: "-4", IPV6: "-6"}
 class Shell:
     """What the commands depend on besides the steps.
 
-    :param originals: value that each managed setting had before the first change, for those that get it back.
+    :param originals: value that each managed setting had before the first change, and gets again when it is released.
     :param default_variant: what plain ``iptables`` is on the node; the other variant is called by its full name.
     """
 
@@ -98,7 +98,7 @@ def _address(step: Step, address: Address, shell: Shell) -> list[str]:
         return [_line("ip", "address", "del", address.address, "dev", address.interface)]
     options = ["noprefixroute", *(["nodad", "preferred_lft", "0"] if address.family == IPV6 else [])]
     plain = ["ip", "address", "add", address.address, "dev", address.interface, *options]
-    # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) has no protocol of an address.
+    # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) does not know ``proto`` for addresses.
     return [f"{_line(*plain, 'proto', f'{shell.ownership.protocol:#x}')} 2>/dev/null || {_line(*plain)}"]
 
 

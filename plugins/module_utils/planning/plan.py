@@ -45,7 +45,7 @@ def make_plan(desired: NodeState, node: Node) -> Plan:
 
 
 def _without_foreign(desired: NodeState, node: Node) -> tuple[NodeState, tuple[str, ...]]:
-    """Return the desired state less what foreign objects provide already, and those objects.
+    """Return the desired state without what foreign objects already provide, and those objects.
 
     :raises NodeError: a foreign object differs from a desired one of the same key.
     """
@@ -120,7 +120,7 @@ def _vlan(link: Link) -> tuple[str, str, int]:
 
 
 def _steps_to_remove_links(names: frozenset[str], node: Node) -> tuple[Step, ...]:
-    """Return the removal of links and of everything managed on them, so that a rollback brings all of it back."""
+    """Return the removal of links and of everything managed on them, so that a rollback creates all of it again."""
     if not names:
         return ()
     on_links = {
@@ -156,7 +156,7 @@ def _after_removal(steps: Sequence[Step], node: Node) -> Node:
     return replace(node, managed=node.managed.without(removed), sysctls=sysctls)
 
 
-# Additions and changes. Each picks what differs before it sorts: mostly that is nothing, of thousands.
+# Additions and changes. Each selects what differs before it sorts: usually nothing out of thousands of objects.
 
 
 def _changes(desired: NodeState, node: Node) -> Iterator[Step]:
@@ -173,7 +173,7 @@ def _changes(desired: NodeState, node: Node) -> Iterator[Step]:
 
 
 def _object_changes(kind: Kind, desired: NodeState, node: Node) -> Iterator[Step]:
-    """Yield the steps of a kind whose objects are replaced as a whole; where all fields are the key, they are added only."""
+    """Yield the steps of a kind whose objects are replaced as a whole; if all fields are the key, it is only added."""
     changing = desired.of(kind) - node.managed.of(kind)
     current = {item.key: item for item in node.managed.of(kind)} if changing else {}
     for item in _in_order(kind, changing):

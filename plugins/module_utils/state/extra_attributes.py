@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a route or rule on the node has beyond the fields of its class, and no declaration can ask for.
+"""Attributes that a route or rule on the node has beyond the fields of its class, and that cannot be declared.
 
-A rule for one user (``uidrange 5-10``) is not the rule without it. With its extra attributes it equals no desired rule, so it
-counts as drift; it can still be deleted exactly, and added again by a rollback.
+A rule for some users only (``uidrange 5-10``) is not the rule without that. With its extra attributes it equals no desired
+rule, so it counts as drift; it can still be deleted exactly, and added again by a rollback.
 """
 
 from __future__ import annotations

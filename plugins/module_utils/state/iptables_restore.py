@@ -99,7 +99,7 @@ def _change(before: _Table, after: _Table) -> _Change:
     ]
     lost_stray = [jump for jump in before.stray_jumps if jump not in after.stray_jumps]
     new_stray = [jump for jump in after.stray_jumps if jump not in before.stray_jumps]
-    # -D deletes the first rule with that text, which is the jump in the right place: that one goes too, and comes back.
+    # -D deletes the first rule with that text, which is the jump in the right place: that one is deleted too, and inserted again.
     disturbed = [jump for jump in before.jumps if jump in lost_stray]
     lost = [jump for jump in before.jumps if jump not in after.jumps or jump in disturbed]
     gained = [jump for jump in after.jumps if jump not in before.jumps or jump in disturbed]

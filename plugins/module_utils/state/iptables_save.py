@@ -60,7 +60,7 @@ class _Table:
     :param managed: rules of the managed chains.
     :param foreign: names of the other chains.
     :param leading: by hook, the managed chains that its first rules jump to.
-    :param closed: foreign chains with a rule that is no leading jump: jumps after it are stray.
+    :param closed: foreign chains with a rule that is not a leading jump: jumps after it are stray.
     :param stray: chain and rule of stray jumps.
     :param accepting: foreign chains that accept packets of established connections.
     """

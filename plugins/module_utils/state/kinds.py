@@ -33,12 +33,12 @@ class Kind:
     :param name: of one object, in steps, messages and metrics.
     :param plural: of many: the field of :class:`NodeState`, the key in the diff, in the state file and in ``status``.
     :param value: class of its objects.
-    :param saved: whether the state file holds it, and so the agent reconciles it. Files and units are what keeps the
-        state, not part of it.
+    :param saved: whether the state file holds it, and so the agent reconciles it. Files and units make
+        the state persistent and are not part of it.
     :param events: one of :data:`RTNETLINK`, :data:`NFTABLES` and :data:`SILENT`.
     :param on_link: whether the kernel removes it with the link that its ``interface`` names.
-    :param part: class of what one of its objects is made of, where that is another one: that is what is saved and counted.
-    :param parts: returns what an object is made of.
+    :param part: class of the parts of its objects, None if they have none; the parts are what is saved and counted.
+    :param parts: returns the parts of an object, or the object itself.
     """
 
     name: str

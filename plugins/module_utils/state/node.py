@@ -71,7 +71,7 @@ class NodeState:
 
     @property
     def is_empty(self) -> bool:
-        """Whether there is no object at all; a set of chains without a chain is none."""
+        """Whether there is no object at all; an empty set of chains does not count."""
         return not any(kind.parts(item) for kind in KINDS for item in self.of(kind))
 
     def only(self, plurals: Collection[str]) -> NodeState:
@@ -121,7 +121,7 @@ class KubeProxy:
     """
 
     mode: str = ""
-    reason: str = "nothing of kube-proxy was found"
+    reason: str = "no trace of kube-proxy was found"
 
 
 class RouteTo(NamedTuple):

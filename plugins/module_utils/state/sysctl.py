@@ -12,7 +12,7 @@ from dataclasses import dataclass
 class Sysctl:
     """One value (``sysctl(8)``).
 
-    :param name: with slashes, ``net/ipv4/conf/eth0.100/rp_filter``: an interface name may hold a dot, never a slash.
+    :param name: with slashes, ``net/ipv4/conf/eth0.100/rp_filter``: an interface name may contain dots, but no slash.
     :param value: as the kernel prints it, without the final newline; ``""`` where the setting does not exist.
     """
 

@@ -51,7 +51,7 @@ def load_nft(namespace: Namespace, text: str) -> None:
 
 
 def test_an_empty_node_has_no_kube_proxy(namespace: Namespace) -> None:
-    assert namespace.call(seen) == KubeProxy("", "nothing of kube-proxy was found")
+    assert namespace.call(seen) == KubeProxy("", "no trace of kube-proxy was found")
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -196,7 +196,7 @@ def test_a_value_of_several_numbers_has_any_separator(namespace: Namespace, dire
 @pytest.mark.parametrize(
     ("name", "text", "words"),
     [
-        ("net/ipv4/conf/absent/rp_filter", "1", "the link absent or its ipv4 part is missing"),
+        ("net/ipv4/conf/absent/rp_filter", "1", "the link absent does not exist or has no ipv4 settings"),
         ("net/ipv4/absent", "1", "the setting does not exist: the kernel"),
         (RP_FILTER, "much", "Invalid argument (EINVAL)"),
         (RP_FILTER, "01", "accepted the value, but"),

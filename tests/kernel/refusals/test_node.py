@@ -125,7 +125,7 @@ def test_pyroute2_is_missing_or_too_old(node: Node, tmp_path: Path, which: str) 
 def test_no_8021q(node: Node, module: str) -> None:
     links = {"links": [{"name": "eth0.300", "parent": "eth0", "vlan_id": 300}]}
     answer = node.refuse(module, declared(VLAN, STORAGE) if module == POOLS else links)
-    assert "no links of type vlan (module 8021q)" in answer["msg"]
+    assert "does not support links of type vlan (module 8021q)" in answer["msg"]
     assert "modprobe 8021q" in answer["msg"]
 
 

@@ -22,7 +22,7 @@ REMEDY = "Declare only networks that are on this link."
 
 
 class MainTableRoute(NamedTuple):
-    """A route that a group has in the main table, beside those to the pools themselves.
+    """A route that a group has in the main table, apart from those to the pools themselves.
 
     :param path: of the option that adds it.
     """

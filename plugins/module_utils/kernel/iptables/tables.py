@@ -18,7 +18,7 @@ from ..netlink.nf_tables import kernel_has_nf_tables, nft_chains
 from . import programs
 
 _LEGACY_TABLES = {IPV4: "ip_tables_names", IPV6: "ip6_tables_names"}
-# The canary of kube-proxy is no hint: its image follows the kubelet, and leaves the canary where the variant has changed.
+# The canary of kube-proxy is not a hint: its image follows the kubelet, and leaves the canary where the variant has changed.
 _HINTS_OF_KUBELET = frozenset({"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"})
 
 Parsed = Mapping[ChainSetKey, ParsedTables]
@@ -36,7 +36,7 @@ class IptablesState:
     :param families: those that can be read and written; without ``ipv6`` if the kernel or ip6tables lacks it.
     :param default_variant: what plain ``iptables`` is, ``""`` if there is none.
     :param incompatible: family and table of what ``variant`` cannot print, because nft added rules to it.
-    :param hidden: family and table of what nft cannot print, chosen or not, where managed chains exist.
+    :param hidden: family and table of what iptables-nft cannot print, chosen or not, where managed chains exist.
     """
 
     variant: str
@@ -53,8 +53,8 @@ def read(declared_variant: str, ownership: Ownership) -> IptablesState:
     """Read all tables once.
 
     :param declared_variant: ``nft``, ``legacy``, or ``auto`` for what the kubelet, kube-proxy and the network plugin use.
-    :raises NodeError: iptables or the declared variant is missing, or a program cannot read tables that may exist. Taking
-        the other variant, or taking the tables for empty, would leave their rules in force beside those that are written.
+    :raises NodeError: iptables or the declared variant is missing, or a program cannot read tables that may exist. Using
+        the other variant, or assuming empty tables, would leave their rules active next to those that are written.
     """
     installed = programs.installed()
     variants = [variant for variant in VARIANTS if ChainSetKey(variant, IPV4) in installed]
@@ -119,8 +119,8 @@ def _read_variants(
         failure = f"{' '.join(command)} failed: {programs.complaint(completed)}"
         if key.variant != "nft" or kernel_has_nf_tables():
             raise NodeError(
-                f"{failure}. What is in the {key.family} tables of iptables-{key.variant} is not known, so nothing was changed."
-                " Run it as root on the node to see more, and try again when it works."
+                f"{failure}. The {key.family} tables of iptables-{key.variant} are unknown, so nothing was changed."
+                " Run the command as root on the node to see more, and try again when it works."
             )
         unusable["nft"] = f"{failure}. This kernel has no nf_tables. Install iptables-legacy."
     return parsed, unusable
@@ -162,7 +162,7 @@ def _cluster_chains(variant: str, parsed: Parsed) -> ClusterChains:
 
 
 def _hidden(parsed: Parsed, ownership: Ownership) -> Iterator[tuple[str, str]]:
-    """Yield family and table of what iptables cannot print and where, as the kernel lists the names, managed chains are."""
+    """Yield family and table of what iptables cannot print although managed chains exist there; the kernel lists their names."""
     for key, tables in parsed.items():
         for table in tables.incompatible:
             if any(name.startswith(ownership.chain_prefix) for name in nft_chains(key.family, table)):

@@ -184,7 +184,7 @@ def _attributes_of(message_class: Any) -> dict[int, tuple[str, str]]:
 
 
 def _integer_code(message_class: Any, kind: str) -> str:
-    """Return the ``struct`` code of a type of pyroute2, ``""`` if it is no integer in host byte order."""
+    """Return the ``struct`` code of a type of pyroute2, ``""`` if it is not an integer in host byte order."""
     described = getattr(message_class, kind, None) if kind else None
     fields: Any = getattr(described, "fields", ())
     if len(fields) != 1 or fields[0][0] != "value" or getattr(described, "nla_map", None):
