@@ -131,6 +131,7 @@ def test_every_gateway_has_its_own_mark_and_table() -> None:
 
 def test_a_gateway_keeps_its_mark_when_others_are_added_and_removed() -> None:
     node = reach(declaration(A, B, C), cluster_node())
+    assert marks(declaration(B, C), node) == {"b": (0x200, 7702), "c": (0x300, 7703)}
     node = reach(declaration(B, C), node)
     assert marks(declaration(C, A, B), node) == {"a": (0x100, 7701), "b": (0x200, 7702), "c": (0x300, 7703)}
     assert marks(declaration(C), node) == {"c": (0x300, 7703)}
