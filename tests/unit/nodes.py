@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A node made of values, to test the pure rooms on; how the kernel behaves is asked of the kernel, in tests/kernel."""
+"""A node made of values, for tests of the pure layers; tests/kernel tests against the real kernel."""
 
 from __future__ import annotations
 

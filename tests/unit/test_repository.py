@@ -28,9 +28,8 @@ Check = Callable[[Path], list[str]]
 MODULE_UTILS = f"{COLLECTION}.plugins.module_utils"
 MAX_LINES = 400
 
-#: The rooms of plugins/module_utils in the order of the data's way, and what each may import beside itself.
-#: errors.py is what every room may raise, paths.py names every path on the node, and state/family.py, the words for
-#: addresses, serves the declaration too. Action plugins and modules stand above all rooms and may import any.
+#: The layers of plugins/module_utils in the order of the data flow, and what each may import besides itself.
+#: Every layer may raise the errors of errors.py and use the paths of paths.py. Action plugins and modules may import any.
 COMMON = {"errors", "paths"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
@@ -153,16 +152,16 @@ def absolute_name(inside: Path, name: str) -> str:
 
 
 def upward_imports(root: Path) -> list[str]:
-    """Find imports that go against the way of the data (``MAY_IMPORT``), and rooms that the design does not know."""
+    """Find imports against the data flow (``MAY_IMPORT``), and layers that are missing there."""
     found = []
     for path in sorted((root / "plugins/module_utils").rglob("*.py")):
         inside = path.relative_to(root / "plugins/module_utils")
-        room = inside.parts[0].removesuffix(".py")
+        layer = inside.parts[0].removesuffix(".py")
         where = path.relative_to(root)
-        if room == "__init__":
+        if layer == "__init__":
             continue
-        if room not in MAY_IMPORT:
-            found.append(f"{where}: {room} is no room of the design; give it its place in MAY_IMPORT")
+        if layer not in MAY_IMPORT:
+            found.append(f"{where}: {layer} is not a layer; add it to MAY_IMPORT")
             continue
         for line, name in imported_names(path):
             if name.startswith(MODULE_UTILS):
@@ -170,8 +169,8 @@ def upward_imports(root: Path) -> list[str]:
             full = absolute_name(inside, name)
             if full.startswith(COLLECTION):
                 inner = full.removeprefix(f"{MODULE_UTILS}.")
-                if not any(f"{inner}.".startswith(f"{allowed}.") for allowed in {room} | MAY_IMPORT[room]):
-                    found.append(f"{where}:{line}: {room} may not import {full}")
+                if not any(f"{inner}.".startswith(f"{allowed}.") for allowed in {layer} | MAY_IMPORT[layer]):
+                    found.append(f"{where}:{line}: {layer} may not import {full}")
     return found
 
 
@@ -351,7 +350,7 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
         ({"plugins/module_utils/state/s.py": "def f():\n    from ..planning import x"}, "s.py:2: state may not"),
         ({"plugins/module_utils/planning/p.py": f"import {COLLECTION}.plugins.modules.ip_rules"}, "planning may not"),
         ({"plugins/module_utils/planning/p.py": f"from {MODULE_UTILS}.state import Step"}, "an absolute import"),
-        ({"plugins/module_utils/helpers.py": ""}, "helpers is no room"),
+        ({"plugins/module_utils/helpers.py": ""}, "helpers is not a layer"),
     ],
     stray_paths: [
         ({"plugins/module_utils/kernel/k.py": 'LOCK = "/run/homeward.lock"'}, "k.py:1: the path '/run/homeward.lock'"),

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     # Ansible sends along what the source text of a module imports; this makes it send the agent without importing it here.
     from . import cli  # noqa: F401
 
-ROOMS = (state, planning, kernel, persistence, agent)
+PACKAGES = (state, planning, kernel, persistence, agent)
 ROOT = state.__name__.rpartition(".")[0]
 SINGLE_FILES = ("errors", "paths", "rollback", "transaction")
 
@@ -71,8 +71,8 @@ def _packages(modules: Iterable[str]) -> set[str]:
 
 def _names() -> Iterator[str]:
     yield from (f"{ROOT}.{name}" for name in SINGLE_FILES)
-    for room in ROOMS:
-        yield from _modules(room)
+    for package in PACKAGES:
+        yield from _modules(package)
 
 
 def _modules(package: ModuleType) -> Iterator[str]:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The archive from which the agent runs: the rooms that it needs, and no others."""
+"""The archive from which the agent runs contains the layers that it needs, and no others."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ def archive(tmp_path: Path) -> Path:
     return path
 
 
-def test_the_archive_has_the_rooms_that_the_agent_may_import_and_no_others(archive: Path) -> None:
+def test_the_archive_has_the_layers_that_the_agent_may_import_and_no_others(archive: Path) -> None:
     root = f"{bundle.ROOT.replace('.', '/')}/"
     names = [name.removeprefix(root) for name in zipfile.ZipFile(archive).namelist() if name.startswith(root)]
-    rooms = {name.partition("/")[0].removesuffix(".py") for name in names}
-    assert rooms == {"__init__", "agent", *MAY_IMPORT["agent"]}
+    layers = {name.partition("/")[0].removesuffix(".py") for name in names}
+    assert layers == {"__init__", "agent", *MAY_IMPORT["agent"]}
 
 
 def test_the_command_runs_from_the_archive_with_the_standard_library_alone(archive: Path) -> None:
