@@ -255,7 +255,7 @@ cases:
   sample:
     - pool: external
       case: policy_routing
-      reason: replies must leave through 1.2.3.1, not by the node's default route
+      reason: replies must leave through 1.2.3.1, not via the node's default route
       interface: eth0.100
       table: 7701
       mark: 256

@@ -61,7 +61,7 @@ def _situation(pool: Pool, context: Context) -> tuple[Situation, str]:
             reason = f"{onlink}, and the node's default route uses {pool.gateways[0]}"
             return Situation.ALREADY_ROUTED, reason
         _require_gateways(pool)
-        reason = f"replies must leave through {', '.join(pool.gateways)}, not by the node's default route"
+        reason = f"replies must leave through {', '.join(pool.gateways)}, not via the node's default route"
         return Situation.OWN_GATEWAY, reason
     if all_onlink:
         return Situation.ALREADY_ROUTED, onlink

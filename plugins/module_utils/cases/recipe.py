@@ -30,7 +30,7 @@ def table_routes(group: Group) -> frozenset[Route]:
         gateway = group.gateway(family)
         if gateway:
             routes.add(Route(family, group.table, everything(family), gateway=gateway, interface=group.interface))
-        # The kernel removes the other routes when the link goes down; replies must not leave by the main table then.
+        # The kernel removes the other routes when the link goes down; replies must not be routed by the main table then.
         routes.add(Route(family, group.table, everything(family), metric=LAST_METRIC, type="unreachable"))
     return frozenset(routes)
 

@@ -44,7 +44,7 @@ def bypassed_marks(groups: Iterable[CompiledGroup], node: Node) -> Iterator[str]
         chains = ", ".join(sorted(node.accepting_chains))
         yield (
             f"{chains} in the table mangle accepts packets of established connections. While the jump to it comes before the"
-            " managed ones, replies get no mark and leave by the default route. With Calico, set iptablesMangleAllowAction:"
+            " managed ones, replies get no mark and leave via the default route. With Calico, set iptablesMangleAllowAction:"
             " Return in the FelixConfiguration (see docs/limits.md)."
         )
 
@@ -60,7 +60,7 @@ def removal_warnings(node: Node) -> Iterator[str]:
 
 
 def _undeclared_sources(cluster: Cluster, groups: Sequence[Group]) -> Iterator[str]:
-    """Yield a warning for each kind of cluster address that the guard cannot recognize as forged, as it is not declared."""
+    """Yield a warning for each kind of cluster address that the guard cannot recognise as forged, as it is not declared."""
     guarded = {family for group in groups if group.traits.has_guard for family in group.families}
     for option, whose, declared in (
         ("pod_networks", "pod", cluster.pod_networks),

@@ -111,7 +111,7 @@ def _parse_all(name: str, entries: Any, spec: Options, read: Callable[[OptionRea
         parsed.append(item)
         earlier, other = first.setdefault(item.key, (path, item))
         if other != item:
-            errors.add(path, f"{item} contradicts {earlier}, {other}", "Declare only one of them.")
+            errors.add(path, f"{item} contradicts {earlier} ({other})", "Declare only one of them.")
     errors.raise_if_any()
     return tuple(parsed)
 

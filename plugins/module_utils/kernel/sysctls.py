@@ -195,7 +195,7 @@ def _value(name: str) -> str | None:
         return None
     except OSError as error:
         raise NodeError(
-            f"the kernel setting {name} cannot be read: {_described(error)}. Run as root (become: true)."
+            f"The kernel setting {name} cannot be read: {_described(error)}. Run as root (become: true)."
         ) from error
 
 

@@ -62,7 +62,7 @@ def test_no_iptables_at_all(bare: Node) -> None:
         for check in (True, False):
             answer = bare.module(POOLS, parameters, check=check)
             assert answer.get("failed"), answer
-            assert "no iptables was found" in answer["msg"]
+            assert "No iptables was found" in answer["msg"]
             assert "Install the package iptables" in answer["msg"]
     assert_same(before, machine.snapshot())
 

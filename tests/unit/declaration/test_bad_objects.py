@@ -229,7 +229,7 @@ def test_follow_up_errors_are_not_reported(kind: str, entry: Entry, option: str)
 def test_two_routes_with_one_key() -> None:
     with pytest.raises(InputErrors) as caught:
         parse("routes", VALID_OBJECTS["routes"], {**VALID_OBJECTS["routes"], "interface": "eth2"})
-    words = ("5.6.7.0/24 dev eth2 table main contradicts routes[0], 5.6.7.0/24 dev eth1", "Declare only one of them")
+    words = ("5.6.7.0/24 dev eth2 table main contradicts routes[0] (5.6.7.0/24 dev eth1", "Declare only one of them")
     assert_only(caught.value, "routes[1]", words)
 
 

@@ -104,7 +104,7 @@ def _program(variant: str, family: str, purpose: str) -> tuple[str, ...]:
     found = programs.find(variant, family, purpose)
     if not found:
         raise NodeError(
-            f"{family} rules cannot be checked: no iptables-{purpose} of variant {variant} was found."
+            f"The {family} rules cannot be checked: no iptables-{purpose} of variant {variant} was found."
             " Install the package iptables, or leave out the chains of that family."
         )
     return found
@@ -201,6 +201,6 @@ def _unshare(outside: int) -> None:
         return
     reason = os.strerror(code) if code else "it reported success, but the namespace is the same"
     raise NodeError(
-        f"rules cannot be checked: no network namespace could be created (unshare: {reason}). This needs root"
+        f"Rules cannot be checked: no network namespace could be created (unshare: {reason}). This needs root"
         " (CAP_SYS_ADMIN) and a kernel with CONFIG_NET_NS. Rules that the node already has need no check."
     )

@@ -59,7 +59,7 @@ def read(declared_variant: str, ownership: Ownership) -> IptablesState:
     installed = programs.installed()
     variants = [variant for variant in VARIANTS if ChainSetKey(variant, IPV4) in installed]
     if not variants:
-        raise NodeError(f"no iptables was found in PATH, /usr/sbin or /sbin. {programs.INSTALL}.")
+        raise NodeError(f"No iptables was found in PATH, /usr/sbin or /sbin. {programs.INSTALL}.")
     if declared_variant != "auto" and declared_variant not in variants:
         raise NodeError(
             f"iptables_variant is {declared_variant}, but only {variants[0]} is installed. {programs.INSTALL}."
@@ -94,7 +94,7 @@ def _has_legacy_tables(family: str) -> bool:
     except FileNotFoundError:
         return False
     except PermissionError as error:
-        raise NodeError("only root can read the tables of iptables. Run as root (become: true).") from error
+        raise NodeError("Only root can read the tables of iptables. Run as root (become: true).") from error
 
 
 def _read_variants(

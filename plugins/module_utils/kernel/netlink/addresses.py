@@ -24,7 +24,7 @@ from .steps import send_steps
 from .wire import NLM_F_CREATE, NLM_F_EXCL, Request
 
 _NODAD, _NOPREFIXROUTE = 0x02, 0x200  # IFA_F_*, include/uapi/linux/if_addr.h
-# struct ifa_cacheinfo: preferred and valid seconds. Without it, the node's own IPv6 traffic that leaves a shared link by the
+# struct ifa_cacheinfo: preferred and valid seconds. Without it, the node's own IPv6 traffic that leaves a shared link via the
 # default route could get an address of the pool as its source (RFC 6724, rule 3).
 _NEVER_PREFERRED = struct.pack("=4I", 0, 0xFFFFFFFF, 0, 0)
 _PROTOCOL_SINCE = (5, 18)  # IFA_PROTO
