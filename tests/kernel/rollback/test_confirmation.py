@@ -357,8 +357,11 @@ def test_a_failed_rollback_of_a_failed_run_is_retried(node: Node) -> None:
 # --- with Ansible
 
 
-def play_node(node: Node, folder: Path, connection: str, seconds: int, state: str = "present") -> Played:
-    """Run the role node over the named connection plugin."""
+def play_node(node: Node, folder: Path, seconds: int, state: str = "present", fault: str = "") -> Played:
+    """Run the role node.
+
+    :param fault: fault of the connection, see ``connection_plugins/netns_with_fault.py``.
+    """
     book = [{"hosts": "all", "gather_facts": False, "roles": ["homeward.metallb_routing.node"]}]
     (folder / "site.yml").write_text(json.dumps(book))
     values = {
@@ -366,32 +369,32 @@ def play_node(node: Node, folder: Path, connection: str, seconds: int, state: st
         "metallb_routing_cluster": dict(CLUSTER),
         "metallb_routing_confirm_timeout": seconds,
         "metallb_routing_state": state,
-        "ansible_connection": connection,
+        **({"ansible_connection": "netns_with_fault", "ansible_netns_fault": fault} if fault else {}),
     }
     return play(node, str(folder / "site.yml"), values, connection_plugins=PLUGINS)
 
 
 def test_the_role_confirms_over_a_new_connection(node: Node, tmp_path: Path) -> None:
-    assert play_node(node, tmp_path, "netns", 0).code == 0, "copies pyroute2, which stays"
+    assert play_node(node, tmp_path, 0).code == 0, "copies pyroute2, which stays"
     node.change(POOLS, ABSENT)
     before = node.snapshot()
-    played = play_node(node, tmp_path, "netns", 60)
+    played = play_node(node, tmp_path, 60)
     assert (played.code, played.changed()) == (0, 1), played.text
     assert not markers(node)
     until_none_pending(node)
-    assert play_node(node, tmp_path, "netns", 60).changed() == 0
+    assert play_node(node, tmp_path, 60).changed() == 0
     assert not pending_processes(node)
-    assert play_node(node, tmp_path, "netns", 60, "absent").changed() == 1
+    assert play_node(node, tmp_path, 60, "absent").changed() == 1
     until_none_pending(node)
     assert_same(before, node.snapshot())
 
 
 def test_a_node_that_is_cut_off_becomes_reachable_again(node: Node, tmp_path: Path) -> None:
     """The connection fails while the node has managed rules."""
-    assert play_node(node, tmp_path, "netns", 0).code == 0
+    assert play_node(node, tmp_path, 0).code == 0
     node.change(POOLS, ABSENT)
     before = node.snapshot()
-    played = play_node(node, tmp_path, "netns_cut_off_by_rules", 3)
+    played = play_node(node, tmp_path, 3, fault="cut_off")
     assert played.code != 0
     assert "could not be confirmed over a new connection within 3 s" in played.text, played.text
     until_none_pending(node)
@@ -400,10 +403,10 @@ def test_a_node_that_is_cut_off_becomes_reachable_again(node: Node, tmp_path: Pa
 
 def test_a_confirmation_whose_reply_gets_lost_counts(node: Node, tmp_path: Path) -> None:
     """The task tries again, and must not report a rollback."""
-    assert play_node(node, tmp_path, "netns", 0).code == 0
+    assert play_node(node, tmp_path, 0).code == 0
     made = node.snapshot()
     node.change(POOLS, ABSENT)
-    played = play_node(node, tmp_path, "netns_loses_an_answer", 60)
+    played = play_node(node, tmp_path, 60, fault="lost_reply")
     assert (played.code, played.changed()) == (0, 1), played.text
     until_none_pending(node)
     assert_equivalent(made, node.snapshot())

@@ -10,9 +10,9 @@ import platform
 
 import pytest
 
-from tests.lab import kernel_features
+from tests.lab import Lab, kernel_features
 
-from .nodes import matrices
+from .nodes import Baseline, matrices
 
 INSIDE = "HOMEWARD_VM_EXCHANGE" in os.environ
 
@@ -36,6 +36,12 @@ def vlan() -> None:
 def ipvs() -> None:
     """IPVS and dummy links."""
     require("ipvs")
+
+
+@pytest.fixture(scope="module")
+def baseline(lab: Lab) -> Baseline:
+    """The initial state of the nodes of a module's lab, which every test restores."""
+    return Baseline(lab)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

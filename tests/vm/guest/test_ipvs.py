@@ -30,12 +30,6 @@ def lab(vlan: None, ipvs: None) -> Iterator[Lab]:  # noqa: ARG001 - ask for the 
         yield running
 
 
-@pytest.fixture(scope="module")
-def baseline(lab: Lab) -> Baseline:
-    """The initial state of the nodes, which every test restores."""
-    return Baseline(lab)
-
-
 @pytest.fixture
 def clean(lab: Lab, baseline: Baseline) -> Iterator[Lab]:
     """The lab without managed state, before and after the test."""

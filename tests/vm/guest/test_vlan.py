@@ -28,12 +28,6 @@ def lab(vlan: None) -> Iterator[Lab]:  # noqa: ARG001 - asks for the feature bef
         yield running
 
 
-@pytest.fixture(scope="module")
-def baseline(lab: Lab) -> Baseline:
-    """The initial state of the nodes, which every test restores."""
-    return Baseline(lab)
-
-
 @pytest.fixture
 def unconfigured(lab: Lab, baseline: Baseline) -> Iterator[Host]:
     """A node with a second parent link. A test that uses it directly must leave the node unchanged."""

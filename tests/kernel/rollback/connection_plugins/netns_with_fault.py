@@ -1,10 +1,11 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ansible connection to a node of the lab that loses the reply to the first command after a reset."""
+"""Ansible connection to a node of the lab that fails after it is reset."""
 
 from __future__ import annotations
 
+import subprocess
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
@@ -12,13 +13,21 @@ from ansible.plugins.loader import connection_loader
 
 netns = connection_loader.get("netns", class_only=True)
 DOCUMENTATION = """
-name: netns_loses_an_answer
-short_description: enter a node of the lab, and lose a reply
-description: As C(netns), but the reply to the first command after the first reset gets lost.
-author: The homeward maintainers
+name: netns_with_fault
+short_description: run on a node of the lab, with a fault
+description: The C(netns) connection with a fault after a reset.
+author: The homeward.metallb_routing authors
 options:
+  fault:
+    description:
+      - V(cut_off) makes a reset fail while the node has managed rules, as if they cut it off.
+      - V(lost_reply) loses the reply to the first command after the first reset.
+    choices: [cut_off, lost_reply]
+    required: true
+    vars:
+      - name: ansible_netns_fault
   holder:
-    description: File with the process id of the node's holder.
+    description: File with the id of the process.
     type: path
     required: true
     vars:
@@ -33,20 +42,23 @@ options:
 
 
 class Connection(netns):  # type: ignore[misc,valid-type] - known when it is loaded
-    """`netns` that runs a command and loses the reply."""
+    """The `netns` connection with a fault."""
 
-    transport = "netns_loses_an_answer"
+    transport = "netns_with_fault"
     _resets = 0
     _lost = 0
 
     def reset(self) -> None:
-        """Count the resets."""
+        """Reconnect, or fail like ssh."""
         self._resets += 1
+        rules = ["nsenter", "--target", self._holder(), "--net", "ip", "rule", "show", "protocol", "77"]
+        if self.get_option("fault") == "cut_off" and subprocess.run(rules, capture_output=True, check=True).stdout:
+            raise AnsibleConnectionFailure("Failed to connect to the host: Connection timed out")
 
     def exec_command(self, *arguments: Any, **options: Any) -> Any:
         """Run a command on the node."""
         answer = super().exec_command(*arguments, **options)
-        if self._resets and not self._lost:
+        if self.get_option("fault") == "lost_reply" and self._resets and not self._lost:
             self._lost += 1
             raise AnsibleConnectionFailure("Shared connection to the host closed.")
         return answer
