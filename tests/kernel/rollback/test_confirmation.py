@@ -347,7 +347,7 @@ def test_a_failed_rollback_of_a_failed_run_is_retried(node: Node) -> None:
 
     answer = node.module(POOLS, {**FIRST, **SOON}, before=arm)
     assert "The rollback failed too" in answer["msg"], answer
-    assert "the node retries the rollback in 2 s" in answer["msg"], answer
+    assert "The node retries the rollback in 2 s" in answer["msg"], answer
     assert markers(node)
     obstacle.unlink()
     until_rolled_back(node)
