@@ -37,9 +37,8 @@ DIRECTORY = Path(RUN_DIRECTORY)
 _UNCONFIRMED, _CONFIRMED, _ROLLING_BACK = "unconfirmed", "confirmed", "rolling-back"
 _ROLLING_BACK_0_1 = "taking-back"  # in version 0.1.0, whose background process may outlive an upgrade of the collection
 _POLL = 1  # seconds between two checks for the confirmation; affects only how long the process stays
-_REMEMBER = (
-    60  # seconds after the deadline for which a confirmation is remembered: the controller's last try may be late
-)
+# The controller's last try may be late, so a confirmation is remembered for a while after the deadline.
+_REMEMBER = 60  # seconds
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds between two tries to roll back
 GIVE_UP_AFTER = 3600.0  # seconds
 

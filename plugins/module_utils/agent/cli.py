@@ -40,6 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     shown.add_argument("--json", action="store_true", help="print JSON")
     commands.add_parser("restore", help="reconcile the node once")
     commands.add_parser("remove", help="remove everything managed from the node, as the playbook remove does")
+    # Version 0.1.0 called it guard.
     run = commands.add_parser(
         "agent", aliases=["guard"], help="keep the node reconciled (the systemd service runs this)"
     )

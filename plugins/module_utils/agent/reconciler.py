@@ -49,7 +49,7 @@ class Reconciler:
     def load(self) -> None:
         """Read the state file if it has changed.
 
-        :raises NodeError: it is unusable; the state that was read before stays in effect.
+        :raises NodeError: it is unusable; the previous state stays in effect.
         """
         version = changed_at(STATE_FILE)
         if version == self._file_version and self._saved is not None:
@@ -75,7 +75,7 @@ class Reconciler:
         try:
             self.load()
         except NodeError as error:
-            problem = f"{error} Until then the state that was read before stays in effect."
+            problem = f"{error} Until then, the previous state stays in effect."
         self._reconcile_kinds(changes)
         if changes.kinds >= EVERYTHING:
             self.report.checked = time.time()

@@ -55,7 +55,7 @@ def _is_agent(pid: Any) -> bool:
         words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, TypeError):
         return False
-    return b"agent" in words or b"guard" in words
+    return b"agent" in words or b"guard" in words  # the latter in version 0.1.0
 
 
 def as_text(facts: dict[str, Any]) -> str:

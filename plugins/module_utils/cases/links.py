@@ -130,7 +130,7 @@ def _rp_filter_warning(name: str, declared: str, value: str, node: Node) -> str:
     if declared == "off" and overall != "0":
         return (
             f"off has no effect on {name}: the kernel uses the larger of the values of {name} (0) and all ({overall}), and"
-            " this collection does not change all. Requests pass nevertheless, because of src_valid_mark."
+            " this collection does not change all. Requests still pass because of src_valid_mark."
         )
     if declared == "off":
         return f"off accepts packets with forged sources on {name}; auto accepts the same requests and drops forged packets."

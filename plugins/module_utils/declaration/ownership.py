@@ -89,7 +89,7 @@ def read_owner(path: str, value: Any, of_pools: str) -> str:
 
     :param of_pools: the alias that ``pool_routing`` uses.
     """
-    remedy = "Use a word of your own, as in site.storage, or leave it out."
+    remedy = "Choose another alias, such as site.storage, or leave it out."
     owner = read_text(path, value)
     if not owner.strip():
         raise InputError(path, "it is empty, so every link without an alias would be treated as managed", remedy)
@@ -107,7 +107,7 @@ def read_prefix(path: str, value: Any, of_pools: str) -> str:
 
     :param of_pools: the prefix that ``pool_routing`` uses.
     """
-    remedy = "Use a word of your own of 2 to 20 letters, digits, and . _ : -, as in SITE-."
+    remedy = "Choose another prefix, such as SITE-, of 2 to 20 characters: letters, digits, . _ : and -."
     prefix = read_text(path, value)
     if not _PREFIX.fullmatch(prefix):
         raise InputError(path, f"{printable(prefix)} cannot be a prefix of chain names", remedy)

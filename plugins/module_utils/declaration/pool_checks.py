@@ -48,7 +48,7 @@ def _check_gateways(errors: ErrorCollector, entry: PoolInput) -> None:
     if not entry.gateways:
         return
     for gateway in _usable_families(errors, entry, entry.gateways, "gateway"):
-        # To the kernel a link-local gateway is on the link, whatever the routes say.
+        # The kernel treats a link-local gateway as on-link, regardless of the routes.
         if gateway.family == IPV4 or gateway.first >> 118 != _LINK_LOCAL_PREFIX:
             _check_host_address(errors, entry, gateway, "gateway")
 

@@ -184,7 +184,7 @@ def read_interface_name(path: str, value: Any, *allowed: str) -> str:
     The kernel's own rule (``dev_valid_name``) allows quotes, ``;`` and ``$``, which a shell would interpret in
     the commands that are printed for users to run. So only letters, digits, ``.``, ``_`` and ``-`` are accepted.
 
-    :param allowed: reserved names that are accepted all the same: ``lo`` in a rule stands for the node itself.
+    :param allowed: reserved names that are accepted nevertheless: ``lo`` in a rule stands for the node itself.
     """
     name = read_text(path, value)
     reason = "" if name in allowed else _why_not_an_interface(name)

@@ -45,9 +45,9 @@ def unit_text(version: str) -> str:
     """Return the agent's unit, ordered after all that creates links and before all that starts pods.
 
     MetalLB's speaker gives up on an interface that is missing when it looks, so managed links must exist before the kubelet
-    starts. The service reports that it is ready once it has waited long enough for links, whatever it achieved, so it never
-    blocks a boot. It restarts however often it is killed, unless it exits with 2: then only a new state file helps. A stop
-    lets iptables-restore finish. Home directories stay readable: the Python that Ansible uses may be in one.
+    starts. The service reports that it is ready after a limited wait for links, whatever the result, so it never blocks a
+    boot. It restarts however often it is killed, unless it exits with 2: then only a new state file helps. A stop lets
+    iptables-restore finish. Home directories stay readable: the Python that Ansible uses may be in one.
     """
     return f"""\
 {FILE_HEADER}[Unit]

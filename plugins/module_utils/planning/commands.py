@@ -98,7 +98,7 @@ def _address(step: Step, address: Address, shell: Shell) -> list[str]:
         return [_line("ip", "address", "del", address.address, "dev", address.interface)]
     options = ["noprefixroute", *(["nodad", "preferred_lft", "0"] if address.family == IPV6 else [])]
     plain = ["ip", "address", "add", address.address, "dev", address.interface, *options]
-    # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) does not know ``proto`` for addresses.
+    # The iproute2 of Debian 12 and Ubuntu 24.04 (6.1) does not support ``proto`` for addresses.
     return [f"{_line(*plain, 'proto', f'{shell.ownership.protocol:#x}')} 2>/dev/null || {_line(*plain)}"]
 
 

@@ -224,7 +224,7 @@ def _chain_changes(desired: NodeState, node: Node) -> Iterator[Step]:
 
 
 def _refuse_unreadable_tables(before: ChainSet, after: ChainSet, node: Node) -> None:
-    """Refuse to write what could not be read again, and so would be written once more with every run."""
+    """Refuse to write to a table that cannot be read back: every run would write it again."""
     for chain in sorted(before.chains ^ after.chains):
         if after.variant == node.variant and (chain.family, chain.table) in node.iptables_incompatible:
             raise NodeError(

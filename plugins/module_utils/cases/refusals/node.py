@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuses a node that cannot have the routing at all, whatever the pools are: its kube-proxy, its marks, its rules."""
+"""Refuses nodes that the settings do not fit, whatever the pools: because of kube-proxy, marks in use, or foreign rules."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuses pools that do not fit this node, whatever their cases will be: link, VLAN, IPv6, vital addresses."""
+"""Refuses pools that do not fit this node, whatever their cases: because of the link, VLAN, IPv6 or vital addresses."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _interface(pool: Pool, context: Context) -> Iterator[InputError]:
         yield InputError(
             path,
             f"{name} is down, so no route can use it, and it is managed by someone else",
-            f'Run "ip link set {name} up", and have whatever creates the link set it up at boot.',
+            f'Run "ip link set {name} up", and make sure that it is also set up at boot.',
         )
     if existing and existing.master:
         yield InputError(

@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Which events of the kernel can be about managed objects.
 
-A node where pods come and go has a thousand events of other links and routes a second, so each
-message is read only as far as it takes to discard it.
+A node where pods come and go has a thousand events of other links and routes a second, so each message is read only as far
+as it takes to discard it.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ class FlushedRoutes:
         # A gateway must be inside a network that has a route already.
         missing.sort(key=lambda fields: "RTA_GATEWAY" in fields or "RTA_VIA" in fields)
         refused = _add(self._netlink, missing)
-        # That network's route may have been a managed one, deleted by an earlier step; the gateway is on the link all the same.
+        # That network's route may have been a managed one, deleted by an earlier step; the gateway is still on the link.
         onlink = [{**fields, "flags": _ONLINK} for fields, refusal in refused if refusal.errno in _UNREACHABLE]
         return [pair for pair in refused if pair[1].errno not in _UNREACHABLE] + _add(self._netlink, onlink)
 

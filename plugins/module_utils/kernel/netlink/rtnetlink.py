@@ -22,7 +22,7 @@ RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
 RTM_NEWROUTE, RTM_DELROUTE, RTM_GETROUTE = 24, 25, 26
 RTM_NEWRULE, RTM_DELRULE, RTM_GETRULE = 32, 33, 34
 RTM_NEWNETCONF = 80
-COMPAT_TABLE = 252  # RT_TABLE_COMPAT: stands in the one byte of a header for every table above 255
+COMPAT_TABLE = 252  # RT_TABLE_COMPAT: the value of the header's one-byte field for every table above 255
 
 AF_OF_FAMILY = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
 

@@ -62,7 +62,7 @@ class NetlinkSocket:
         self._sequence = 0
         self._buffer = bytearray(DUMP_BUFFER)
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK):
-            with suppress(OSError):  # kernels before 4.3, 4.12 and 4.20 lack them and do without
+            with suppress(OSError):  # missing before Linux 4.3, 4.12 and 4.20, and not required
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", ANSWER_TIMEOUT, 0))
         self.resize_receive_buffer(RECEIVE_BUFFER)
