@@ -6,32 +6,19 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables.tables import (
     programs as iptables_programs,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import nf_tables
-from tests.kernel.iptables.world import OURS, STEMS, VARIANTS, chain, chains, load, load_kube_proxy, write
+from tests.kernel.iptables.world import STEMS, VARIANTS, chain, chains, load, load_kube_proxy, read, write
 from tests.support.namespace import Namespace
 
 OTHER = {"nft": "legacy", "legacy": "nft"}
-
-
-@pytest.fixture(params=VARIANTS)
-def variant(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def namespace() -> Iterator[Namespace]:
-    with Namespace("homeward-read") as made:
-        yield made
 
 
 @pytest.fixture
@@ -48,10 +35,6 @@ def install(folder: Path, **names: str) -> None:
         target = shutil.which(program, path="/usr/sbin:/sbin")
         assert target, f"{program} is not on this machine"
         (folder / name.replace("_", "-")).symlink_to(Path(target).resolve())
-
-
-def read(namespace: Namespace, declared: str = "auto") -> tables.IptablesState:
-    return namespace.call(tables.read, declared, OURS)
 
 
 def make_chain(namespace: Namespace, variant: str, table: str, name: str, family: str = "ipv4") -> None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables.scratch import normalise
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Chain, ChainSet, Node
-from tests.kernel.iptables.world import OURS, STEMS, VARIANTS, chain, chains, load, rules_of, saved, write
+from tests.kernel.iptables.world import OWNERSHIP, STEMS, chain, chains, load, rules_of, saved, write
 from tests.support.namespace import Namespace
 
 #: family, table, rule as a person would write it
@@ -64,19 +64,8 @@ RULES = [
 ]
 
 
-@pytest.fixture(params=VARIANTS)
-def variant(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def namespace() -> Iterator[Namespace]:
-    with Namespace("homeward-scratch") as made:
-        yield made
-
-
 def normalised(namespace: Namespace, variant: str, *members: Chain, current: tuple[ChainSet, ...] = ()) -> list[Chain]:
-    return list(namespace.call(normalise, members, variant, current, OURS))
+    return list(namespace.call(normalise, members, variant, current, OWNERSHIP))
 
 
 def error_of(function: Callable[..., Any], *arguments: Any) -> tuple[str, str]:
@@ -91,7 +80,7 @@ def error_of(function: Callable[..., Any], *arguments: Any) -> tuple[str, str]:
 
 
 def refused(namespace: Namespace, variant: str, *members: Chain) -> tuple[str, str]:
-    return namespace.call(error_of, normalise, members, variant, (), OURS)
+    return namespace.call(error_of, normalise, members, variant, (), OWNERSHIP)
 
 
 @pytest.mark.parametrize(("family", "table", "rule"), RULES)
@@ -125,7 +114,7 @@ def test_loads_nothing_where_the_node_has_the_rules(namespace: Namespace, varian
     known = chain("A", "-j ONLY-FOUND-HERE")
     assert normalised(namespace, variant, known, current=(chains(variant, known),)) == [known]
     other_table = chain("A", "-j ONLY-FOUND-HERE", table="raw")
-    assert namespace.call(error_of, normalise, (known,), variant, (chains(variant, other_table),), OURS)[0]
+    assert namespace.call(error_of, normalise, (known,), variant, (chains(variant, other_table),), OWNERSHIP)[0]
 
 
 def test_rules_may_jump_to_foreign_and_managed_chains(namespace: Namespace, variant: str) -> None:
@@ -185,7 +174,7 @@ def test_a_rule_that_its_hook_does_not_allow_is_refused(namespace: Namespace) ->
 
 def test_the_caller_names_the_rule(namespace: Namespace, variant: str) -> None:
     members = (chain("A", "-j NO-SUCH-CHAIN"),)
-    path, _text = namespace.call(error_of, normalise, members, variant, (), OURS, own_path)
+    path, _text = namespace.call(error_of, normalise, members, variant, (), OWNERSHIP, own_path)
     assert path == "list 0 item 0"
 
 
@@ -203,7 +192,7 @@ def without_rights(member: Chain, variant: str) -> None:
     """Normalise as a user without rights, in a child process."""
     os.setgid(65534)
     os.setuid(65534)
-    normalise((member,), variant, (), OURS)
+    normalise((member,), variant, (), OWNERSHIP)
 
 
 def recipe(variant: str) -> frozenset[ChainSet]:

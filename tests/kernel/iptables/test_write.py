@@ -8,7 +8,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shlex
-from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -17,16 +17,14 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ip
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import ChainSet
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_restore import render_commands
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_rule import jump_rule
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.iptables.world import (
-    OURS,
-    VARIANTS,
+    OWNERSHIP,
     chain,
     chains,
     current,
     foreign,
     load_kube_proxy,
-    outcome,
     rules_of,
     saved,
     write,
@@ -35,7 +33,7 @@ from tests.support.namespace import Namespace
 
 MARK = "-j MARK --set-xmark 0x100/0x1f00"
 COMMENTED = r'-m comment --comment "it\'s \"quoted\" \\ $HOME" -j RETURN'
-TO_A = jump_rule("HOMEWARD-A", OURS)
+TO_A = jump_rule("HOMEWARD-A", OWNERSHIP)
 
 
 def stages(variant: str) -> list[ChainSet]:
@@ -51,19 +49,8 @@ def stages(variant: str) -> list[ChainSet]:
     ]
 
 
-@pytest.fixture(params=VARIANTS)
-def variant(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def namespace() -> Iterator[Namespace]:
-    with Namespace("homeward-iptables") as made:
-        yield made
-
-
 def test_reads_back_what_it_wrote(namespace: Namespace, variant: str) -> None:
-    for before, after in zip(stages(variant), stages(variant)[1:], strict=False):
+    for before, after in pairwise(stages(variant)):
         write(namespace, before, after)
         assert current(namespace, variant) == after
 
@@ -72,7 +59,7 @@ def test_foreign_rules_remain_unchanged(namespace: Namespace, variant: str) -> N
     load_kube_proxy(namespace, variant)
     before = {family: foreign(namespace, variant, family) for family in ("ipv4", "ipv6")}
     assert len(before["ipv4"]) > 200, "kube-proxy's rules are loaded"
-    for old, new in zip(stages(variant), stages(variant)[1:], strict=False):
+    for old, new in pairwise(stages(variant)):
         write(namespace, old, new)
         assert {family: foreign(namespace, variant, family) for family in ("ipv4", "ipv6")} == before
     assert saved(namespace, variant) == before["ipv4"], "managed chains are left"
@@ -82,9 +69,9 @@ def test_the_commands_do_the_same(namespace: Namespace, variant: str) -> None:
     with Namespace("homeward-typed") as typed:
         for space in (namespace, typed):
             load_kube_proxy(space, variant)
-        for before, after in zip(stages(variant), stages(variant)[1:], strict=False):
+        for before, after in pairwise(stages(variant)):
             write(namespace, before, after)
-            commands = render_commands(before, after, OURS, f"iptables-{variant}")
+            commands = render_commands(before, after, OWNERSHIP, f"iptables-{variant}")
             assert commands
             typed.run(["sh", "-ec", "\n".join(commands)])
             assert saved(typed, variant) == saved(namespace, variant)
@@ -136,24 +123,25 @@ def test_writes_ipv6(namespace: Namespace, variant: str) -> None:
 
 def test_a_step_without_before_or_after_is_a_set_without_chains(namespace: Namespace, variant: str) -> None:
     made = chains(variant, chain("A", MARK, hook="PREROUTING"))
-    namespace.call(restore.write, [Step("chains", None, made)], OURS)
+    namespace.call(restore.write, [Step("chains", None, made)], OWNERSHIP)
     assert current(namespace, variant) == made
-    namespace.call(restore.write, [Step("chains", made, None)], OURS)
+    namespace.call(restore.write, [Step("chains", made, None)], OWNERSHIP)
     assert current(namespace, variant) == chains(variant)
 
 
-def failure(namespace: Namespace, *steps: Step, wait: int = 10) -> tuple[tuple[Step, ...], Step, str]:
-    failed = namespace.call(outcome, list(steps), wait)
-    assert failed is not None, "the step must fail"
-    return failed
+def failure(namespace: Namespace, *steps: Step, wait: int = 10) -> StepsFailed:
+    with pytest.raises(StepsFailed) as caught:
+        namespace.call(restore.write, list(steps), OWNERSHIP, wait)
+    return caught.value
 
 
 def test_a_failure_names_the_step_the_reason_and_the_line(namespace: Namespace, variant: str) -> None:
     good = Step("chains", chains(variant), chains(variant, chain("A", MARK)))
     bad_rule = chain("B", "-m conntrack --ctdir SIDEWAYS -j RETURN", family="ipv6")
     bad = Step("chains", None, chains(variant, bad_rule, family="ipv6"))
-    done, failed, reason = failure(namespace, good, bad)
-    assert (done, failed) == ((good,), bad)
+    failed = failure(namespace, good, bad)
+    reason = failed.reason
+    assert (failed.done, failed.failed) == ((good,), bad)
     assert "SIDEWAYS" in reason.split("(line")[0], "the program's own words"
     assert reason.endswith('(line 3: "-A HOMEWARD-B -m conntrack --ctdir SIDEWAYS -j RETURN")')
     assert "Try `" not in reason
@@ -165,7 +153,7 @@ def test_a_failure_changes_no_table(namespace: Namespace, variant: str) -> None:
     write(namespace, chains(variant), before)
     witness = saved(namespace, variant)
     after = chains(variant, chain("A", "-j RETURN"), chain("N", MARK), chain("G", "-j NO-SUCH-CHAIN", table="raw"))
-    _done, _failed, reason = failure(namespace, Step("chains", before, after))
+    reason = failure(namespace, Step("chains", before, after)).reason
     assert "NO-SUCH-CHAIN" in reason
     assert "could not be brought back" not in reason
     assert saved(namespace, variant) == witness
@@ -179,10 +167,10 @@ def test_a_failure_names_the_holder_of_the_lock(
     step = Step("chains", None, chains("legacy", chain("A", MARK)))
     with lock.open("w", encoding="ascii") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
-        _done, _failed, reason = failure(namespace, step, wait=1)
+        reason = failure(namespace, step, wait=1).reason
     assert f"held by pid {os.getpid()} (" in reason
     assert "waited 1 s" in reason
-    namespace.call(restore.write, [step], OURS, 1)
+    namespace.call(restore.write, [step], OWNERSHIP, 1)
 
 
 def test_nft_needs_no_lock(namespace: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel im
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import nf_tables
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, KubeProxy
-from tests.kernel.iptables.world import KUBE_PROXY, OURS, VARIANTS, load_kube_proxy
+from tests.kernel.iptables.world import OWNERSHIP, VARIANTS, load_kube_proxy
+from tests.lab.kube_proxy_rules import fixture
 from tests.support.namespace import Namespace
 
 LINKS = {
@@ -43,7 +44,7 @@ def seen() -> KubeProxy:
     """Return what is found in the current namespace, by the calls that a run makes."""
     found = json.loads(subprocess.run(["ip", "-json", "link"], check=True, capture_output=True, text=True).stdout)
     names = {item["ifname"]: Interface(item["ifname"], item["ifindex"], True) for item in found}
-    return facts.kube_proxy(names, tables.read("auto", OURS).cluster_chains)
+    return facts.kube_proxy(names, tables.read("auto", OWNERSHIP).cluster_chains)
 
 
 def load_nft(namespace: Namespace, text: str) -> None:
@@ -61,7 +62,7 @@ def test_iptables_mode(namespace: Namespace, variant: str) -> None:
 
 
 def test_nftables_mode(namespace: Namespace) -> None:
-    load_nft(namespace, (KUBE_PROXY / "kube-proxy-1.36-node1.nft").read_text(encoding="utf-8"))
+    load_nft(namespace, fixture("node1", "nft"))
     kube_proxy = namespace.call(seen)
     assert kube_proxy == KubeProxy("nftables", "there is a table ip kube-proxy in nftables")
 
