@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import re
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -66,18 +65,10 @@ def write(namespace: Namespace, *steps: Step) -> None:
     namespace.call(sysctls.write, list(steps))
 
 
-def outcome(steps: list[Step]) -> tuple[tuple[Step, ...], Step, str] | None:
-    try:
-        sysctls.write(steps)
-    except StepsFailed as failure:
-        return failure.done, failure.failed, failure.reason
-    return None
-
-
-def failure(namespace: Namespace, *steps: Step) -> tuple[tuple[Step, ...], Step, str]:
-    told = namespace.call(outcome, list(steps))
-    assert told is not None, "a step must fail"
-    return told
+def failure(namespace: Namespace, *steps: Step) -> tuple[Sequence[Step], Step, str]:
+    with pytest.raises(StepsFailed) as caught:
+        write(namespace, *steps)
+    return caught.value.done, caught.value.failed, caught.value.reason
 
 
 def records(namespace: Namespace) -> dict[str, tuple[str, str]]:
@@ -234,22 +225,13 @@ def test_the_record_comes_before_the_change(namespace: Namespace, directory: Pat
     assert value(namespace, RP_FILTER) == "0"
 
 
-def told(function: Callable[..., Any], *arguments: Any) -> str:
-    try:
-        function(*arguments)
-    except NodeError as error:
-        return str(error)
-    return ""
-
-
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"settings": {}}', '{"namespace": "", "settings": {"net/x": {}}}'])
 def test_damaged_records_are_refused(namespace: Namespace, directory: Path, content: str) -> None:
     write(namespace, take(RP_FILTER, "1"))
     (file,) = directory.iterdir()
     file.write_text(content, encoding="ascii")
-    text = namespace.call(told, sysctls.read_originals)
-    assert str(file) in text
-    assert "delete it" in text
+    with pytest.raises(NodeError, match=rf"{re.escape(str(file))}[\s\S]*delete it"):
+        namespace.call(sysctls.read_originals)
     _done, _failed, reason = failure(namespace, release(RP_FILTER, "1"))
     assert str(file) in reason
     assert value(namespace, RP_FILTER) == "1", "nothing was written without knowing what was before"
