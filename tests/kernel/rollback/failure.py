@@ -45,23 +45,40 @@ def assert_restored(node: Node, before: Snapshot) -> None:
     assert_same(before, after, "files", "sysctls", "routes4", "routes6", "rules4", "rules6", "links")
 
 
-def trap(number: int) -> Callable[[], None]:
-    """Return a function that makes the step of this number fail once, after all steps before it took effect."""
+def intercept(act: Callable[[str, Sequence[Step], Callable[[Sequence[Step]], None]], None]) -> None:
+    """Have this called instead of the writers, in this process: ``act(kind, steps, write)``."""
+    original = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
 
-    def arm() -> None:
-        write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
-        left = [number]
+    def intercepted(kind: str, steps: Sequence[Step], *others: Any) -> None:
+        act(kind, steps, lambda some: original(kind, some, *others))
 
-        def trapped(kind: str, steps: Sequence[Step], *others: Any) -> None:
-            if not 0 <= left[0] < len(steps):
-                left[0] -= len(steps)
-                write(kind, steps, *others)
-                return
-            position, left[0] = left[0], -1
-            if position:
-                write(kind, steps[:position], *others)
-            raise StepsFailed(tuple(steps[:position]), steps[position], REASON)
+    writer._write = intercepted  # type: ignore[assignment] # noqa: SLF001
 
-        writer._write = trapped  # type: ignore[assignment] # noqa: SLF001
 
-    return arm
+def fail_reverting(kind: str, reason: str, when: Callable[[], bool] = lambda: True) -> None:
+    """Have steps of this kind fail that revert what a run added."""
+
+    def failing(now: str, steps: Sequence[Step], write: Callable[[Sequence[Step]], None]) -> None:
+        reverts = steps[0].after is None or (now == "chains" and not getattr(steps[0].after, "chains", True))
+        if now == kind and reverts and when():
+            raise StepsFailed((), steps[0], reason)
+        write(steps)
+
+    intercept(failing)
+
+
+def trap(number: int) -> None:
+    """Have the step of this number fail once, after all steps before it took effect."""
+    left = [number]
+
+    def trapped(_kind: str, steps: Sequence[Step], write: Callable[[Sequence[Step]], None]) -> None:
+        if not 0 <= left[0] < len(steps):
+            left[0] -= len(steps)
+            write(steps)
+            return
+        position, left[0] = left[0], -1
+        if position:
+            write(steps[:position])
+        raise StepsFailed(tuple(steps[:position]), steps[position], REASON)
+
+    intercept(trapped)

@@ -10,11 +10,9 @@ import inspect
 import json
 import os
 import signal
-import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +21,14 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LOCK_FILE as LOCK
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LOCK_FILE
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
-from tests.kernel.rollback.failure import ROLLED_BACK
+from tests.kernel.rollback.failure import ROLLED_BACK, fail_reverting
 from tests.lab.namespaces import processes_in
 from tests.lab.snapshot import assert_same
 from tests.lab.waiting import wait_until
 from tests.support.agent import apply, command, persist, read_state
+from tests.support.locks import held
 from tests.support.node import Node
 from tests.support.playbooks import Played, play
 from tests.support.pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
@@ -165,18 +164,6 @@ def test_a_run_during_the_first_one_confirms_nothing(node: Node) -> None:
     assert_same(before, node.snapshot())
 
 
-@contextmanager
-def held_lock(node: Node) -> Iterator[None]:
-    """Hold the lock of the node, like a run that takes long."""
-    command = node.host.command(["flock", LOCK, "sh", "-c", "echo held; exec cat"])
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        yield
-        assert holder.stdin is not None
-        holder.stdin.close()
-
-
 def shorten_lock_wait() -> None:
     """Wait 0.1 seconds for the lock instead of a minute."""
     inspect.unwrap(write_lock).__defaults__ = (0.1,)  # type: ignore[attr-defined]
@@ -273,7 +260,7 @@ def test_the_lock_is_held_at_the_deadline(node: Node) -> None:
     before = node.snapshot()
     node.change(POOLS, {**FIRST, **SOON}, before=shorten_lock_wait)
     made = node.snapshot()
-    with held_lock(node):
+    with held(node.host, "flock", LOCK_FILE):
         time.sleep(4)
         assert markers(node), "the rollback is not retried"
         assert_same(made, node.snapshot())
@@ -289,15 +276,8 @@ def block(node: Node, kind: str) -> Path:
 
 
 def blockable() -> None:
-    write = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
-
-    def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
-        reverts = steps[0].after is None or (kind == "chains" and not getattr(steps[0].after, "chains", True))
-        if reverts and Path(f"/run/.lab/block-{kind}").exists():
-            raise StepsFailed((), steps[0], "blocked by the test")
-        write(kind, steps, *others)
-
-    writer._write = failing  # type: ignore[assignment] # noqa: SLF001
+    for kind in ("rule", "chains", "route"):
+        fail_reverting(kind, "blocked by the test", when=Path(f"/run/.lab/block-{kind}").exists)
 
 
 @pytest.mark.parametrize("kind", ["rule", "chains", "route"])

@@ -10,20 +10,19 @@ import errno
 import os
 import re
 import subprocess
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import restore
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
-from tests.kernel.rollback.failure import REASON, ROLLED_BACK, assert_restored, fails, trap
+from tests.kernel.rollback.failure import REASON, ROLLED_BACK, assert_restored, fails, intercept, trap
 from tests.lab.snapshot import assert_same
 from tests.support.agent import fake_systemd
+from tests.support.locks import held
 from tests.support.node import Node
 from tests.support.pools import (
     ABSENT,
@@ -48,7 +47,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def set_trap(number: int) -> None:
     fake_systemd()
-    trap(number)()
+    trap(number)
 
 
 KEPT = {**FIRST, "persist": True}
@@ -111,17 +110,12 @@ def test_a_link_that_vanishes_midway(node: Node) -> None:
     node.change(POOLS, ABSENT)
     assert_same(before, node.snapshot())
 
-    def delete_link_before_routes() -> None:
-        write = writer._write  # noqa: SLF001
+    def delete_link_before_routes(kind: str, steps: Sequence[Step], write: Callable[[Sequence[Step]], None]) -> None:
+        if kind == "route" and Path("/proc/sys/net/ipv4/conf/eth0.100").exists():
+            subprocess.run(["ip", "link", "delete", "eth0.100"], check=True)
+        write(steps)
 
-        def deleting(kind: str, steps: Sequence[Step], *others: Any) -> None:
-            if kind == "route" and Path("/proc/sys/net/ipv4/conf/eth0.100").exists():
-                subprocess.run(["ip", "link", "delete", "eth0.100"], check=True)
-            write(kind, steps, *others)
-
-        writer._write = deleting  # type: ignore[assignment] # noqa: SLF001
-
-    answer = node.module(POOLS, FIRST, before=delete_link_before_routes)
+    answer = node.module(POOLS, FIRST, before=lambda: intercept(delete_link_before_routes))
     assert answer.get("failed"), answer
     assert "eth0.100" in answer["msg"]
     assert "ENODEV" in answer["msg"]
@@ -130,26 +124,13 @@ def test_a_link_that_vanishes_midway(node: Node) -> None:
     assert not [line for line in left if ": +" in line], left
 
 
-@contextmanager
-def held_lock(node: Node) -> Iterator[int]:
-    """Hold the lock of legacy iptables, as kube-proxy does while it writes."""
-    command = node.host.command(["flock", "/run/xtables.lock", "sh", "-c", "echo held; exec cat"])
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
-        yield holder.pid
-        assert holder.stdin is not None
-        holder.stdin.close()
-
-
 def test_the_lock_of_iptables_is_held(node: Node) -> None:
     def wait_less() -> None:
         restore.write.__defaults__ = (1,)  # seconds, instead of ten
 
-    with held_lock(node) as pid:
+    with held(node.host, "flock", "/run/xtables.lock"):  # as kube-proxy does while it writes
         legacy = {**FIRST, "iptables_variant": "legacy"}
         fails(node, legacy, "xtables lock is held by pid ", "waited 1 s", before=wait_less)
-        assert pid
 
 
 @pytest.mark.parametrize(

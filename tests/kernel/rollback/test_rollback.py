@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import (
     RTM_DELADDR,
     RTM_DELROUTE,
@@ -24,8 +22,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     Rtnetlink,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.wire import Refusal, Request
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
-from tests.kernel.rollback.failure import REASON, assert_restored, fails, names_step, trap
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
+from tests.kernel.rollback.failure import REASON, assert_restored, fail_reverting, fails, intercept, names_step, trap
 from tests.lab.snapshot import assert_same
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
@@ -93,20 +91,18 @@ def test_lost_answers_while_a_link_is_made(node: Node, after: int) -> None:
 
 @pytest.mark.parametrize("kind", ["address", "rule", "chains"])
 def test_an_unexpected_exception(node: Node, kind: str) -> None:
-    def arm() -> None:
-        write = writer._write  # noqa: SLF001
-        left = [kind]
+    left = [kind]
 
-        def failing(now: str, *others: Any) -> None:
-            write(now, *others)
-            if now in left:
-                left.remove(now)
-                raise OSError(errno.EMFILE, "Too many open files")
-
-        writer._write = failing  # noqa: SLF001
+    def failing(now: str, steps: Sequence[Step], write: Callable[[Sequence[Step]], None]) -> None:
+        write(steps)
+        if now in left:
+            left.remove(now)
+            raise OSError(errno.EMFILE, "Too many open files")
 
     before = node.snapshot()
-    names_step(node.module(POOLS, OWN, before=arm), "OSError: [Errno 24] Too many open files", kind)
+    names_step(
+        node.module(POOLS, OWN, before=lambda: intercept(failing)), "OSError: [Errno 24] Too many open files", kind
+    )
     assert_restored(node, before)
 
 
@@ -115,19 +111,10 @@ def test_the_rollback_continues_after_a_failed_step(node: Node) -> None:
     before = node.snapshot()
 
     def arm() -> None:
-        trap(12)()
-        once = writer._write  # noqa: SLF001
+        trap(12)
+        fail_reverting("file", "the disk is gone")
+        fail_reverting("route", "the table is gone")
 
-        def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
-            if kind == "file" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "the disk is gone")
-            if kind == "route" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "the table is gone")
-            once(kind, steps, *others)
-
-        writer._write = failing  # type: ignore[assignment] # noqa: SLF001
-
-    node.module(POOLS, ABSENT)
     answer = node.module(POOLS, FIRST, before=arm)
     assert REASON in answer["msg"]
     assert "the disk is gone" in answer["msg"]
@@ -144,20 +131,11 @@ def test_the_rollback_fails_too(node: Node) -> None:
     """The message does not claim that the node is as before; the next run fixes it."""
     before = node.snapshot()
 
-    def fail_twice() -> None:
-        trap(12)()
-        once = writer._write  # noqa: SLF001
-        runs: list[str] = []
+    def arm() -> None:
+        trap(12)
+        fail_reverting("sysctl", "the disk is gone")
 
-        def failing(kind: str, steps: Sequence[Step], *others: Any) -> None:
-            runs.append(kind)
-            if "route" in runs and kind == "sysctl" and steps[0].after is None:
-                raise StepsFailed((), steps[0], "the disk is gone")
-            once(kind, steps, *others)
-
-        writer._write = failing  # type: ignore[assignment] # noqa: SLF001
-
-    answer = node.module(POOLS, FIRST, before=fail_twice)
+    answer = node.module(POOLS, FIRST, before=arm)
     assert answer.get("failed")
     assert REASON in answer["msg"]
     assert "the disk is gone" in answer["msg"]
