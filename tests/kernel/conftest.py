@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.kernel.delivery.lab import delivered
 from tests.support.agent import persist
 from tests.support.namespace import Namespace
 from tests.support.node import Node
@@ -34,3 +35,9 @@ def node() -> Iterator[Node]:
 def persisted(node: Node) -> None:
     """A pool is applied on the node, and the agent is installed: ask for it with ``usefixtures``."""
     persist(node.host)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print how many cells of the delivery matrix were tried with real traffic."""
+    if delivered:
+        terminalreporter.write_line(f"delivery: {sum(delivered)} cells in {len(delivered)} runs, each as it must be")

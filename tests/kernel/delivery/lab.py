@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection on the nodes of the lab, without Ansible in between, and what its deliveries must be."""
+"""The collection on the nodes of the lab, run without Ansible, and the deliveries that it must lead to."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tests.kernel.delivery.count import count
 from tests.lab import Cell, Delivery, Host, Lab, LabOptions
-from tests.lab.delivery import all_cells, expected_ways
+from tests.lab.delivery import all_cells, assert_delivered
 from tests.support.modules import Answer, change
 from tests.support.pools import EXTERNAL, declared
 
@@ -20,18 +19,20 @@ PER_NODE = {
     "node1": ("1.2.3.251", "fd00:1:2:3::251"),
     "node2": ("1.2.3.252", "fd00:1:2:3::252"),
 }
-#: Seconds without progress: for flows that must come through, and for those that must not
-PATIENCE, LOST = 8.0, 0.8
+#: Seconds without progress, for flows that must be delivered and for flows that must not
+TIMEOUT, LOST_TIMEOUT = 8.0, 0.8
+#: How many cells were delivered as they must be, per matrix
+delivered: list[int] = []
 _numbers = itertools.count()
 
 
 def lab_of(**options: Any) -> Lab:
-    """Return a lab with a prefix of its own, not yet up."""
+    """Return a lab with a prefix of its own, not started."""
     return Lab(LabOptions(prefix=f"homeward-delivery-{os.getpid()}-{next(_numbers)}", **options))
 
 
 def pool_of(lab: Lab, **changes: Any) -> dict[str, Any]:
-    """Return the declaration of the lab's pool, changed as given; what is None is left out."""
+    """Return the declaration of the lab's pool with these changes; options that are None are removed."""
     pool = {**EXTERNAL, "interface": lab.options.pool_interface, **changes}
     return {name: value for name, value in pool.items() if value is not None}
 
@@ -42,9 +43,9 @@ def run(node: Host, parameters: Mapping[str, Any]) -> Answer:
 
 
 def apply(lab: Lab, *pools: Mapping[str, Any], per_node: bool = False, **settings: Any) -> list[Answer]:
-    """Make all nodes right for these pools, by default for the lab's own; return an answer per node.
+    """Apply these pools, by default the lab's own, on all nodes; return an answer per node.
 
-    :param per_node: give each node its own addresses of the first pool.
+    :param per_node: each node has addresses of the first pool.
     :param settings: further parameters of the module.
     """
     first, *rest = pools or (pool_of(lab),)
@@ -56,34 +57,29 @@ def apply(lab: Lab, *pools: Mapping[str, Any], per_node: bool = False, **setting
 
 
 def remove(lab: Lab) -> None:
-    """Take everything of ours off all nodes."""
+    """Remove everything managed from all nodes."""
     for node in lab.nodes:
         run(node, {"state": "absent"})
 
 
 def try_all(lab: Lab, lost: Callable[[Cell], bool] = lambda _cell: False) -> list[Delivery]:
-    """Try every cell: patiently, as machines may be slow, but for those that are expected to be lost."""
+    """Try every cell, with a short timeout for those that are expected to be lost."""
     cells = all_cells(lab)
-    deliveries = lab.deliver([cell for cell in cells if not lost(cell)], timeout=PATIENCE)
-    return [*deliveries, *lab.deliver([cell for cell in cells if lost(cell)], timeout=LOST)]
+    deliveries = lab.deliver([cell for cell in cells if not lost(cell)], timeout=TIMEOUT)
+    return [*deliveries, *lab.deliver([cell for cell in cells if lost(cell)], timeout=LOST_TIMEOUT)]
 
 
-def wrong(deliveries: Sequence[Delivery], unreached: Sequence[str] = ()) -> list[Delivery]:
-    """Return the deliveries that are not as they must be.
+def assert_all_reached(lab: Lab, deliveries: Sequence[Delivery], denied: Sequence[str] = ()) -> None:
+    """Assert that every cell is reached and all replies took the expected path, and count the cells.
 
-    :param unreached: clients that must not reach anything; no reply to them may be seen anywhere.
+    :param denied: clients that must reach nothing; no reply to them may be seen anywhere.
     """
-    return [
-        one
-        for one in deliveries
-        if (one.reached, one.ways)
-        != ((False, ()) if one.cell.client in unreached else (True, expected_ways(one.cell.client, one.cell.service)))
-    ]
+    assert_delivered(lab, [one for one in deliveries if one.cell.client not in denied])
+    wrong = [one for one in deliveries if one.cell.client in denied and (one.reached or one.ways)]
+    assert not wrong, wrong[:4]
+    count(deliveries)
 
 
-def assert_all_reached(deliveries: Sequence[Delivery], unreached: Sequence[str] = ()) -> None:
-    """Assert that every cell is reached, and that replies to clients behind routers went by the pool's router alone."""
-    assert deliveries, "nothing was tried"
-    found = wrong(deliveries, unreached)
-    assert not found, f"{len(found)} of {len(deliveries)} cells: {found[:4]}"
-    count(len(deliveries))
+def count(deliveries: Sequence[Delivery]) -> None:
+    """Count the cells of one matrix for the summary of the test run."""
+    delivered.append(len(deliveries))

@@ -1,22 +1,19 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What source_routing and onlink_route promise holds in whole matrices, in every mode and with every rp_filter.
+"""Whole delivery matrices with source_routing and onlink_route, in every mode and with every rp_filter.
 
-policy_routing has far more worlds, in ``test_worlds.py``.
+policy_routing is tested in more worlds, in ``test_worlds.py``.
 """
 
 from __future__ import annotations
 
 import pytest
 
-from tests.kernel.delivery.count import count
-from tests.kernel.delivery.lab import apply, assert_all_reached, lab_of, pool_of, try_all
+from tests.kernel.delivery.lab import apply, assert_all_reached, count, lab_of, pool_of, try_all
 from tests.kernel.delivery.worlds import CHOICES
 from tests.lab import Cell
 from tests.lab.delivery import BEHIND_ROUTERS
-
-pytest_plugins = ["tests.kernel.delivery.count"]
 
 WHOLE_MATRIX = 224
 
@@ -29,17 +26,17 @@ def test_source_routing_reaches_everything(mode: str, rp_filter: int, shared: bo
         apply(lab, pool_of(lab, case="source_routing"))
         deliveries = try_all(lab)
         assert len(deliveries) == WHOLE_MATRIX
-        assert_all_reached(deliveries)
+        assert_all_reached(lab, deliveries)
 
 
 @pytest.mark.parametrize("rp_filter", CHOICES["rp_filter"])
 @pytest.mark.parametrize("mode", CHOICES["kube_proxy"])
-def test_onlink_route_reaches_who_is_on_the_link(mode: str, rp_filter: int) -> None:
-    """And nodes and pods. Who is behind a router gets nothing through it; the LAN's datagrams find a way of their own."""
+def test_onlink_route_reaches_clients_on_the_link(mode: str, rp_filter: int) -> None:
+    """And nodes and pods. Clients behind a router get no reply through it; datagrams of the LAN are replied to directly."""
 
     def lost(cell: Cell) -> bool:
-        lucky = cell.client == "lan" and cell.protocol == "udp" and (rp_filter == 0 or cell.family == 6)
-        return cell.client in BEHIND_ROUTERS and not lucky
+        direct = cell.client == "lan" and cell.protocol == "udp" and (rp_filter == 0 or cell.family == 6)
+        return cell.client in BEHIND_ROUTERS and not direct
 
     with lab_of(kube_proxy=mode, rp_filter=rp_filter) as lab:
         apply(lab, pool_of(lab, case="onlink_route", gateways=None))
@@ -50,13 +47,13 @@ def test_onlink_route_reaches_who_is_on_the_link(mode: str, rp_filter: int) -> N
                 assert (one.reached, "pool" in one.ways) == (not lost(one.cell), False), one
             else:
                 assert (one.reached, one.ways) == (True, ("direct",)), one
-        count(len(deliveries))
+        count(deliveries)
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
 @pytest.mark.parametrize("mode", CHOICES["kube_proxy"])
-def test_two_cases_on_one_link_do_not_hinder_each_other(mode: str, shared: bool) -> None:
-    """The guard of one pool lets what is for the other pass."""
+def test_two_cases_on_one_link_do_not_affect_each_other(mode: str, shared: bool) -> None:
+    """The guard of one pool passes packets to the other."""
     link = {"onlink_networks": ["1.2.3.0/24", "fd00:1:2:3::/64"]}
     guarded = {"networks": ["1.2.3.4-1.2.3.8", "fd00:1:2:3::20"], **link}
     other = {"name": "other", "networks": ["1.2.3.9-1.2.3.31", "fd00:1:2:3::21-fd00:1:2:3::2f"], **link}
@@ -64,4 +61,4 @@ def test_two_cases_on_one_link_do_not_hinder_each_other(mode: str, shared: bool)
         apply(lab, pool_of(lab, case="policy_routing", **guarded), pool_of(lab, case="source_routing", **other))
         deliveries = try_all(lab)
         assert len(deliveries) == WHOLE_MATRIX
-        assert_all_reached(deliveries)
+        assert_all_reached(lab, deliveries)

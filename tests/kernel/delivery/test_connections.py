@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Connections that are open keep their way while pools come, change and go around theirs."""
+"""Open connections continue while other pools are applied, changed and removed."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.delivery.lab import LOST, PATIENCE, apply, lab_of, pool_of, remove
-from tests.kernel.packets.lab import ADDRESS, lead_elsewhere
+from tests.kernel.delivery.lab import LOST_TIMEOUT, TIMEOUT, apply, lab_of, pool_of, remove
+from tests.kernel.packets.lab import ADDRESS, add_ports
 from tests.lab import Lab
 from tests.lab.delivery import BEHIND_ROUTERS, expected_ways
 from tests.lab.witnesses import Witnesses
 from tests.support.stream import Stream
 
-#: By where the endpoint is, seen from the node that announces the address
+#: One for each place of the endpoint: a pod or the host, on the announcing node or on the other
 SERVICES = (("lo-p1", 4), ("cl-p2", 4), ("lo-host1", 4), ("cl-host1", 4), ("ds-lo-p1", 6), ("ds-cl-p1", 6))
 OTHER: dict[str, Any] = {
     "name": "other",
@@ -28,7 +28,7 @@ OTHER: dict[str, Any] = {
     "interface": "eth0",
     "gateways": ["1.2.4.1", "fd00:1:2:4::1"],
 }
-#: Hosts that answer when the test says so, the service's port that leads to them, and their addresses
+#: Hosts that reply when the test says so, the service's port that leads to them, and their addresses
 WAITING = (
     ("server1", 81, {4: "10.112.1.10", 6: "fd00:112:1::10"}),
     ("node1", 82, {4: "192.168.1.11", 6: "fd00:192:168:1::11"}),
@@ -40,13 +40,13 @@ WAITING = (
 def streams(lab: Lab, clients: tuple[str, ...]) -> Iterator[list[Stream]]:
     """Open connections from all these clients to each of the services."""
     with ExitStack() as stack:
-        wanted = [(client, *service) for client in clients for service in SERVICES]
-        yield [stack.enter_context(Stream(lab, service, client, family)) for client, service, family in wanted]
+        pairs = itertools.product(clients, SERVICES)
+        yield [stack.enter_context(Stream(lab, service, client, family)) for client, (service, family) in pairs]
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
-def test_open_connections_stay_open(shared: bool) -> None:
-    """While another pool comes, both are applied again, its gateways change, and it goes; at last their own one goes."""
+def test_open_connections_continue(shared: bool) -> None:
+    """While another pool is added, changed and removed; until their own pool is removed."""
     with lab_of(shared_link=shared, rp_filter=1) as lab:
         own = pool_of(lab)
         moved = {**OTHER, "gateways": ["1.2.4.2", "fd00:1:2:4::2"]}
@@ -65,16 +65,16 @@ def test_open_connections_stay_open(shared: bool) -> None:
                 for one in opened[1:]:
                     one.finish()
                 remove(lab)
-                assert not spare.push(LOST), "the control: without the pool a connection does not stay"
+                assert not spare.push(LOST_TIMEOUT), "the control: without the pool a connection does not stay"
         finally:
             witnesses.close()
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
-def test_a_reply_that_waited_still_goes_home(shared: bool) -> None:
-    """A gateway's mark stays its own, whatever comes before it: no request repairs the connection's mark meanwhile."""
+def test_a_delayed_reply_leaves_through_the_pools_gateway(shared: bool) -> None:
+    """A gateway keeps its mark whatever is added before it: no request sets the connection's mark again meanwhile."""
     with lab_of(shared_link=shared, rp_filter=1) as lab, ExitStack() as stack:
-        lead_elsewhere(lab)
+        add_ports(lab)
         apply(lab, pool_of(lab))
         waiting = []
         for family, (host, port, address) in itertools.product((4, 6), WAITING):
@@ -90,10 +90,10 @@ def test_a_reply_that_waited_still_goes_home(shared: bool) -> None:
 
 
 def udp_socket(lab: Lab, host: str, family: int, address: tuple[str, int] | None = None) -> socket.socket:
-    """Return a patient UDP socket of a host."""
+    """Return a UDP socket of a host."""
     kind = socket.AF_INET6 if family == 6 else socket.AF_INET
     handle = lab.host(host).call(lambda: socket.socket(kind, socket.SOCK_DGRAM))
-    handle.settimeout(PATIENCE)
+    handle.settimeout(TIMEOUT)
     if address:
         handle.bind(address)
     return handle

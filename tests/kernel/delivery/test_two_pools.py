@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Two pools on two links behind two routers: replies do not mix, though the client is the same and behind both."""
+"""Two pools on two links behind two routers: each reply leaves through its pool's router, even to the same client."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ from typing import Any
 
 import pytest
 
-from tests.kernel.delivery.lab import LOST, PATIENCE, apply, assert_all_reached, lab_of, pool_of, try_all
+from tests.kernel.delivery.lab import LOST_TIMEOUT, TIMEOUT, apply, assert_all_reached, lab_of, pool_of, try_all
 from tests.lab import Lab
 from tests.lab.delivery import all_cells
 from tests.lab.flows import open_socket, run_flow
 from tests.lab.options import SECOND_INTERFACE
 from tests.lab.services import SECOND_POOL, SERVICE_PORT
 from tests.lab.witnesses import Witnesses
-
-pytest_plugins = ["tests.kernel.delivery.count"]
 
 BOTH_MATRICES = 448
 SECOND: dict[str, Any] = {
@@ -32,47 +30,47 @@ SECOND: dict[str, Any] = {
 
 @pytest.fixture(params=[("iptables", 1), ("nftables", 2)], ids=str)
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab with two pools, nothing applied."""
+    """A lab with two pools that are not applied."""
     mode, rp_filter = request.param
     with lab_of(kube_proxy=mode, rp_filter=rp_filter, second_pool=True) as made:
         yield made
 
 
-def test_replies_do_not_mix(lab: Lab) -> None:
+def test_replies_leave_through_the_router_of_their_pool(lab: Lab) -> None:
     apply(lab, pool_of(lab), SECOND)
     deliveries = try_all(lab)
     assert len(deliveries) == BOTH_MATRICES
-    assert_all_reached(deliveries)
-    # Once more with the same client port for both, so that only the pool tells the two connections apart.
+    assert_all_reached(lab, deliveries)
+    # Again with the same client port for both, so that the connections differ only in the pool.
     for port, (name, family) in enumerate((("lo-p1", 4), ("cl-p2", 4), ("lo-host1", 4), ("ds-cl-p1", 6)), 9800):
         for service, way in ((name, "pool"), (f"second-{name}", "second")):
             assert ways(lab, service, family, port) == (way,)
 
 
 def ways(lab: Lab, service: str, family: int, port: int) -> tuple[str, ...]:
-    """Return by which ways replies went to the outside client's port."""
+    """Return the ways of replies to the outside client's port."""
     address = lab.services[service].address_of(family)
     assert address is not None
     handle = lab.host("outside").call(lambda: open_socket("udp", family, port))
     witnesses = Witnesses(lab)
     try:
-        asyncio.run(run_flow(handle, "udp", (address, SERVICE_PORT), PATIENCE))
+        asyncio.run(run_flow(handle, "udp", (address, SERVICE_PORT), TIMEOUT))
         return witnesses.ways()[port]
     finally:
         witnesses.close()
 
 
-def test_each_pool_has_its_case(lab: Lab) -> None:
-    """One pool is filtered, the other is not; each works as if it were alone."""
+def test_each_pool_may_have_another_case(lab: Lab) -> None:
+    """One pool is guarded, the other is not; each works as if it were alone."""
     apply(lab, pool_of(lab), {**SECOND, "case": "source_routing"})
-    assert_all_reached(try_all(lab))
+    assert_all_reached(lab, try_all(lab))
 
 
-def test_one_of_two_is_all_the_same(lab: Lab) -> None:
-    """When the second goes, the first stays whole, and nothing of the second is reached from outside any more."""
+def test_removing_one_pool_does_not_affect_the_other(lab: Lab) -> None:
+    """And nothing of the removed pool is reached from outside any more."""
     apply(lab, pool_of(lab), SECOND)
     apply(lab, pool_of(lab))
     cells = [cell for cell in all_cells(lab) if cell.client in ("outside", "onlink")]
     of_second = [cell for cell in cells if cell.service.startswith("second-")]
-    assert_all_reached(lab.deliver([cell for cell in cells if cell not in of_second], timeout=PATIENCE))
-    assert not any(one.reached for one in lab.deliver(of_second, timeout=LOST))
+    assert_all_reached(lab, lab.deliver([cell for cell in cells if cell not in of_second], timeout=TIMEOUT))
+    assert not any(one.reached for one in lab.deliver(of_second, timeout=LOST_TIMEOUT))

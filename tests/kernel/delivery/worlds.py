@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The worlds in which every client must reach every service, and few of them that have each pair of choices."""
+"""The worlds in which every client must reach every service, and a few of them that have every pair of choices."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ LAN = ["192.168.1.0/24", "fd00:192:168:1::/64"]
 
 @dataclass(frozen=True)
 class World:
-    """One choice of everything that a node may be like.
+    """One choice of everything that may differ between nodes.
 
-    :param variant: which iptables, of kube-proxy where it has one, and of ours.
-    :param link: ``bare``: the pool's own link, no address. ``addressed``: somebody gave each node one of the pool's.
-        ``strict``: the pool's router checks who asks, and the pool's ``addresses`` are declared. ``shared``: eth0.
-    :param foreign: what others have: ``calico`` a raw chain with rpfilter, ``cilium`` the rule for the local table moved
+    :param variant: the iptables of kube-proxy, if it uses any, and of the collection.
+    :param link: ``bare``: a link for the pool, no address. ``addressed``: each node has a foreign address of the pool.
+        ``strict``: the pool's router filters ARP, and the pool has ``addresses``. ``shared``: eth0.
+    :param foreign: foreign state: ``calico`` a raw chain with rpfilter, ``cilium`` the rule for the local table moved
         to priority 100, ``valid_mark`` all.src_valid_mark=1.
     :param pool: ``whole`` networks, a ``range`` of them, or the LAN ``denied``.
     """
@@ -53,17 +53,17 @@ assert tuple(CHOICES) == tuple(field.name for field in fields(World))
 
 
 def all_worlds() -> list[World]:
-    """Return the whole product."""
+    """Return all combinations."""
     return [World(*values) for values in itertools.product(*CHOICES.values())]
 
 
 def pairs(world: World) -> frozenset[tuple[Any, ...]]:
-    """Return each two choices of a world, with their places."""
+    """Return every pair of choices of a world, with their positions."""
     return frozenset(itertools.combinations(enumerate(astuple(world)), 2))
 
 
 def covering_worlds() -> list[World]:
-    """Return few worlds, always the same, in which every two choices meet: at each step the one with most new pairs."""
+    """Return a few worlds, always the same, that have every pair of choices: each time the one with most new pairs."""
     candidates = {world: pairs(world) for world in all_worlds()}
     missing = set().union(*candidates.values())
     chosen = []
@@ -75,7 +75,7 @@ def covering_worlds() -> list[World]:
 
 
 def build(world: World) -> Lab:
-    """Return the world's lab, not yet up."""
+    """Return the world's lab, not started."""
     return lab_of(
         kube_proxy=world.kube_proxy,
         variant=world.variant,
@@ -87,16 +87,16 @@ def build(world: World) -> Lab:
 
 
 def prepare(lab: Lab, world: World) -> None:
-    """Add what others have on the nodes, and make the pool's router ready."""
+    """Add the foreign state to the nodes, and prepare the pool's router."""
     for node in lab.nodes:
         for line in _foreign_lines(world):
             node.run(line)
     if world.link == "strict":
-        know_services(lab)
+        add_neighbours(lab)
 
 
-def know_services(lab: Lab) -> None:
-    """Tell the pool's router where each service is: its question would tell a node where the router is."""
+def add_neighbours(lab: Lab) -> None:
+    """Add the services to the router's neighbour table, because its requests would tell nodes its MAC address."""
     router = lab.host("poolrouter")
     macs = {node.name: packets.mac_of(node, lab.options.pool_interface) for node in lab.nodes}
     for service in lab.services.values():
@@ -125,17 +125,17 @@ def _foreign_lines(world: World) -> Iterator[str]:
 
 
 def apply_pool(lab: Lab, world: World, kind: str) -> None:
-    """Make the nodes right for the lab's pool, declared in one of the ways that ``World.pool`` names."""
+    """Apply the lab's pool, declared in one of the ways of ``World.pool``."""
     changes: dict[str, Any] = {
         "whole": {},
         "range": {"networks": RANGES, "onlink_networks": ONLINK},
         "denied": {"deny": LAN},
     }[kind]
-    # In nftables mode nothing on the node says which iptables to use.
+    # In nftables mode the node gives no hint of a variant.
     variant = "auto" if world.kube_proxy == "iptables" else world.variant
     apply(lab, pool_of(lab, **changes), per_node=world.link == "strict", iptables_variant=variant)
 
 
-def clients_shut_out(kind: str) -> tuple[str, ...]:
+def denied_clients(kind: str) -> tuple[str, ...]:
     """Return the clients that must reach nothing."""
     return ("lan",) if kind == "denied" else ()

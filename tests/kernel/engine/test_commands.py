@@ -1,12 +1,12 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lines in ``commands``, typed by a person on another node like it, do what the module does."""
+"""The commands that a run shows do the same on another node."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -36,17 +36,17 @@ SOME = examples(6)
 
 @pytest.fixture
 def nodes() -> Iterator[tuple[Node, Node]]:
-    """Two nodes that do not differ: one for the module, one for a person."""
+    """Two equal nodes: one for the module, one for the commands."""
     with Node() as one, Node() as other:
         assert_same(one.snapshot(), other.snapshot())
         yield one, other
 
 
 def both_do(nodes: tuple[Node, Node], module: str, parameters: Parameters) -> Answer:
-    """Do it by module and by hand, and compare the nodes."""
+    """Run the module on one node and its commands on the other, and compare the nodes."""
     by_module, by_hand = nodes
     answer = by_module.change(module, parameters, check=True)
-    type_lines(by_hand, answer["commands"])
+    by_hand.host.run("\n".join(answer["commands"]))
     by_module.change(module, parameters)
     assert_equivalent(without_macs(by_module.snapshot()), without_macs(by_hand.snapshot()))
     return answer
@@ -62,18 +62,13 @@ def without_macs(snapshot: Snapshot) -> Snapshot:
     return found
 
 
-def type_lines(node: Node, lines: Sequence[str]) -> None:
-    """Type the lines one by one into a plain shell, which ends at the first that fails."""
-    node.host.run("\n".join(lines))
-
-
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize(
     "pools",
     [(EXTERNAL,), (STORAGE, INSIDE), (SECOND, SHARED), (EXTERNAL, STORAGE, SECOND, SHARED)],
     ids=lambda pools: "+".join(pool["name"] for pool in pools),
 )
-def test_pools_come_and_go(nodes: tuple[Node, Node], pools: Any, variant: str) -> None:
+def test_pools_are_applied_and_removed(nodes: tuple[Node, Node], pools: Any, variant: str) -> None:
     start = nodes[0].snapshot()
     assert both_do(nodes, POOLS, {**declared(*pools), "iptables_variant": variant})["commands"]
     assert both_do(nodes, POOLS, {**ABSENT, "iptables_variant": variant})["commands"]
@@ -83,11 +78,11 @@ def test_pools_come_and_go(nodes: tuple[Node, Node], pools: Any, variant: str) -
 
 @pytest.mark.random
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_random_pools_come_change_and_go(variant: str) -> None:
+def test_random_pools_are_applied_changed_and_removed(variant: str) -> None:
     @SOME
     @given(declarations(variant), declarations(variant))
-    def come_change_and_go(first: Parameters, second: Parameters) -> None:
-        # Nodes of its own: what fails is tried once more, and would find what it left.
+    def apply_change_and_remove(first: Parameters, second: Parameters) -> None:
+        # Nodes of its own, because Hypothesis repeats what fails.
         with Node() as one, Node() as other:
             start = one.snapshot()
             for parameters in (first, second, {**ABSENT, "iptables_variant": variant}):
@@ -95,11 +90,11 @@ def test_random_pools_come_change_and_go(variant: str) -> None:
             for node in (one, other):
                 assert_same(start, node.snapshot())
 
-    come_change_and_go()
+    apply_change_and_remove()
 
 
 def test_a_shared_interface_becomes_dedicated_and_back(nodes: tuple[Node, Node]) -> None:
-    """The mark stays, so the rule of arriving packets differs from those of arriving replies in ``to`` alone."""
+    """The mark stays, so the rule for requests differs from the rules for replies only in ``to``."""
     both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
     both_do(nodes, POOLS, declared(EXTERNAL))
     both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))

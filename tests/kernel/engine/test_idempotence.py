@@ -1,23 +1,20 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply, again, check, move, remove: over random pools, on a real kernel."""
+"""Check, apply, apply again, change and remove, with random pools."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 
+from tests.kernel.engine.convergence import converge
 from tests.lab.snapshot import Snapshot, assert_same
 from tests.support import ip_witness
 from tests.support.events import Events
 from tests.support.examples import examples
-from tests.support.modules import Answer
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, Parameters, declared
 from tests.support.random_pools import declarations
@@ -28,46 +25,6 @@ POOLS = "pool_routing"
 FEW = examples(10)
 
 
-def change_truly(node: Node, parameters: Parameters, before: Snapshot) -> tuple[Answer, Snapshot]:
-    """Check, apply, and apply again; the check must have been true, and it and the last run must have written nothing.
-
-    :param before: the node's picture now.
-    :returns: the answer, and the node's picture afterwards.
-    """
-    with writes_nothing(node, before):
-        foretold = node.change(POOLS, parameters, check=True)
-    done = node.change(POOLS, parameters)
-    assert foretold == done
-    after = node.snapshot()
-    assert done["changed"] == bool(done["commands"]) == (before != after), before.difference(after)
-    with writes_nothing(node, after):
-        again = node.change(POOLS, parameters)
-    assert (again["changed"], again["commands"]) == (False, []), again["commands"]
-    assert again["diff"] == {"before": {}, "after": {}}
-    return done, after
-
-
-@contextmanager
-def writes_nothing(node: Node, before: Snapshot) -> Iterator[None]:
-    """Assert that nothing is written on the node meanwhile, not even what is there already."""
-    stamps = file_stamps(node)
-    with Events(node.host) as events:
-        yield
-    assert events.seen == []
-    assert file_stamps(node) == stamps
-    assert_same(before, node.snapshot())
-
-
-def file_stamps(node: Node) -> dict[str, Any]:
-    """Return inode and time of each file of ours, which change even if the same content is written."""
-    found = {}
-    for folder in ("/run/homeward.metallb_routing", "/etc/iproute2/rt_protos.d", "/var/lib/homeward.metallb_routing"):
-        for path in node.host.path(folder).rglob("*"):
-            status = Path(path).lstat()
-            found[str(path)] = (status.st_ino, status.st_mtime_ns)
-    return found
-
-
 def assert_left_nothing(node: Node, start: Snapshot) -> None:
     assert_same(start, node.snapshot())
     assert not node.host.path("/run/homeward.metallb_routing").exists()
@@ -75,23 +32,23 @@ def assert_left_nothing(node: Node, start: Snapshot) -> None:
 
 @pytest.mark.random
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_random_pools_come_change_and_go(variant: str) -> None:
+def test_random_pools_are_applied_changed_and_removed(variant: str) -> None:
     @FEW
     @given(declarations(variant), declarations(variant))
-    def come_change_and_go(first: Parameters, second: Parameters) -> None:
-        # A node of its own: what fails is tried once more, and would find what it left.
+    def apply_change_and_remove(first: Parameters, second: Parameters) -> None:
+        # A node of its own, because Hypothesis repeats what fails.
         with Node() as node:
             start = now = node.snapshot()
             for parameters in (first, second, ABSENT):
-                _answer, now = change_truly(node, parameters, now)
+                _answer, now = converge(node, POOLS, parameters, now)
             assert_left_nothing(node, start)
 
-    come_change_and_go()
+    apply_change_and_remove()
 
 
 @pytest.mark.random
-def test_where_pools_were_before_leaves_no_trace(node: Node) -> None:
-    """The state depends on what is declared now; the marks alone, which stay a gateway's own, come from history."""
+def test_the_state_depends_on_the_declaration_alone(node: Node) -> None:
+    """Except for marks and tables, which a gateway keeps."""
     with Node() as fresh:
         start = node.snapshot()
         assert_same(start, fresh.snapshot())
@@ -106,7 +63,7 @@ def test_where_pools_were_before_leaves_no_trace(node: Node) -> None:
                 if "mark" in case:
                     pool.update(mark=hex(case["mark"]), table=str(case["table"]))
             fresh.change(POOLS, second)
-            # On a shared link requests have a mark of their own besides, which cannot be declared.
+            # On a shared link requests have another mark, which cannot be declared.
             if all(case.get("dedicated", True) for case in cases.values()):
                 assert_equivalent(node.snapshot(), fresh.snapshot())
                 compared.append(second)
@@ -116,7 +73,7 @@ def test_where_pools_were_before_leaves_no_trace(node: Node) -> None:
 
         compared: list[Parameters] = []
         move()
-        assert len(compared) >= 4, "too few of the drawn ones can be compared"
+        assert len(compared) >= 4, "too few examples can be compared"
 
 
 @pytest.mark.parametrize(
@@ -137,10 +94,10 @@ def test_where_pools_were_before_leaves_no_trace(node: Node) -> None:
 )
 def test_one_option_changes_and_changes_back(node: Node, moved: dict[str, Any]) -> None:
     start = node.snapshot()
-    whole = declared({**EXTERNAL, "mark": "0x200", "table": "122"}, SECOND)  # else the marks come from history
+    whole = declared({**EXTERNAL, "mark": "0x200", "table": "122"}, SECOND)  # or a gateway keeps others
     node.change(POOLS, whole)
     there = node.snapshot()
-    answer, _picture = change_truly(node, declared({**whole["pools"][0], **moved}, SECOND), there)
+    answer, _after = converge(node, POOLS, declared({**whole["pools"][0], **moved}, SECOND), there)
     assert answer["changed"]
     node.change(POOLS, whole)
     assert_equivalent(there, node.snapshot())
@@ -150,31 +107,31 @@ def test_one_option_changes_and_changes_back(node: Node, moved: dict[str, Any]) 
 
 @pytest.mark.random
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_the_difference_says_what_other_tools_see(node: Node, variant: str) -> None:
+def test_the_diff_is_what_other_tools_show(node: Node, variant: str) -> None:
     @FEW
     @given(parameters=declarations(variant))
     def compare(parameters: Parameters) -> None:
-        said_is_seen(node, parameters, variant)
+        assert_diff_is_shown(node, parameters, variant)
 
     compare()
 
 
-def said_is_seen(node: Node, parameters: Parameters, variant: str) -> None:
-    """From nothing, the lines after are exactly what ``ip``, ``iptables-save`` and the settings show of ours."""
-    said = node.change(POOLS, parameters)["diff"]["after"]
+def assert_diff_is_shown(node: Node, parameters: Parameters, variant: str) -> None:
+    """Assert that the diff of a first run is what ``ip``, ``iptables-save`` and sysctls show of managed objects."""
+    diff = node.change(POOLS, parameters)["diff"]["after"]
     seen: Any = node
-    assert said.get("routes", []) == sorted(f"{route.family}: {route}" for route in ip_witness.routes(seen))
-    assert said.get("rules", []) == sorted(f"{rule.family}: {rule}" for rule in ip_witness.rules(seen))
-    for line in said.get("sysctls", []):
+    assert diff.get("routes", []) == sorted(f"{route.family}: {route}" for route in ip_witness.routes(seen))
+    assert diff.get("rules", []) == sorted(f"{rule.family}: {rule}" for rule in ip_witness.rules(seen))
+    for line in diff.get("sysctls", []):
         name, _sign, value = line.partition("=")
         assert node.host.sysctl(name) == value
     counted = "".join(node.snapshot()[f"{stem}-{variant}-save"] for stem in ("iptables", "ip6tables"))
-    assert len(said.get("chains", [])) == counted.count("\n:HOMEWARD-") + counted.count("\n-A HOMEWARD-")
+    assert len(diff.get("chains", [])) == counted.count("\n:HOMEWARD-") + counted.count("\n-A HOMEWARD-")
     node.change(POOLS, ABSENT)
 
 
-def test_listeners_do_hear_what_is_written(node: Node) -> None:
-    """Otherwise hearing nothing would say nothing."""
+def test_events_show_what_is_written(node: Node) -> None:
+    """The control: without it, no events would prove nothing."""
     for command, heard in {
         "ip route add 10.77.0.0/16 dev eth1; ip route del 10.77.0.0/16 dev eth1": "rtnetlink 24",
         "ip -6 rule add priority 77 lookup 77; ip -6 rule del priority 77": "rtnetlink 32",
@@ -187,7 +144,7 @@ def test_listeners_do_hear_what_is_written(node: Node) -> None:
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_absent_where_nothing_is_changes_nothing(node: Node, variant: str) -> None:
+def test_absent_on_a_clean_node_changes_nothing(node: Node, variant: str) -> None:
     with Events(node.host) as events:
         answer = node.change(POOLS, {**ABSENT, "iptables_variant": variant})
     assert (answer["changed"], answer["commands"], events.seen) == (False, [], [])

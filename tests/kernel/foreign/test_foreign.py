@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What others have on the node is as it was: while ours is there, and byte for byte once it is gone."""
+"""Foreign state is unchanged while managed state is on the node, and byte for byte after its removal."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE, decla
 from tests.support.snapshots import assert_equivalent, without_managed
 
 POOLS = "pool_routing"
-OUR_ADDRESSES = SECOND["addresses"]
+MANAGED_ADDRESSES = SECOND["addresses"]
 MANY = examples(20)
 
 
@@ -26,35 +26,35 @@ MANY = examples(20)
 def test_random_worlds(variant: str) -> None:
     @MANY
     @given(worlds())
-    def come_and_go(world: tuple[str, ...]) -> None:
+    def apply_and_remove(world: tuple[str, ...]) -> None:
         with Node() as node:
-            goes_by_untouched(node, world, variant)
+            assert_foreign_unchanged(node, world, variant)
 
-    come_and_go()
+    apply_and_remove()
 
 
 @pytest.mark.parametrize("kind", [LINKS, SETTINGS, ROUTES, RULES, TABLES, CHAINS], ids=len)
 def test_everything_of_one_kind_at_once(node: Node, kind: tuple[str, ...]) -> None:
-    """Also proves that the node of the random worlds takes each of these."""
+    """Also shows that the node of the random worlds accepts each of these."""
     lines = [f"iptables-nft-restore --noflush -w <<'EOF'\n{text}EOF\n" for text in kind] if kind is CHAINS else kind
-    goes_by_untouched(node, tuple(lines), "nft")
+    assert_foreign_unchanged(node, tuple(lines), "nft")
 
 
-def goes_by_untouched(node: Node, world: tuple[str, ...], variant: str) -> None:
-    """Apply, apply again, change, remove."""
+def assert_foreign_unchanged(node: Node, world: tuple[str, ...], variant: str) -> None:
+    """Assert that applying, applying again, changing and removing pools changes nothing of these."""
     node.host.run("\n".join(world))
     before = node.snapshot()
-    theirs = without_managed(before)
+    foreign = without_managed(before)
     for parameters in (declared(EXTERNAL, STORAGE), declared({**EXTERNAL, "interface": "eth1"}, SECOND, SHARED)):
         assert node.change(POOLS, {**parameters, "iptables_variant": variant})["changed"]
-        assert_same(theirs, without_managed(node.snapshot(), OUR_ADDRESSES))
+        assert_same(foreign, without_managed(node.snapshot(), MANAGED_ADDRESSES))
         assert not node.change(POOLS, {**parameters, "iptables_variant": variant})["changed"]
     node.change(POOLS, {**ABSENT, "iptables_variant": variant})
     assert_same(before, node.snapshot())
 
 
-def test_others_go_on_working_meanwhile(node: Node) -> None:
-    """Others add and take away while ours is there; Calico puts itself first again."""
+def test_others_may_add_and_delete_meanwhile(node: Node) -> None:
+    """Among them Calico, which inserts its jump first again."""
     with Node() as other:
         for one, parameters in ((node, declared(EXTERNAL, STORAGE, SECOND)), (other, None)):
             if parameters:
@@ -66,12 +66,12 @@ def test_others_go_on_working_meanwhile(node: Node) -> None:
             ):
                 one.host.run(line)
             if parameters:
-                assert one.change(POOLS, parameters)["changed"], "our jump is first again"
+                assert one.change(POOLS, parameters)["changed"], "the managed jump is first again"
                 one.change(POOLS, ABSENT)
         assert_equivalent(other.snapshot(), node.snapshot())
 
 
-def test_a_setting_that_somebody_changed_since_stays_theirs(node: Node) -> None:
+def test_a_sysctl_changed_by_someone_else_is_not_restored(node: Node) -> None:
     before = node.snapshot()
     node.change(POOLS, declared(EXTERNAL))
     node.host.set_sysctl("net/ipv4/conf/eth0.100/rp_filter", 2)
@@ -81,8 +81,7 @@ def test_a_setting_that_somebody_changed_since_stays_theirs(node: Node) -> None:
     assert_same(before, node.snapshot())
 
 
-def test_what_is_there_already_stays_theirs(node: Node) -> None:
-    """Somebody made what we would make by hand: it serves, and is still there afterwards."""
+def test_existing_objects_are_used_and_stay_foreign(node: Node) -> None:
     node.host.run(
         "ip route add 10.9.8.0/24 dev eth1 scope link; ip address add 1.2.5.201/32 dev eth0.200 noprefixroute"
     )
@@ -97,8 +96,8 @@ def test_what_is_there_already_stays_theirs(node: Node) -> None:
     assert_same(before, node.snapshot())
 
 
-def test_routes_of_others_over_a_link_whose_last_address_is_ours(node: Node) -> None:
-    """The kernel throws them away with the address."""
+def test_foreign_routes_over_a_link_whose_last_address_is_managed(node: Node) -> None:
+    """The kernel deletes them with the address."""
     node.host.run(
         "ip route add 5.6.7.0/24 dev eth0.200 table 600; ip route add 5.6.8.0/24 via 5.6.7.1 dev eth0.200 onlink;"
         " ip route add 5.6.9.0/24 dev eth0.200 metric 7 mtu 1400 proto bird;"
@@ -111,8 +110,8 @@ def test_routes_of_others_over_a_link_whose_last_address_is_ours(node: Node) -> 
     assert_same(before, node.snapshot())
 
 
-def test_routes_of_others_that_need_ours(node: Node) -> None:
-    """Their gateway is in our network, their source is our address: the first stays, the second goes as the kernel has it."""
+def test_foreign_routes_that_need_managed_ones(node: Node) -> None:
+    """One has a gateway in a managed network, and stays. One has a managed address as source: the kernel deletes it."""
     node.change(POOLS, declared(SECOND))
     node.host.run(
         "ip route add 5.6.7.0/24 via 1.2.5.1 dev eth0.200; ip route add 5.6.8.0/24 via 1.2.5.1 dev eth0.200 src 1.2.5.201"
@@ -121,8 +120,8 @@ def test_routes_of_others_that_need_ours(node: Node) -> None:
     assert node.host.run("ip route show dev eth0.200").stdout.strip() == "5.6.7.0/24 via 1.2.5.1 onlink"
 
 
-def test_a_network_that_the_kernel_has_attached_already(node: Node) -> None:
-    """The node has an address of the link for IPv4, and none for IPv6."""
+def test_a_network_with_a_connected_route_needs_no_other(node: Node) -> None:
+    """The node has an address on the link for IPv4, and none for IPv6."""
     node.host.run("ip address add 10.9.8.11/24 dev eth1")
     before = node.snapshot()
     parameters = declared({"name": "both", "networks": ["10.9.8.0/24", "fd00:9:8::/64"], "interface": "eth1"})
@@ -135,15 +134,15 @@ def test_a_network_that_the_kernel_has_attached_already(node: Node) -> None:
     assert_same(before, node.snapshot())
 
 
-def test_a_foreign_route_in_the_place_of_ours_is_refused(node: Node) -> None:
+def test_a_foreign_route_to_a_pools_network_is_refused(node: Node) -> None:
     node.host.run("ip route add 10.9.8.0/24 via 172.16.0.1")
     answer = node.refuse(POOLS, declared(EXTERNAL, STORAGE))
     assert "10.9.8.0/24 via 172.16.0.1" in answer["msg"]
 
 
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_comments_of_others_with_anything_in_them(node: Node, variant: str) -> None:
-    """What looks like the end of a line, and then like a chain of ours, is neither."""
+def test_foreign_comments_may_contain_anything(node: Node, variant: str) -> None:
+    """What looks like a line break and a managed chain behind it is neither."""
     for letter in ("\n", "\r", "\x0b", "\x85", "\u2028"):
         comment = f"x{letter}:HOMEWARD-ghost - [0:0]"
         rule = ["-t", "mangle", "-A", "FORWARD", "-m", "comment", "--comment", comment, "-j", "ACCEPT"]

@@ -122,7 +122,7 @@ CHAINS = (
 
 @st.composite
 def worlds(draw: st.DrawFn) -> tuple[str, ...]:
-    """Draw lines for a shell that give a node some of all of these."""
+    """Draw shell commands that give a node some of all of these."""
 
     def some(choices: Sequence[str], most: int) -> list[str]:
         return draw(st.lists(st.sampled_from(choices), max_size=most, unique=True))

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What comes in on the pool's segment with a forged source, or for somewhere else, is delivered to nobody.
+"""Packets with a forged source, or another destination, that arrive on the pool's link are dropped.
 
-Every probe is told from the others by its length, which neither rewriting nor masquerading changes.
+Probes differ in their length, which neither DNAT nor masquerading changes.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.kernel.delivery.lab import PATIENCE, PER_NODE, apply, lab_of, pool_of, remove
+from tests.kernel.delivery.lab import PER_NODE, TIMEOUT, apply, lab_of, pool_of, remove
 from tests.lab import Lab, packets
 from tests.lab.packets import UDP, Packet, Sniffer
 
 FAMILIES = (4, 6)
-HONEST = {4: "203.0.113.99", 6: "fd00:203:0:113::99"}
+VALID = {4: "203.0.113.99", 6: "fd00:203:0:113::99"}
 LAN = {4: "192.168.1.50", 6: "fd00:192:168:1::50"}
 DENY = ["192.168.1.0/24", "fd00:192:168:1::/64"]
 FORGED = {
@@ -42,7 +42,7 @@ FORGED = {
     },
 }
 LOOPBACK = "127.0.0.1"
-#: Services by where their endpoint is, seen from node1: in a pod there, in a pod on node2, on node1 itself
+#: Services whose endpoint is a pod on node1, a pod on node2, and node1 itself
 TARGETS = {4: ("1.2.3.7", "1.2.3.6", "1.2.3.11"), 6: ("fd00:1:2:3::21",)}
 ELSEWHERE = {
     4: {
@@ -58,7 +58,7 @@ FIRST_LENGTH = 100
 
 @dataclass(frozen=True)
 class Probe:
-    """A datagram that is put on the pool's segment, for node1."""
+    """A datagram that is sent to node1 on the pool's segment."""
 
     source: str
     target: str
@@ -66,7 +66,7 @@ class Probe:
 
 
 class Delivered:
-    """Listens where a datagram can end: in the pods' links, the LAN's client, and sockets of the nodes themselves."""
+    """Listens at every destination: the links of the pods and of the LAN's client, and sockets of the nodes."""
 
     def __init__(self, lab: Lab, stack: ExitStack) -> None:
         self._sniffers = [
@@ -84,7 +84,7 @@ class Delivered:
         return not packet.outgoing and packet.protocol == UDP and packet.length >= FIRST_LENGTH
 
     def lengths(self) -> set[int]:
-        """Return the lengths of the data of all datagrams that arrived somewhere."""
+        """Return the lengths of the payloads that arrived anywhere."""
         found = set()
         for sniffer in self._sniffers:
             found |= {one.length - (48 if ":" in one.source else 28) for one in sniffer.read()}
@@ -99,7 +99,7 @@ class Delivered:
 
 
 def _raw_socket(family: socket.AddressFamily) -> socket.socket:
-    """Return a socket that gets what is delivered to the host itself, behind all filters."""
+    """Return a socket that receives what is delivered to the host itself, behind all filters."""
     handle = socket.socket(family, socket.SOCK_RAW, socket.IPPROTO_UDP)
     handle.setblocking(False)
     return handle
@@ -108,7 +108,7 @@ def _raw_socket(family: socket.AddressFamily) -> socket.socket:
 def delivered(lab: Lab, probes: Sequence[Probe], last: Probe | None = None) -> list[Probe]:
     """Send all probes to node1, and return those that arrived anywhere.
 
-    :param last: an honest one, sent behind them until it arrives, which shows that the others would have been seen.
+    :param last: a valid one, sent after them, whose arrival shows that the others would have arrived by then.
     """
     mac = packets.mac_of(lab.host("node1"), lab.options.pool_interface)
     with ExitStack() as stack:
@@ -119,31 +119,31 @@ def delivered(lab: Lab, probes: Sequence[Probe], last: Probe | None = None) -> l
             end = FIRST_LENGTH + len(probes)
             with Sniffer(lab.host("server1"), "eth0", lambda one: not one.outgoing and one.length > end) as witness:
                 inject(lab, last, end, mac)
-                assert witness.wait_for(1, PATIENCE), "the honest one must arrive"
+                assert witness.wait_for(1, TIMEOUT), "the valid one must arrive"
         found = listener.lengths()
     return [probe for length, probe in enumerate(probes, FIRST_LENGTH) if length in found]
 
 
 def inject(lab: Lab, probe: Probe, length: int, mac: str) -> None:
-    """Put a probe on the pool's segment."""
+    """Send a probe on the pool's segment."""
     datagram = packets.udp(probe.source, probe.target, 7000 + length, probe.port, b"h" * length)
     packets.inject(lab.host("onlink"), "eth0", mac, datagram)
 
 
-def honest(family: int) -> Probe:
-    """A probe that must always arrive, in the pod on node1."""
-    return Probe(HONEST[family], TARGETS[family][0])
+def valid(family: int) -> Probe:
+    """Return a probe that must always arrive, in the pod on node1."""
+    return Probe(VALID[family], TARGETS[family][0])
 
 
 def forged(family: int, sources: Iterable[str] | None = None) -> list[Probe]:
-    """Return a probe for each source and each place of an endpoint."""
+    """Return a probe for each source and each service."""
     chosen = FORGED[family].values() if sources is None else sources
     return [Probe(source, target) for source in chosen for target in TARGETS[family]]
 
 
 @contextmanager
-def gullible(lab: Lab) -> Iterator[None]:
-    """Let the nodes' kernels believe that their own addresses may come in by a link."""
+def accept_local(lab: Lab) -> Iterator[None]:
+    """Let the nodes' kernels accept packets with local source addresses."""
     keys = [f"net/ipv4/conf/all/{name}" for name in ("accept_local", "route_localnet")]
     for node in lab.nodes:
         for key in keys:
@@ -156,7 +156,7 @@ def gullible(lab: Lab) -> Iterator[None]:
 
 @pytest.fixture(scope="module", params=["dedicated-iptables", "shared-iptables", "dedicated-nftables"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab whose kernels filter no sources, so that what stops a packet is ours; each test removes what it applied."""
+    """A lab without reverse path filters, so that only the guard drops packets; each test removes what it applied."""
     link, mode = request.param.split("-")
     with lab_of(shared_link=link == "shared", kube_proxy=mode, rp_filter=0) as made:
         yield made
@@ -164,61 +164,61 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 @pytest.fixture(autouse=True)
 def clean(lab: Lab) -> Iterator[None]:
-    """Take everything of ours off again."""
+    """Remove everything managed after the test."""
     yield
     remove(lab)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_forged_sources_reach_no_endpoint(lab: Lab, family: int) -> None:
-    """Not even where the kernel would believe that its own address may come in."""
+    """Even if the kernel accepts local source addresses."""
     probes = forged(family)
-    with gullible(lab):
-        assert delivered(lab, probes) == probes, "the control: without it, each gets through"
+    with accept_local(lab):
+        assert delivered(lab, probes) == probes, "the control: without the guard, each is delivered"
         apply(lab, pool_of(lab, rp_filter="off"))
-        assert delivered(lab, probes, honest(family)) == []
+        assert delivered(lab, probes, valid(family)) == []
 
 
-def test_the_kernel_still_takes_loopback_for_impossible(lab: Lab) -> None:
+def test_the_kernel_still_drops_loopback_sources(lab: Lab) -> None:
     probes = forged(4, [LOOPBACK])
-    with gullible(lab):
-        assert delivered(lab, probes) == probes, "the control: a kernel can be made to believe it"
+    with accept_local(lab):
+        assert delivered(lab, probes) == probes, "the control: a kernel can accept them"
     apply(lab, pool_of(lab, rp_filter="off"))
-    assert delivered(lab, probes, honest(4)) == []
+    assert delivered(lab, probes, valid(4)) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_nobody_else_has_the_nodes_own_address_of_the_pool(lab: Lab, family: int) -> None:
+def test_the_nodes_own_address_of_the_pool_is_no_valid_source(lab: Lab, family: int) -> None:
     probes = forged(family, [PER_NODE["node1"][0 if family == 4 else 1]])
-    with gullible(lab):
+    with accept_local(lab):
         assert delivered(lab, probes) == probes, "the control"
         apply(lab, pool_of(lab, rp_filter="off"), per_node=True)
-        assert delivered(lab, probes, honest(family)) == []
+        assert delivered(lab, probes, valid(family)) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_lan_is_refused_where_it_is_denied(lab: Lab, family: int) -> None:
+def test_denied_sources_are_dropped(lab: Lab, family: int) -> None:
     probes = forged(family, [LAN[family]])
     apply(lab, pool_of(lab, rp_filter="off"))
-    assert delivered(lab, probes, honest(family)) == probes, "the control: it is an option"
+    assert delivered(lab, probes, valid(family)) == probes, "the control: without deny, they are delivered"
     apply(lab, pool_of(lab, rp_filter="off", deny=DENY))
-    assert delivered(lab, probes, honest(family)) == []
+    assert delivered(lab, probes, valid(family)) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_the_pools_link_leads_nowhere_else(lab: Lab, family: int) -> None:
-    """On a dedicated link. A shared one is the way of the node's own traffic, which must pass."""
-    probes = [Probe(HONEST[family], *place) for place in ELSEWHERE[family].values()]
+def test_a_dedicated_link_accepts_no_other_destination(lab: Lab, family: int) -> None:
+    """A shared link carries the node's own traffic, which must pass."""
+    probes = [Probe(VALID[family], *target) for target in ELSEWHERE[family].values()]
     assert delivered(lab, probes) == probes, "the control"
     apply(lab, pool_of(lab, rp_filter="off"))
     expected = probes if lab.options.shared_link else []
-    assert delivered(lab, probes, honest(family)) == expected
+    assert delivered(lab, probes, valid(family)) == expected
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_source_routing_denies_what_it_is_told_to(lab: Lab, family: int) -> None:
+def test_source_routing_drops_denied_sources(lab: Lab, family: int) -> None:
     probes = forged(family, [LAN[family]])
     apply(lab, pool_of(lab, case="source_routing"))
-    assert delivered(lab, probes, honest(family)) == probes, "the control: it is an option"
+    assert delivered(lab, probes, valid(family)) == probes, "the control: without deny, they are delivered"
     apply(lab, pool_of(lab, case="source_routing", deny=DENY))
-    assert delivered(lab, probes, honest(family)) == []
+    assert delivered(lab, probes, valid(family)) == []

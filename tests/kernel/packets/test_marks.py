@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The bits that others put on packets and connections stay as they are, and nobody behind our chains meets ours."""
+"""Foreign bits of packet and connection marks are unchanged, and chains behind the managed ones never see managed bits."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel.delivery.lab import PATIENCE, apply, assert_all_reached, lab_of
+from tests.kernel.delivery.lab import TIMEOUT, apply, assert_all_reached, lab_of
 from tests.lab import Host, Lab
 from tests.lab.delivery import all_cells
 
-#: Of somebody else, on packets and on connections
+#: Foreign bits, on packets and on connections
 PACKET, CONNECTION = 0x10000, 0x70000000
-OURS = 0x100
-KUBE_PROXY = 0xC000  # "drop this" and "masquerade this", which it sets and asks for as it likes
-#: All announced by node1; endpoints in a pod there, in a pod on node2, and on node1 itself, whose packets pass INPUT, OUTPUT
+MANAGED = 0x100
+KUBE_PROXY = 0xC000  # "drop this" and "masquerade this", which it sets and matches itself
+#: All announced by node1; endpoints in a pod there, in a pod on node2, and on node1 itself (INPUT, OUTPUT)
 SERVICES = ("lo-p1", "cl-p2", "ds-lo-p1", "lo-host1")
-PLACES = ("input", "postrouting")
-#: Before us: between connection tracking (-200) and mangle (-150). After us: behind mangle, before addresses change (100).
+HOOKS = ("input", "postrouting")
+#: Before the managed chains: between connection tracking (-200) and mangle (-150). Behind them: before NAT (100).
 FOREIGN = """
 table inet foreign {{
  counter input_right {{ }}
@@ -69,7 +69,7 @@ table inet foreign {{
 
 @pytest.fixture(params=["iptables-nft-dedicated", "iptables-legacy-dedicated", "nftables-nft-shared"])
 def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
-    """A lab with the pool applied, on whose nodes somebody else marks packets and connections too."""
+    """A lab with the pool applied, and foreign rules on the nodes that mark packets and connections."""
     mode, variant, link = request.param.split("-")
     with lab_of(kube_proxy=mode, variant=variant, shared_link=link == "shared", rp_filter=1) as made:
         apply(made, iptables_variant="auto" if mode == "iptables" else variant)
@@ -79,7 +79,7 @@ def lab(request: pytest.FixtureRequest) -> Iterator[Lab]:
 
 
 def ruleset(lab: Lab) -> str:
-    """Return the tables of somebody else."""
+    """Return the foreign tables."""
     services = [lab.services[name] for name in SERVICES]
     return FOREIGN.format(
         four=", ".join(service.address for service in services),
@@ -91,7 +91,7 @@ def ruleset(lab: Lab) -> str:
 
 
 def seen(node: Host) -> dict[str, int]:
-    """Return how many packets somebody else saw behind us, by place and by whether they were as they should be."""
+    """Return how many packets the foreign chains saw behind the managed ones, by hook and by whether the mark was right."""
     listed = json.loads(node.run("nft -j list counters table inet foreign").stdout)["nftables"]
     return {item["counter"]["name"]: item["counter"]["packets"] for item in listed if "counter" in item}
 
@@ -106,29 +106,29 @@ def connection_marks(node: Host, address: str) -> set[int]:
 
 
 def flow_to_all(lab: Lab) -> None:
-    """Send and receive 64 KiB by TCP: clients behind routers and on the link, each service, each family it has."""
+    """Send and receive 64 KiB by TCP: clients behind routers and on the link, each service and family."""
     cells = all_cells(lab, ["outside", "lan", "onlink"], [*SERVICES], ["tcp"])
-    assert_all_reached(lab.deliver(cells, timeout=PATIENCE))
+    assert_all_reached(lab, lab.deliver(cells, timeout=TIMEOUT))
 
 
-def test_foreign_bits_stay_and_ours_are_given_back(lab: Lab) -> None:
+def test_foreign_bits_are_unchanged_and_managed_bits_cleared(lab: Lab) -> None:
     flow_to_all(lab)
     for name in SERVICES:
         service = lab.services[name]
         for address in filter(None, (service.address, service.address6)):
-            assert connection_marks(lab.host(service.announcer), address) == {CONNECTION | OURS}, name
+            assert connection_marks(lab.host(service.announcer), address) == {CONNECTION | MANAGED}, name
     counters = seen(lab.host("node1"))
     assert counters["input_right"] > 0, "requests to the node itself"
-    assert counters["postrouting_right"] > 0, "all else, in both directions"
+    assert counters["postrouting_right"] > 0, "all others, in both directions"
     for node in lab.nodes:
-        assert [seen(node)[f"{place}_wrong"] for place in PLACES] == [0, 0], (node.name, seen(node))
+        assert [seen(node)[f"{hook}_wrong"] for hook in HOOKS] == [0, 0], (node.name, seen(node))
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_what_is_not_given_back_is_seen(lab: Lab, place: str) -> None:
-    """The control: without the rule that gives our bits back, whoever comes behind us does meet them."""
+@pytest.mark.parametrize("hook", HOOKS)
+def test_managed_bits_that_are_not_cleared_are_seen(lab: Lab, hook: str) -> None:
+    """The control: without the rule that clears them, the foreign chains see managed bits."""
     for node in lab.nodes:
         for program in ("iptables", "ip6tables"):
-            node.run(f"{program}-{lab.options.variant} -w -t mangle -F HOMEWARD-{place.upper()}")
+            node.run(f"{program}-{lab.options.variant} -w -t mangle -F HOMEWARD-{hook.upper()}")
     flow_to_all(lab)
-    assert seen(lab.host("node1"))[f"{place}_wrong"] > 0
+    assert seen(lab.host("node1"))[f"{hook}_wrong"] > 0

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is no business of ours goes on: neighbours are found again, no router pushes itself in, nodes talk as before."""
+"""Other traffic is unaffected: neighbour discovery, router advertisements, and what nodes and pods send."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.kernel.delivery.lab import PATIENCE, apply, assert_all_reached, lab_of, remove
+from tests.kernel.delivery.lab import TIMEOUT, apply, assert_all_reached, lab_of, remove
 from tests.kernel.packets.lab import CLIENTS
 from tests.lab import Host, Lab, packets
 from tests.lab.delivery import all_cells
@@ -29,8 +29,8 @@ FIRST_PORT, LINE, PAUSE = 2222, b"x" * 800, 0.005
 # --- neighbours
 
 
-def hasten(lab: Lab) -> None:
-    """Let what takes the kernel minutes take it a second: neighbours grow old and are asked again all the time."""
+def shorten_timers(lab: Lab) -> None:
+    """Let neighbour entries become stale and be probed again within a second instead of minutes."""
     for name in ("node1", "node2", "poolrouter", "onlink"):
         link = {"poolrouter": "pool", "onlink": "eth0"}.get(name, lab.options.pool_interface)
         for version in ("ipv4", "ipv6"):
@@ -41,14 +41,14 @@ def hasten(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
-def test_neighbours_are_found_again(shared: bool) -> None:
-    """Forgotten or aged, on both sides of the link."""
+def test_neighbours_are_resolved_again(shared: bool) -> None:
+    """Flushed or stale, on both sides of the link."""
     with lab_of(shared_link=shared, rp_filter=1) as lab:
         apply(lab)
-        hasten(lab)
+        shorten_timers(lab)
         cells = all_cells(lab, ["outside", "onlink"], ["lo-p1", "cl-p2", "lo-host1", "ds-lo-p1", "ds-cl-p1"])
         for number in range(ROUNDS):
-            assert_all_reached(lab.deliver(cells, timeout=PATIENCE))
+            assert_all_reached(lab, lab.deliver(cells, timeout=TIMEOUT))
             if number % 2:
                 for host, link in (
                     *((node, lab.options.pool_interface) for node in lab.nodes),
@@ -59,8 +59,8 @@ def test_neighbours_are_found_again(shared: bool) -> None:
             assert "FAILED" not in node.output(f"ip neighbour show dev {lab.options.pool_interface}")
 
 
-def test_a_guard_that_drops_advertisements_loses_the_router() -> None:
-    """The control: without the lines for neighbours the router is never found."""
+def test_a_guard_that_drops_neighbour_advertisements_loses_the_router() -> None:
+    """The control: without the rules for neighbour discovery the router is never found."""
     with lab_of() as lab:
         apply(lab)
         cells = all_cells(lab, ["outside"], ["ds-lo-p1"], ["tcp"], [6])
@@ -72,11 +72,11 @@ def test_a_guard_that_drops_advertisements_loses_the_router() -> None:
         assert not lab.deliver(cells, timeout=1.0)[0].reached
 
 
-# --- routers that advertise themselves
+# --- router advertisements
 
 
 def advertise(lab: Lab) -> None:
-    """Send a router's advertisement, with a prefix, from the pool's router to all nodes of the link."""
+    """Send a router advertisement with a prefix from the pool's router to all nodes of the link."""
     router = lab.host("poolrouter")
     prefix = struct.pack("!BBBBIII", 3, 4, 64, 0xC0, 3600, 3600, 0) + socket.inet_pton(socket.AF_INET6, "fd00:bad::")
     message = struct.pack("!BBHBBHII", 134, 0, 0, 64, 0, 1800, 0, 0) + prefix
@@ -84,14 +84,14 @@ def advertise(lab: Lab) -> None:
     packets.inject(router, "pool", "33:33:00:00:00:01", packet)
 
 
-def pushed_in(node: Host) -> bool:
-    """Whether the node has taken the advertised router or prefix."""
+def accepted(node: Host) -> bool:
+    """Whether the node has accepted the advertised router or prefix."""
     return "fe80::bad" in node.output("ip -6 route show default") or "fd00:bad::" in node.output("ip -6 address")
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
-def test_a_router_of_the_pool_does_not_become_the_nodes(shared: bool) -> None:
-    """On a shared link that is for who owns the link to say, as before."""
+def test_router_advertisements_on_a_dedicated_link_are_ignored(shared: bool) -> None:
+    """On a shared link the owner of the link decides, as before."""
     with lab_of(shared_link=shared) as lab:
         link = lab.options.pool_interface
         for node in lab.nodes:
@@ -101,16 +101,16 @@ def test_a_router_of_the_pool_does_not_become_the_nodes(shared: bool) -> None:
         other.set_sysctl(f"net/ipv6/conf/{link}/accept_ra", 2)
         with packets.Sniffer(node, link, lambda one: one.source == "fe80::bad") as heard:
             advertise(lab)
-            assert heard.wait_for(1, PATIENCE)
-        assert pushed_in(node) == shared
-        assert pushed_in(other), "the control: who accepts advertisements does take this one"
+            assert heard.wait_for(1, TIMEOUT)
+        assert accepted(node) == shared
+        assert accepted(other), "the control: a node that accepts advertisements accepts this one"
 
 
 # --- the node's own traffic
 
 
 class Talk:
-    """Two hosts that talk until told to stop: a line by TCP, and one by UDP, where a lost packet stays lost."""
+    """Two hosts that exchange lines until stopped: one by TCP, and one by UDP, where a lost packet stays lost."""
 
     def __init__(self, caller: Host, listener: Host, address: str, port: int) -> None:
         self.name = f"{caller.name} to {address}"
@@ -118,14 +118,14 @@ class Talk:
         self.error: OSError | None = None
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
         with listener.call(lambda: socket.create_server((address, port), family=family)) as server:
-            self._near = caller.call(lambda: socket.create_connection((address, port), PATIENCE))
+            self._near = caller.call(lambda: socket.create_connection((address, port), TIMEOUT))
             self._far, _ = server.accept()
         self._question = caller.call(lambda: socket.socket(family, socket.SOCK_DGRAM))
         self._answer = listener.call(lambda: socket.socket(family, socket.SOCK_DGRAM))
         self._answer.bind((address, port))
         self._question.connect((address, port))
         for one in (self._far, self._question, self._answer):
-            one.settimeout(PATIENCE)
+            one.settimeout(TIMEOUT)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._talk)
         self._thread.start()
@@ -156,7 +156,7 @@ class Talk:
 
 @contextmanager
 def talking(lab: Lab) -> Iterator[list[Talk]]:
-    """Let nodes and pods talk to each other, and a node to the world, by both families."""
+    """Let nodes and pods talk to each other, and a node to the outside, with both families."""
     node1, node2 = lab.nodes
     pod, server, outside = lab.host("pod1"), lab.host("server2"), lab.host("outside")
     talks: list[Talk] = []
@@ -177,18 +177,18 @@ def talking(lab: Lab) -> Iterator[list[Talk]]:
 
 
 def undisturbed(talks: list[Talk], during: Callable[[], object]) -> None:
-    """Assert that all talked on while something was done, and that no datagram of theirs was lost."""
+    """Assert that all talks continue while this is done, and that no datagram is lost."""
     during()
     before = [talk.lines for talk in talks]
     for talk, lines in zip(talks, before, strict=True):
-        goes_on = f"{talk.name}: two more lines"
-        wait_until(lambda talk=talk, lines=lines: talk.lines >= lines + 2 or talk.error, goes_on, 2 * PATIENCE)
+        continues = f"{talk.name}: two more lines"
+        wait_until(lambda talk=talk, lines=lines: talk.lines >= lines + 2 or talk.error, continues, 2 * TIMEOUT)
         assert talk.error is None, f"{talk.name}: {talk.error}"
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
-def test_nodes_and_pods_talk_on_while_pools_come_and_go(mode: str, shared: bool) -> None:
+def test_nodes_and_pods_talk_while_pools_are_applied_and_removed(mode: str, shared: bool) -> None:
     with lab_of(shared_link=shared, kube_proxy=mode, rp_filter=1) as lab, talking(lab) as talks:
         for _ in range(ROUNDS):
             undisturbed(talks, lambda: apply(lab))
@@ -196,8 +196,8 @@ def test_nodes_and_pods_talk_on_while_pools_come_and_go(mode: str, shared: bool)
 
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
-def test_nodes_and_pods_do_not_speak_in_the_pools_name(shared: bool) -> None:
-    """A node's own address of the pool is no source of what it says itself, which the default router would drop."""
+def test_nodes_and_pods_do_not_use_pool_addresses_as_source(shared: bool) -> None:
+    """The default router would drop packets that a node sends from its own address of the pool."""
     with lab_of(shared_link=shared, rp_filter=1) as lab:
         apply(lab, per_node=True)
         for name in ("node1", "node2", "pod1", "pod2"):
