@@ -89,7 +89,7 @@ def test_a_running_agent_keeps_the_last_usable_state_and_reports_so(
         host.run(LOSS)
         agent.wait_until_restored(right)
         wait_until(lambda: words in agent.report()["trouble"], agent.log)
-        assert "Until then the previous state stays in effect." in agent.log()
+        assert "Until then, the previous state stays in effect." in agent.log()
         assert agent.log().count(words) == 1, "printed once, not at every check"
 
         host.run(f"rm -rf {STATE_FILE}")
