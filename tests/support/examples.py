@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """How many random examples a kernel test draws, and which.
 
-By default few, and always the same ones: a change that fails shall be the one that is being made. With
-HOMEWARD_FRESH_EXAMPLES=10 others each time, and ten times as many; HOMEWARD_SEED has those of a former run again.
+By default a few, always the same, so that a failure is due to the change under test. HOMEWARD_FRESH_EXAMPLES=10 draws new
+ones each time, and ten times as many; HOMEWARD_SEED repeats those of an earlier run.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ FRESH = int(os.environ.get("HOMEWARD_FRESH_EXAMPLES") or 0)
 SEED = int(os.environ.get("HOMEWARD_SEED") or (random.SystemRandom().randrange(1 << 32) if FRESH else 20261))
 
 
-def told_seed() -> int:
-    """Return the seed of this run, and print how a failure can be had again."""
-    print(f"the same again: HOMEWARD_FRESH_EXAMPLES={FRESH} HOMEWARD_SEED={SEED}")
+def printed_seed() -> int:
+    """Return the seed of this run, and print how to reproduce a failure."""
+    print(f"to reproduce: HOMEWARD_FRESH_EXAMPLES={FRESH} HOMEWARD_SEED={SEED}")
     return SEED
 
 
 def examples(number: int) -> Callable[[Test], Test]:
-    """Return a decorator that has Hypothesis draw so many examples, or so many times more and fresh ones.
+    """Return a decorator that lets Hypothesis draw so many examples, or a multiple of new ones.
 
-    Without shrinking: an example takes a second or more, and what fails is read easily as it is.
+    Without shrinking, because an example takes a second or more.
     """
     common = settings(
         deadline=None, database=None, phases=[Phase.generate], suppress_health_check=[HealthCheck.too_slow]
@@ -41,6 +41,6 @@ def examples(number: int) -> Callable[[Test], Test]:
     def prepare(test: Test) -> Test:
         if not FRESH:
             return settings(common, max_examples=number, derandomize=True)(test)
-        return drawn_from(told_seed())(settings(common, max_examples=number * FRESH)(test))
+        return drawn_from(printed_seed())(settings(common, max_examples=number * FRESH)(test))
 
     return prepare

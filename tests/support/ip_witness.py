@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes and rules as ``ip -json`` tells them, made into our own objects without any of our reading code."""
+"""Routes and rules as ``ip -json`` shows them, as state objects, without the readers of the collection."""
 
 from __future__ import annotations
 

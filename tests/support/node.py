@@ -27,9 +27,8 @@ from tests.support import modules
 from tests.support.modules import Answer
 
 Result = TypeVar("Result")
-POOL_INTERFACES = ("eth0.100", "eth0.200", "eth1")
 NAMES = "/etc/iproute2"
-OUR_PLACES = (
+MANAGED_FILES = (
     "/etc/iproute2/rt_protos.d/homeward.conf",
     "/etc/systemd/system/homeward*",
     "/var/lib/homeward.metallb_routing",
@@ -86,9 +85,9 @@ class Node(Site):
         namespaces.ip_batch((f"link set {link.name} up" for link in LINKS), peer)
         namespaces.ip_batch(["link set lo up", *(line for link in LINKS for line in _lines(link)), *_ROUTES], self.name)
         self._await_holders(holders)
-        # A copy, in which nothing changes that somebody changes on the machine; and nothing the machine has of ours.
+        # A copy, which does not change with the machine's; without what the collection has installed on the machine.
         self.host.run(
-            f"cp -a {NAMES} /run/.lab/; mount --bind /run/.lab/iproute2 {NAMES}; rm -rf {' '.join(OUR_PLACES)}"
+            f"cp -a {NAMES} /run/.lab/; mount --bind /run/.lab/iproute2 {NAMES}; rm -rf {' '.join(MANAGED_FILES)}"
         )
         self._await_links(["node1"])
 
@@ -130,12 +129,12 @@ class Node(Site):
             inside = path.relative_to(run)
             if inside.parts[0] not in (".lab", "lock", "xtables.lock", Path(LOCK_FILE).name):
                 yield _described(path, str(inside))
-        places = {NAMES: "iproute2", "/etc": "etc/upper", "/var/lib": "var/lib/upper"}
-        for place, copy in places.items():
+        copies = {NAMES: "iproute2", "/etc": "etc/upper", "/var/lib": "var/lib/upper"}
+        for folder, copy in copies.items():
             yield from (
-                _described(path, f"{place}/{path.relative_to(run / '.lab' / copy)}")
+                _described(path, f"{folder}/{path.relative_to(run / '.lab' / copy)}")
                 for path in sorted((run / ".lab" / copy).rglob("*"))
-                if (path.is_symlink() or not path.is_dir()) and not _hides_ours(path)
+                if (path.is_symlink() or not path.is_dir()) and not _hides_managed(path)
             )
 
 
@@ -144,8 +143,8 @@ def _lines(link: Link) -> Iterator[str]:
     yield from (f"address add {it} dev {link.name}{' nodad' if ':' in it else ''}" for it in link.addresses)
 
 
-def _hides_ours(path: Path) -> bool:
-    """Whether this stands for "there is none" over a file of ours on the machine itself: that is, for nothing."""
+def _hides_managed(path: Path) -> bool:
+    """Whether this is a whiteout over a managed file of the machine itself."""
     return "homeward" in path.name and stat.S_ISCHR(path.lstat().st_mode)
 
 

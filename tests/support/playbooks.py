@@ -25,7 +25,7 @@ RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 
 
 def variables(**pool: Any) -> dict[str, Any]:
-    """Return the variables that declare the lab's pool, changed as given."""
+    """Return the variables that declare the lab's pool, with these changes."""
     return {"metallb_routing_pools": [{**EXTERNAL, **pool}], "metallb_routing_cluster": dict(CLUSTER)}
 
 

@@ -48,36 +48,40 @@ while True:
 DELAY = re.compile(r"(rule priority 2800 .*) keeps being changed by (.*); backing off for (\d+) s")
 
 
+@contextmanager
+def rival(agent: Agent) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a program that deletes the rule again and again, so that the agent backs off three times."""
+    process = subprocess.Popen(agent.host.command([sys.executable, "-c", RIVAL]))
+    try:
+        wait_until(lambda: len(DELAY.findall(agent.log())) >= 3, agent.log)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
 def test_backoff_from_a_rival_names_it_and_delays_nothing_else(node: Node, tmp_path: Path) -> None:
     host = node.host
     right = restorable(host)
     with Agent(host, tmp_path) as agent:
-        rival = subprocess.Popen(host.command([sys.executable, "-c", RIVAL]))
-        try:
-            wait_until(lambda: len(DELAY.findall(agent.log())) >= 3, agent.log)
+        with rival(agent) as process:
             delays = [int(seconds) for _rule, _who, seconds in DELAY.findall(agent.log())]
             assert delays[:3] == [1, 2, 4]
-            assert all(who.endswith(f"(pid {rival.pid})") for _rule, who, _seconds in DELAY.findall(agent.log()))
+            assert all(who.endswith(f"(pid {process.pid})") for _rule, who, _seconds in DELAY.findall(agent.log()))
 
             before = len(agent.log())
             host.run("ip route flush table 7701; iptables-nft -w -t mangle -F HOMEWARD-PREROUTING")
-            without = {**right, "rules4": re.sub(r'.*"priority": 2800,.*\n', "", right["rules4"])}
+            without = right.replaced(rules4=re.sub(r'.*"priority": 2800,.*\n', "", right["rules4"]))
             assert without != right
             agent.wait_until_restored(without)
-            assert "rule priority 2800" not in agent.log()[before:].partition("add route")[0], (
-                "the others did not wait for it"
-            )
+            log = agent.log()[before:]
+            assert "rule priority 2800" not in log.partition("add route")[0], "the others did not wait for it"
             report = agent.report()
-            assert [re.match("rule priority 2800 ", sentence) is not None for sentence in report["left_alone"]] == [
-                True
-            ]
+            assert [sentence.startswith("rule priority 2800 ") for sentence in report["left_alone"]] == [True]
             assert report["drift"] == 1
             code, facts = status_json(host)
             assert (code, len(facts["missing"])) == (1, 1)
             assert "Backing off: rule priority 2800" in host.run(command("status"), check=False).stdout
-        finally:
-            rival.kill()
-            rival.wait()
         wait_until(lambda: agent.report()["drift"] == 0, agent.log, seconds=delays[-1] * 2 + 20)
         agent.wait_until_restored(right)
         assert agent.report()["left_alone"] == []
@@ -89,12 +93,8 @@ def test_sighup_ends_the_backoff(node: Node, tmp_path: Path) -> None:
     host = node.host
     right = restorable(host)
     with Agent(host, tmp_path) as agent:
-        rival = subprocess.Popen(host.command([sys.executable, "-c", RIVAL]))
-        try:
-            wait_until(lambda: len(DELAY.findall(agent.log())) >= 3, agent.log)
-        finally:
-            rival.kill()
-            rival.wait()
+        with rival(agent):
+            pass
         agent.reset_backoff()
         assert agent.report()["left_alone"] == []
         assert_same(right, restorable(host))
@@ -148,10 +148,8 @@ class Systemd:
             return
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGTERM)
-        deadline = time.monotonic() + READY_SECONDS
-        while Path(f"/proc/{self.pid}/cmdline").exists() and Path(f"/proc/{self.pid}/cmdline").read_bytes():
-            assert time.monotonic() < deadline, "the agent does not end"
-            time.sleep(0.01)
+        line = Path(f"/proc/{self.pid}/cmdline")  # empty for a zombie
+        wait_until(lambda: not (line.exists() and line.read_bytes()), "the agent ends", READY_SECONDS)
         self._number.unlink()
 
     def _start(self) -> None:

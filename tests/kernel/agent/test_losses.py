@@ -101,6 +101,7 @@ def test_a_loss_is_reconciled_and_a_connection_survives(world: World, name: str,
 def _without_agent(world: World, node: Host, loss: Loss) -> list[str]:
     """Cause the loss while the agent is stopped, and return what is lost; then have the agent reconcile it."""
     agent = world.agents[node.name]
+    reconciled = sum(agent.report()["healed"].values())
     agent.pause()
     try:
         loss.happen(world.lab, node)
@@ -112,6 +113,7 @@ def _without_agent(world: World, node: Host, loss: Loss) -> list[str]:
     if loss.without_event:
         agent.signal(signal.SIGHUP)
     _await_reconciled(world, node, loss, agent)
+    wait_until(lambda: sum(agent.report()["healed"].values()) > reconciled, agent.log)
     agent.reset_backoff()  # there are more losses in this minute than the agent reconciles without delay
     return missing
 

@@ -11,6 +11,7 @@ import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from tests.lab import Host
 from tests.lab.snapshot import assert_same
 from tests.lab.waiting import wait_until
 from tests.support.agent import Agent, command, status_json
-from tests.support.examples import told_seed
+from tests.support.examples import printed_seed
 from tests.support.node import Node
 from tests.support.snapshots import restorable
 
@@ -78,7 +79,7 @@ ALL_LOST = (
 @pytest.fixture
 def seed() -> int:
     """A seed that is printed, so that a failure can be reproduced."""
-    return told_seed()
+    return printed_seed()
 
 
 @pytest.mark.parametrize(
@@ -113,32 +114,6 @@ def test_losses_in_a_row_leave_everything_as_it_was(
         assert abs(late - early) <= early / 10, memory
 
 
-def test_each_loss_is_reconciled_by_itself(node: Node, tmp_path: Path, seed: int) -> None:
-    """In random order, twice: something is lost, the agent reconciles it and reports so."""
-    host, chance = node.host, random.Random(seed)
-    right = restorable(host)
-    with Agent(host, tmp_path) as agent:
-        agent.reset_backoff()  # its first check is over
-        for loss in (*chance.sample(LOSSES, len(LOSSES)), *chance.sample(LOSSES, len(LOSSES))):
-            reconciled = sum(agent.report()["healed"].values())
-            agent.pause()
-            host.run("\n".join(loss.lines))
-            assert right.differences(restorable(host)), f"{loss.name}: nothing was lost"
-            agent.resume()
-            if loss.without_event:
-                agent.signal(signal.SIGHUP)
-            if loss.clean_up:
-                wait_until(lambda: _jump_is_first(host), agent.log)
-                host.run(loss.clean_up)
-            agent.wait_until_restored(right)
-            wait_until(lambda before=reconciled: sum(agent.report()["healed"].values()) > before, agent.log)
-            agent.reset_backoff()
-
-
-def _jump_is_first(host: Host) -> bool:
-    return "HOMEWARD-" in host.output("iptables-nft -w -t mangle -S PREROUTING").splitlines()[1]
-
-
 def _lose(host: Host, lines: tuple[str, ...]) -> None:
     """Let it happen, whether or not there is anything left to lose."""
     host.run("\n".join(f"{line} || true" for line in lines))
@@ -156,7 +131,7 @@ def test_the_next_start_reconciles_whatever_a_kill_leaves(node: Node, tmp_path: 
         _lose(host, ALL_LOST)
         victim = (reconciler.restore, _serve)[number % 2]
         if number % 10:
-            _kill_a_child(host, victim, chance.uniform(0, 1.2 * usual))
+            _kill(host, victim, partial(time.sleep, chance.uniform(0, 1.2 * usual)))
         else:
             _kill_the_command(host, ("restore", "agent")[number // 10 % 2], chance)
         missing = len(host.call_in_child(reconciler.check)[1].steps)
@@ -167,7 +142,7 @@ def test_the_next_start_reconciles_whatever_a_kill_leaves(node: Node, tmp_path: 
         if number % 4 < 2:
             host.call_in_child(reconciler.restore)
         else:
-            _served(host)
+            assert _kill(host, _serve, _await_restored), "the agent ended by itself"
         drift = host.call_in_child(reconciler.check)[1]
         assert (drift.steps, drift.waiting) == ((), ()), f"kill {number}"
         if number % 10 == 0:
@@ -195,39 +170,27 @@ def _serve() -> None:
         service.Agent("").run()
 
 
-def _kill_a_child(host: Host, function: Callable[[], object], seconds: float) -> None:
-    """Run the function on the node in a process of its own, and kill that after a while: no import comes before its work."""
+def _kill(host: Host, victim: Callable[[], object], wait: Callable[[], object]) -> bool:
+    """Run the victim on the node in a process of its own, so that no import delays it, and kill it after the wait.
 
-    def run() -> None:
+    :returns: whether it still ran.
+    """
+
+    def run() -> bool:
         child = os.fork()
         if not child:
             with suppress(BaseException):
-                function()
+                victim()
             os._exit(0)
-        time.sleep(seconds)
+        wait()
         os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+        return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
-    host.call_in_child(run)
+    return host.call_in_child(run)
 
 
-def _served(host: Host) -> None:
-    """Let an agent reconcile everything, and kill it then."""
-
-    def run() -> None:
-        child = os.fork()
-        if not child:
-            with suppress(BaseException):
-                _serve()
-            os._exit(1)
-        deadline = time.monotonic() + 20
-        while reconciler.check()[1].steps and time.monotonic() < deadline:
-            time.sleep(0.02)
-        os.kill(child, signal.SIGKILL)
-        _pid, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status), "the agent ended by itself"
-
-    host.call_in_child(run)
+def _await_restored() -> None:
+    wait_until(lambda: not reconciler.check()[1].steps, "everything is restored")
 
 
 def _kill_the_command(host: Host, word: str, chance: random.Random) -> None:

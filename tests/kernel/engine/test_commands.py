@@ -16,16 +16,7 @@ from tests.lab.snapshot import Snapshot, assert_same
 from tests.support.examples import examples
 from tests.support.modules import Answer
 from tests.support.node import Node
-from tests.support.pools import (
-    ABSENT,
-    EXTERNAL,
-    INSIDE,
-    SECOND,
-    SHARED,
-    STORAGE,
-    Parameters,
-    declared,
-)
+from tests.support.pools import ABSENT, EXTERNAL, INSIDE, SECOND, SHARED, STORAGE, Parameters, declared
 from tests.support.random_pools import declarations
 from tests.support.snapshots import assert_equivalent
 

@@ -13,7 +13,7 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LIBRARY, STATE_FILE
 from tests.lab.snapshot import assert_same
 from tests.support.agent import Agent, apply, command, persist
-from tests.support.node import OUR_PLACES, Node
+from tests.support.node import MANAGED_FILES, Node
 from tests.support.pools import ABSENT, declared
 from tests.support.snapshots import restorable
 
@@ -34,7 +34,7 @@ def node() -> Iterator[Node]:
 def files(node: Node) -> str:
     """List the managed files."""
     return node.host.output(
-        f"ls -d {' '.join(OUR_PLACES)} {COLLECTOR}/* /run/homeward.metallb_routing 2>/dev/null || true"
+        f"ls -d {' '.join(MANAGED_FILES)} {COLLECTOR}/* /run/homeward.metallb_routing 2>/dev/null || true"
     )
 
 

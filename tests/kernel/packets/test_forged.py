@@ -16,42 +16,28 @@ from dataclasses import dataclass
 import pytest
 
 from tests.kernel.delivery.lab import PER_NODE, TIMEOUT, apply, lab_of, pool_of, remove
+from tests.kernel.packets.lab import CLIENTS
 from tests.lab import Lab, packets
 from tests.lab.packets import UDP, Packet, Sniffer
 
 FAMILIES = (4, 6)
 VALID = {4: "203.0.113.99", 6: "fd00:203:0:113::99"}
-LAN = {4: "192.168.1.50", 6: "fd00:192:168:1::50"}
 DENY = ["192.168.1.0/24", "fd00:192:168:1::/64"]
+#: Pods on node2, on node1 and elsewhere, a service, and both nodes
 FORGED = {
-    4: {
-        "far pod": "10.112.2.20",
-        "near pod": "10.112.1.20",
-        "other pod": "10.120.9.9",
-        "service": "10.96.0.14",
-        "node1": "192.168.1.11",
-        "node2": "192.168.1.12",
-    },
-    6: {
-        "far pod": "fd00:112:2::20",
-        "near pod": "fd00:112:1::20",
-        "other pod": "fd00:112:99::9",
-        "service": "fd00:96::14",
-        "node1": "fd00:192:168:1::11",
-        "node2": "fd00:192:168:1::12",
-    },
+    4: ("10.112.2.20", "10.112.1.20", "10.120.9.9", "10.96.0.14", "192.168.1.11", "192.168.1.12"),
+    6: (
+        *("fd00:112:2::20", "fd00:112:1::20", "fd00:112:99::9"),
+        *("fd00:96::14", "fd00:192:168:1::11", "fd00:192:168:1::12"),
+    ),
 }
 LOOPBACK = "127.0.0.1"
 #: Services whose endpoint is a pod on node1, a pod on node2, and node1 itself
 TARGETS = {4: ("1.2.3.7", "1.2.3.6", "1.2.3.11"), 6: ("fd00:1:2:3::21",)}
+#: A pod, a cluster IP, a client in the LAN, and the node itself
 ELSEWHERE = {
-    4: {
-        "pod": ("10.112.1.10", 8080),
-        "cluster IP": ("10.96.0.14", 80),
-        "lan": (LAN[4], 9),
-        "node": ("192.168.1.11", 8081),
-    },
-    6: {"pod": ("fd00:112:1::10", 8080), "lan": (LAN[6], 9), "node": ("fd00:192:168:1::11", 8081)},
+    4: (("10.112.1.10", 8080), ("10.96.0.14", 80), (CLIENTS["lan"][4], 9), ("192.168.1.11", 8081)),
+    6: (("fd00:112:1::10", 8080), (CLIENTS["lan"][6], 9), ("fd00:192:168:1::11", 8081)),
 }
 FIRST_LENGTH = 100
 
@@ -137,7 +123,7 @@ def valid(family: int) -> Probe:
 
 def forged(family: int, sources: Iterable[str] | None = None) -> list[Probe]:
     """Return a probe for each source and each service."""
-    chosen = FORGED[family].values() if sources is None else sources
+    chosen = FORGED[family] if sources is None else sources
     return [Probe(source, target) for source in chosen for target in TARGETS[family]]
 
 
@@ -196,29 +182,21 @@ def test_the_nodes_own_address_of_the_pool_is_no_valid_source(lab: Lab, family: 
         assert delivered(lab, probes, valid(family)) == []
 
 
+@pytest.mark.parametrize("options", [{"rp_filter": "off"}, {"case": "source_routing"}], ids=lambda one: next(iter(one)))
 @pytest.mark.parametrize("family", FAMILIES)
-def test_denied_sources_are_dropped(lab: Lab, family: int) -> None:
-    probes = forged(family, [LAN[family]])
-    apply(lab, pool_of(lab, rp_filter="off"))
+def test_denied_sources_are_dropped(lab: Lab, family: int, options: dict[str, str]) -> None:
+    probes = forged(family, [CLIENTS["lan"][family]])
+    apply(lab, pool_of(lab, **options))
     assert delivered(lab, probes, valid(family)) == probes, "the control: without deny, they are delivered"
-    apply(lab, pool_of(lab, rp_filter="off", deny=DENY))
+    apply(lab, pool_of(lab, **options, deny=DENY))
     assert delivered(lab, probes, valid(family)) == []
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_a_dedicated_link_accepts_no_other_destination(lab: Lab, family: int) -> None:
     """A shared link carries the node's own traffic, which must pass."""
-    probes = [Probe(VALID[family], *target) for target in ELSEWHERE[family].values()]
+    probes = [Probe(VALID[family], *target) for target in ELSEWHERE[family]]
     assert delivered(lab, probes) == probes, "the control"
     apply(lab, pool_of(lab, rp_filter="off"))
     expected = probes if lab.options.shared_link else []
     assert delivered(lab, probes, valid(family)) == expected
-
-
-@pytest.mark.parametrize("family", FAMILIES)
-def test_source_routing_drops_denied_sources(lab: Lab, family: int) -> None:
-    probes = forged(family, [LAN[family]])
-    apply(lab, pool_of(lab, case="source_routing"))
-    assert delivered(lab, probes, valid(family)) == probes, "the control: without deny, they are delivered"
-    apply(lab, pool_of(lab, case="source_routing", deny=DENY))
-    assert delivered(lab, probes, valid(family)) == []

@@ -24,15 +24,7 @@ from tests.lab.snapshot import assert_same
 from tests.support.agent import fake_systemd
 from tests.support.locks import held
 from tests.support.node import Node
-from tests.support.pools import (
-    ABSENT,
-    EXTERNAL,
-    SECOND,
-    SHARED,
-    STORAGE,
-    Parameters,
-    declared,
-)
+from tests.support.pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE, Parameters, declared
 
 POOLS = "pool_routing"
 FIRST = declared(EXTERNAL, STORAGE)
