@@ -78,7 +78,7 @@ def symlink(lock: Path, folder: Path) -> None:
     lock.symlink_to(folder / "precious")
 
 
-def somebody_elses(lock: Path, _folder: Path) -> None:
+def foreign_file(lock: Path, _folder: Path) -> None:
     lock.touch()
     os.chown(lock, NOBODY, NOBODY)
 
@@ -87,7 +87,7 @@ def directory(lock: Path, _folder: Path) -> None:
     lock.mkdir()
 
 
-@pytest.mark.parametrize("make", [symlink, somebody_elses, directory], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [symlink, foreign_file, directory], ids=lambda make: make.__name__)
 def test_what_is_no_file_of_root_remains_unchanged(
     node: Node, tmp_path: Path, make: Callable[[Path, Path], None]
 ) -> None:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The playbook plan: cases first, then plain commands, once for all nodes that need the same; nothing is changed."""
+"""The playbook plan: the cases, then the commands, once for all nodes with the same ones; nothing is changed."""
 
 from __future__ import annotations
 
@@ -24,12 +24,10 @@ def site() -> Iterator[ManyNodes]:
 
 
 def planned(site: ManyNodes, *options: str, interface: str = "eth0.100") -> Played:
-    """Run the plan, and assert that it left the nodes as they were."""
+    """Run the plan, and assert that it did not change the nodes."""
     before = [node.snapshot() for node in site.nodes]
-    values = variables(addresses=OWN_ADDRESS, interface=interface)
-    values["metallb_routing_pools"][0]["networks"] = ["1.2.3.64/26"]
-    values["metallb_routing_pools"][0]["onlink_networks"] = ["1.2.3.0/24"]
-    values["metallb_routing_pools"][0]["gateways"] = ["1.2.3.1"]
+    networks = {"networks": ["1.2.3.64/26"], "onlink_networks": ["1.2.3.0/24"], "gateways": ["1.2.3.1"]}
+    values = variables(addresses=OWN_ADDRESS, interface=interface, **networks)
     played = play(site, "plan", values | {"metallb_routing_persist": False}, *options)
     assert [old.difference(node.snapshot()) for old, node in zip(before, site.nodes, strict=True)] == [""] * 3
     return played
@@ -57,7 +55,7 @@ def test_nodes_with_the_same_commands_are_one_group(site: ManyNodes) -> None:
     assert all("replies must leave through 1.2.3.1" in line for line in cases if ": external on " in line)
     found = groups(played)
     assert list(found) == ["# node1, node3", "# node2"]
-    assert all(RULE in commands for commands in found.values()), "as it would be typed: neither quoted nor indented"
+    assert all(RULE in commands for commands in found.values()), "neither quoted nor indented"
     own = [line for commands in found.values() for line in commands if "address add 1.2.3.201/32" in line]
     assert len(own) == 1
     assert "--- before" not in played.text, "no difference without --diff"
