@@ -135,6 +135,7 @@ def undecided() -> tuple[str, ...]:
         _UNCONFIRMED: "A change is not confirmed yet; the node rolls it back unless it is confirmed in time.",
         _ROLLING_BACK: "A change is being rolled back; this is not complete yet (see journalctl -t metallb-routing).",
     }
+    sentences[_ROLLING_BACK_0_1] = sentences[_ROLLING_BACK]
     return tuple(sentence for state, sentence in sentences.items() for _found in _markers(state))
 
 

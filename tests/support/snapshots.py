@@ -13,6 +13,8 @@ from tests.lab import Host
 from tests.lab.snapshot import Snapshot, assert_same, clean_ruleset, clean_save, unordered, without_link_numbers
 from tests.lab.waiting import wait_until
 
+#: A difference that only the first of two snapshots has, after the name of its part.
+_LOST = re.compile(r"\S+: -")
 #: Original values of sysctls: their file is named after the network namespace.
 _ORIGINALS = r"^homeward\.metallb_routing( 40|/originals\.)"
 
@@ -33,7 +35,7 @@ def restorable(host: Host) -> Snapshot:
 
 def lost(before: Snapshot, host: Host) -> list[str]:
     """Return the lines of a :func:`restorable` snapshot that the host lacks now."""
-    return [line for line in before.differences(restorable(host)) if ": -" in line]
+    return [line for line in before.differences(restorable(host)) if _LOST.match(line)]
 
 
 def wait_until_same(host: Host, before: Snapshot, explain: Callable[[], str]) -> None:

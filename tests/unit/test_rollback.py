@@ -39,6 +39,12 @@ def test_a_run_for_one_kind_confirms_and_ends_no_rollback(directory: Path) -> No
     assert names(directory) == ["confirmed.1-unconfirmed", "rolling-back.1-rolling-back", "taking-back.1-taking-back"]
 
 
+@pytest.mark.usefixtures("directory")
+def test_pending_changes_and_rollbacks_are_reported_those_of_version_0_1_0_too() -> None:
+    beginnings = [sentence.partition(";")[0] for sentence in rollback.undecided()]
+    assert beginnings == ["A change is not confirmed yet", *["A change is being rolled back"] * 2]
+
+
 def test_its_own_change_stays_pending(directory: Path) -> None:
     own = PendingChange(str(directory / "unconfirmed.1-unconfirmed"), "", 60)
     rollback.confirm_earlier(own, whole_state=True)

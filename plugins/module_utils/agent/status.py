@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import HomewardError
 from ..kernel.systemd import active
-from ..paths import UNIT_NAME
+from ..paths import COMMAND, UNIT_NAME
 from ..rollback import undecided
 from ..state.kinds import SAVED
 from . import reconciler
@@ -55,7 +55,8 @@ def _is_agent(pid: Any) -> bool:
         words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, TypeError):
         return False
-    return b"agent" in words or b"guard" in words  # the latter in version 0.1.0
+    # "k3s agent" and "rke2 agent" run on the same nodes. The sub-command was "guard" in version 0.1.0.
+    return COMMAND.encode() in words and (b"agent" in words or b"guard" in words)
 
 
 def as_text(facts: dict[str, Any]) -> str:

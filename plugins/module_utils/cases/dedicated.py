@@ -50,7 +50,7 @@ def vital_reason(interface: str, context: Context) -> str:
     for route in node.default_routes:
         if route.interface == interface:
             return "a default route of the main table uses it"
-        if route.type == "unicast" and not route.interface:
+        if route.type == "unicast" and not route.interface and not route.multipath:
             return "a default route of the main table refers to a nexthop object (nhid), which may use it"
     for vital in context.vital_peers:
         if interface in node.route_to(vital.address).interfaces:

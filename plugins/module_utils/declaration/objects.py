@@ -121,12 +121,17 @@ def _read_link(options: OptionReader) -> Link:
     options.require("name", name, "the link's name is missing", "Give name.")
     kind = options.read("kind", "vlan", read_choice, KINDS)
     parent = options.read("parent", "", read_interface_name)
-    vlan_id = options.read("vlan_id", 0, read_vlan_id)
+    vlan_id = options.read("vlan_id", 0, read_vlan_id if kind == "vlan" else _read_vlan_id_or_none)
     mtu = options.read("mtu", 0, read_mtu)
     link = Link(name, kind, parent, vlan_id, mtu, options.read("up", True, read_boolean))
     if options.is_valid("kind"):
         _check_kind(options, link)
     return link
+
+
+def _read_vlan_id_or_none(path: str, value: Any) -> int:
+    """Return a VLAN ID, or the 0 that ``routing_info`` reports for a link without one."""
+    return 0 if str(value) == "0" else read_vlan_id(path, value)
 
 
 def _check_kind(options: OptionReader, link: Link) -> None:
@@ -188,7 +193,7 @@ def _read_rule(options: OptionReader) -> Rule:
         priority=priority,
         action=action,
         table=options.read("table", 0, read_table, _RULE_TABLE),
-        goto=options.read("goto", 0, read_bounded, 1, _LARGEST_NUMBER, _GOTO_REMEDY),
+        goto=options.read("goto", 0, read_bounded, 0, _LARGEST_NUMBER, _GOTO_REMEDY),
         source="" if source in every else source,
         destination="" if destination in every else destination,
         iif=options.read("iif", "", read_interface_name, "lo"),

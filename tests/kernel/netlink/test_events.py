@@ -10,9 +10,11 @@ import struct
 import subprocess
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import events
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.event_filter import EventFilter
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.events import (
     CHAINS,
@@ -22,6 +24,10 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     EventMonitor,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.originators import Originators
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.sockets import (
+    NETLINK_NETFILTER,
+    listen,
+)
 from tests.support.namespace import Namespace
 
 MANAGED = EventFilter(
@@ -100,6 +106,19 @@ def changes_of(namespace: Namespace, act: Callable[[], object]) -> Changes:
 
     changes: Changes = namespace.call(monitored)
     return changes
+
+
+def test_routes_are_monitored_where_a_policy_forbids_the_socket_of_nftables(
+    namespace: Namespace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse_netfilter(protocol: int, *arguments: Any) -> socket.socket:
+        if protocol == NETLINK_NETFILTER:
+            raise PermissionError(13, "Permission denied")
+        return listen(protocol, *arguments)
+
+    monkeypatch.setattr(events, "listen", refuse_netfilter)
+    changes = changes_of(namespace, lambda: shell("ip rule del priority 2800; nft flush ruleset"))
+    assert changes.kinds == NETLINK
 
 
 @pytest.mark.parametrize(("line", "kinds"), MATCHING.values(), ids=MATCHING)

@@ -46,6 +46,9 @@ SHARED: dict[str, Node] = {
     "a wider network behind a router": with_routes(route("1.2.0.0/16", gateway="1.2.3.9", interface=LINK)),
 }
 DEDICATED: dict[str, Node] = {
+    "another default route, one of whose next hops has no link": with_routes(
+        route("0.0.0.0/0", metric=5, multipath=True), DEFAULT_BY_TWO[0]
+    ),
     "its own network": with_routes(route("1.2.3.0/24", interface=LINK)),
     "a wider network on the link": with_routes(route("1.2.0.0/16", interface=LINK)),
     "part of it behind a router": with_routes(route("1.2.3.64/26", gateway="1.2.3.9", interface=LINK)),

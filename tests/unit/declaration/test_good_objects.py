@@ -30,6 +30,7 @@ def one(name: str, options: dict[str, Any]) -> Any:
         ({"mtu": 10}, Link("eth0.100", "vlan", "eth0", 100, 10)),  # no address needs it to be larger
         ({"kind": "macvlan", "vlan_id": None}, Link("eth0.100", "macvlan", "eth0")),
         ({"kind": "dummy", "parent": "", "vlan_id": None}, Link("eth0.100", "dummy")),
+        ({"kind": "dummy", "parent": "", "vlan_id": 0}, Link("eth0.100", "dummy")),  # as routing_info reports it
     ],
 )
 def test_links(options: dict[str, Any], expected: Link) -> None:
@@ -71,6 +72,7 @@ def test_routes(options: dict[str, Any], expected: Route) -> None:
         ({}, Rule("ipv4", 5, table=100)),
         ({"table": "local", "priority": 32765}, Rule("ipv4", 32765, table=LOCAL)),
         ({"table": "main", "family": "ipv6"}, Rule("ipv6", 5, table=MAIN)),
+        ({"goto": 0}, Rule("ipv4", 5, table=100)),  # as routing_info reports it
         ({"action": "goto", "goto": 6, "table": None}, Rule("ipv4", 5, "goto", goto=6)),
         ({"action": "nop", "table": ""}, Rule("ipv4", 5, "nop")),
         ({"source": "all", "destination": "::/0"}, Rule("ipv6", 5, table=100)),

@@ -91,10 +91,9 @@ class EventMonitor:
         yield _Source(opened, NETLINK, self._matcher.rtnetlink_senders, Originators.of_port)
         try:
             opened = listen(NETLINK_NETFILTER, (NFNLGRP_NFTABLES,), _RECEIVE_BUFFER)
-        except OSError as error:
-            if error.errno != errno.EPROTONOSUPPORT:
-                raise
-            return  # a kernel without netfilter's netlink has no nf_tables either
+        except OSError:
+            # No nf_tables in the kernel, or a security policy forbids the socket: the periodic check has to do.
+            return
         yield _Source(opened, CHAINS, self._matcher.nftables_processes, Originators.of_process)
 
     def close(self) -> None:
