@@ -124,11 +124,29 @@ def test_networks_come_before_gateways_and_requests_before_replies() -> None:
 
 
 def test_removal_goes_from_the_highest_layer_down() -> None:
-    node = after(
-        plan_of(declaration(pool(interface="eth0.200", vlan=vlan("eth0", 200))), cluster_node()), cluster_node()
-    )
+    declared = declaration(pool(interface="eth0.200", vlan=vlan("eth0", 200), addresses=("1.2.3.201",)))
+    node = after(plan_of(declared, cluster_node()), cluster_node())
     kinds = [step.kind for step in make_plan(NodeState(), node).steps]
-    assert kinds == sorted(kinds, key=["chains", "rule", "route", "sysctl", "address", "link", "file"].index)
+    order = ["chains", "rule", "route", "address", "sysctl", "link", "file"]
+    assert kinds == sorted(kinds, key=order.index)
+    assert set(kinds) == set(order)
+
+
+def test_within_a_kind_removal_reverses_the_order_of_addition() -> None:
+    network = Route("ipv4", 7701, "1.2.3.0/24", interface="upper")
+    gateway = Route("ipv4", 7701, "0.0.0.0/0", gateway="1.2.3.1", interface="upper")
+    requests, replies = Rule("ipv4", 2500, "goto", goto=2999), Rule("ipv4", 2800, table=7701)
+    lower, upper = Link("z-lower", "vlan", "eth0", 9), Link("upper", "vlan", "z-lower", 10)
+    desired = NodeState(
+        links=frozenset({upper, lower}), routes=frozenset({network, gateway}), rules=frozenset({requests, replies})
+    )
+    added = make_plan(desired, cluster_node()).steps
+    assert [step.after for step in added if step.before is None] == [
+        *(replace(lower, up=False), replace(upper, up=False)),
+        *(network, gateway, requests, replies),
+    ]
+    removed = make_plan(NodeState(), after(added, cluster_node())).steps
+    assert [step.before for step in removed] == [replies, requests, gateway, network, upper, lower]
 
 
 def test_an_identical_foreign_route_remains_unchanged() -> None:

@@ -241,6 +241,13 @@ def test_adds_chains_then_rules_then_jumps() -> None:
     ]
 
 
+def test_jumps_of_one_hook_end_up_in_the_order_of_their_chains() -> None:
+    lines = render_restore(
+        chain_set(), chain_set(chain("A", hook="INPUT"), chain("B", hook="INPUT")), OURS
+    ).splitlines()
+    assert lines[-3:-1] == [f"-I INPUT 1 {TO_B}", f"-I INPUT 1 {TO_A}"]
+
+
 def test_removes_jumps_then_rules_then_chains() -> None:
     there = chain_set(chain("A", "-g HOMEWARD-B", hook="PREROUTING"), chain("B", "-j RETURN"))
     assert render_restore(there, chain_set(), OURS).splitlines() == [
@@ -325,6 +332,14 @@ def test_commands_are_quoted_for_a_shell() -> None:
         *("-I", "PREROUTING", "1", "-m", "comment", "--comment", "a play", "-j", "HOMEWARD-A")
     ]
     assert {tuple(shlex.split(line)[:4]) for line in lines} == {("iptables", "-w", "-t", "mangle")}
+
+
+def test_commands_empty_a_chain_that_exists() -> None:
+    before, after = chain_set(chain("A", "-j RETURN")), chain_set(chain("A", "-j ACCEPT"))
+    assert render_commands(before, after, OURS) == [
+        "iptables -w -t mangle -F HOMEWARD-A",
+        "iptables -w -t mangle -A HOMEWARD-A -j ACCEPT",
+    ]
 
 
 def test_commands_name_the_program_of_the_family() -> None:
