@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE
+from tests.lab.host import Host
 from tests.lab.snapshot import assert_same
 from tests.lab.waiting import wait_until
 from tests.support.agent import Agent, apply, command, metrics, persist, read_state, status_json, write_state
@@ -165,8 +167,7 @@ def test_status_and_metrics_show_what_was_reconciled_and_when(node: Node, tmp_pa
         code, facts = status_json(host)
         told = host.output(command("status"))
         agent.reset_backoff()
-        found = parse(metrics(host))
-        report = agent.report()
+        found, report = same_check(agent, host)
     assert (code, facts["right"], facts["missing"], facts["guard"]["running"]) == (0, True, [], True)
     (rule,) = (entry for entry in facts["guard"]["recent"] if entry["kind"] == "rule")
     assert report["started"] < rule["when"] < report["checked"]
@@ -176,9 +177,22 @@ def test_status_and_metrics_show_what_was_reconciled_and_when(node: Node, tmp_pa
     assert found[f"{prefix}_healed_total"].values == healed_total(rule=1, route=1)
     for name, value in (("drift", 0), ("waiting", 0), ("left_alone", 0)):
         assert found[f"{prefix}_{name}"] == Metric("gauge", {(): float(value)})
-    assert found[f"{prefix}_last_check_timestamp_seconds"].values == {(): round(report["checked"], 3)}
     assert found[f"{prefix}_state_info"].values == {(("hash", report["state_hash"]),): 1.0}
     assert "The agent is not running" in host.output(command("status")), "its report exists, but it has ended"
+
+
+def same_check(agent: Agent, host: Host) -> tuple[dict[str, Metric], dict[str, Any]]:
+    """Return metrics and report of one check: the agent writes them one after the other, and may check again in between."""
+    pairs: list[tuple[dict[str, Metric], dict[str, Any]]] = []
+
+    def is_one_check() -> bool:
+        pairs.append((parse(metrics(host)), agent.report()))
+        found, report = pairs[-1]
+        checked = found["homeward_metallb_routing_last_check_timestamp_seconds"].values
+        return checked == {(): round(report["checked"], 3)}
+
+    wait_until(is_one_check, agent.log)
+    return pairs[-1]
 
 
 def test_a_pool_that_is_left_out_is_named(node: Node) -> None:
