@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from typing import Protocol
 
 from tests.lab import Host
 from tests.lab.snapshot import Snapshot, assert_same, clean_ruleset, clean_save, unordered, without_link_numbers
@@ -17,6 +19,20 @@ from tests.lab.waiting import wait_until
 _LOST = re.compile(r"\S+: -")
 #: Original values of sysctls: their file is named after the network namespace.
 _ORIGINALS = r"^homeward\.metallb_routing( 40|/originals\.)"
+
+
+class Observable(Protocol):
+    """A host or node."""
+
+    def snapshot(self) -> Snapshot: ...
+
+
+@contextmanager
+def unchanged(host: Observable, assert_like: Callable[[Snapshot, Snapshot], None] = assert_same) -> Iterator[None]:
+    """Assert that the host is the same after the block as before it."""
+    before = host.snapshot()
+    yield
+    assert_like(before, host.snapshot())
 
 
 def assert_equivalent(before: Snapshot, after: Snapshot) -> None:

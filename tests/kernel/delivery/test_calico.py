@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.kernel.delivery.lab import LOST_TIMEOUT, apply, assert_all_reached, lab_of, try_all
+from tests.kernel.delivery.lab import LOST_TIMEOUT, apply, assert_all_reached, assert_matrix, lab_of
 from tests.lab import Cell, Lab
 from tests.support.modules import Answer, warnings_of
 
@@ -55,7 +55,7 @@ def warned(answers: list[Answer]) -> list[bool]:
 def test_packets_that_it_accepts_before_the_marks_are_lost_until_the_next_apply(lab: Lab) -> None:
     start_calico(lab, "ACCEPT")
     assert warned(apply_beside(lab)) == [True, True]
-    assert_all_reached(lab, try_all(lab))
+    assert_matrix(lab)
     insert_first(lab)
     outside = [Cell("outside", "lo-p1", "tcp", 4), Cell("outside", "ds-cl-p1", "tcp", 6)]
     assert [one.reached for one in lab.deliver(outside, timeout=LOST_TIMEOUT)] == [False, False]
@@ -67,4 +67,4 @@ def test_packets_that_it_returns_are_not_lost(lab: Lab) -> None:
     start_calico(lab, "RETURN")
     assert warned(apply_beside(lab)) == [False, False]
     insert_first(lab)
-    assert_all_reached(lab, try_all(lab))
+    assert_matrix(lab)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tests.kernel.delivery.lab import LOST_TIMEOUT, TIMEOUT, assert_all_reached, lab_of, pool_of, try_all
+from tests.kernel.delivery.lab import LOST_TIMEOUT, TIMEOUT, assert_all_reached, assert_matrix, lab_of, pool_of, try_all
 from tests.lab import Cell, Lab
 from tests.lab.delivery import BEHIND_ROUTERS, all_cells
 from tests.lab.services import SAME_SUBNET_POOL
@@ -38,7 +38,7 @@ def assert_refused_as_sources(lab: Lab, program: str, *addresses: str) -> None:
 def test_policy_routing_reaches_everything(tmp_path: Path) -> None:
     with lab_of(kube_proxy="nftables", rp_filter=1) as lab:
         assert play_role(lab, "policy_routing", pool_of(lab), tmp_path).changed() == 2
-        assert_all_reached(lab, try_all(lab))
+        assert_matrix(lab)
         assert_refused_as_sources(lab, "iptables", "192.168.1.11/32", "192.168.1.12/32")
         assert_refused_as_sources(lab, "ip6tables", "fd00:192:168:1::11/128", "fd00:192:168:1::12/128")
 
@@ -47,7 +47,7 @@ def test_source_routing_reaches_everything(tmp_path: Path) -> None:
     """If kube-proxy translates the destination before routing, this case reaches as much as policy_routing."""
     with lab_of(rp_filter=2) as lab:
         play_role(lab, "source_routing", pool_of(lab), tmp_path)
-        assert_all_reached(lab, try_all(lab))
+        assert_matrix(lab)
 
 
 def test_onlink_route_reaches_clients_on_the_link(tmp_path: Path) -> None:

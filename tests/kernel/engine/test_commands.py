@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The commands that a run shows do the same on another node."""
+"""The commands that a run shows do the same on another node. Random pools are in ``test_idempotence.py``."""
 
 from __future__ import annotations
 
@@ -10,19 +10,15 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
 
 from tests.lab.snapshot import Snapshot, assert_same
-from tests.support.examples import examples
 from tests.support.modules import Answer
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, INSIDE, SECOND, SHARED, STORAGE, Parameters, declared
-from tests.support.random_pools import declarations
 from tests.support.snapshots import assert_equivalent
 
 POOLS = "pool_routing"
 VARIANTS = ("nft", "legacy")
-SOME = examples(6)
 
 
 @pytest.fixture
@@ -65,23 +61,6 @@ def test_pools_are_applied_and_removed(nodes: tuple[Node, Node], pools: Any, var
     assert both_do(nodes, POOLS, {**ABSENT, "iptables_variant": variant})["commands"]
     for node in nodes:
         assert_same(start, node.snapshot())
-
-
-@pytest.mark.random
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_random_pools_are_applied_changed_and_removed(variant: str) -> None:
-    @SOME
-    @given(declarations(variant), declarations(variant))
-    def apply_change_and_remove(first: Parameters, second: Parameters) -> None:
-        # Nodes of its own, because Hypothesis repeats what fails.
-        with Node() as one, Node() as other:
-            start = one.snapshot()
-            for parameters in (first, second, {**ABSENT, "iptables_variant": variant}):
-                both_do((one, other), POOLS, parameters)
-            for node in (one, other):
-                assert_same(start, node.snapshot())
-
-    apply_change_and_remove()
 
 
 def test_a_shared_interface_becomes_dedicated_and_back(nodes: tuple[Node, Node]) -> None:

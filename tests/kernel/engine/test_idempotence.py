@@ -33,15 +33,20 @@ def assert_left_nothing(node: Node, start: Snapshot) -> None:
 @pytest.mark.random
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_random_pools_are_applied_changed_and_removed(variant: str) -> None:
+    """And the commands shown do the same on another node."""
+
     @FEW
     @given(declarations(variant), declarations(variant))
     def apply_change_and_remove(first: Parameters, second: Parameters) -> None:
-        # A node of its own, because Hypothesis repeats what fails.
-        with Node() as node:
+        # Nodes of its own, because Hypothesis repeats what fails.
+        with Node() as node, Node() as by_hand:
             start = now = node.snapshot()
-            for parameters in (first, second, ABSENT):
-                _answer, now = converge(node, POOLS, parameters, now)
-            assert_left_nothing(node, start)
+            for parameters in (first, second, {**ABSENT, "iptables_variant": variant}):
+                answer, now = converge(node, POOLS, parameters, now)
+                by_hand.host.run("\n".join(answer["commands"]))
+                assert_equivalent(now, by_hand.snapshot())
+            for one in (node, by_hand):
+                assert_left_nothing(one, start)
 
     apply_change_and_remove()
 

@@ -19,6 +19,7 @@ from tests.lab.snapshot import Snapshot, assert_same
 from tests.support.modules import MODULES
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, declared
+from tests.support.snapshots import unchanged
 
 COLLECTION = "ansible_collections.homeward.metallb_routing.plugins.modules"
 NAMES = {"ip_links": "links", "ip_routes": "routes", "ip_rules": "rules", "iptables_chains": "chains"}
@@ -90,49 +91,49 @@ def test_add_change_absent(node: Node, module: str) -> None:
 
 @pytest.mark.parametrize("module", NAMES)
 def test_purge_deletes_only_managed_objects(node: Node, module: str) -> None:
-    start = node.snapshot()
-    first, _changed, other = OBJECTS[module]
-    others = {
-        "ip_links": {"owner": "another.play"},
-        "ip_routes": {"protocol": 200},
-        "ip_rules": {"protocol": 200},
-        "iptables_chains": {"prefix": "SITX-", "comment": "another play"},
-    }[module]
-    renamed = copy.deepcopy(other)
-    if module == "iptables_chains":
-        renamed["name"] = "SITX-B"
-    node.change(module, arguments(module, renamed, **others))
-    with_others = node.snapshot()
-    settle(node, module, arguments(module, first))
-    settle(node, module, arguments(module, purge=True))
-    assert_same(with_others, node.snapshot())
-    settle(node, module, arguments(module, **others, purge=True))
-    assert_same(start, node.snapshot())
+    with unchanged(node):
+        first, _changed, other = OBJECTS[module]
+        others = {
+            "ip_links": {"owner": "another.play"},
+            "ip_routes": {"protocol": 200},
+            "ip_rules": {"protocol": 200},
+            "iptables_chains": {"prefix": "SITX-", "comment": "another play"},
+        }[module]
+        renamed = copy.deepcopy(other)
+        if module == "iptables_chains":
+            renamed["name"] = "SITX-B"
+        node.change(module, arguments(module, renamed, **others))
+        with_others = node.snapshot()
+        settle(node, module, arguments(module, first))
+        settle(node, module, arguments(module, purge=True))
+        assert_same(with_others, node.snapshot())
+        settle(node, module, arguments(module, **others, purge=True))
 
 
 @pytest.mark.parametrize("module", ["ip_routes", "ip_rules"])
 def test_500_objects_at_once(node: Node, module: str) -> None:
-    start = node.snapshot()
-    made = {
-        "ip_routes": lambda n: {
-            "destination": f"20.{n >> 8}.{n & 255}.0/24",
-            "interface": "eth1",
-            "table": f"{1 + n % 7}",
-        },
-        "ip_rules": lambda n: {"priority": 6000 + n // 3, "source": f"20.0.{n & 255}.0/24", "table": str(1000 + n)},
-    }[module]
-    many = [made(number) for number in range(500)]
-    node.change(module, arguments(module, *many))
-    count = {
-        "ip_routes": "ip route show table all proto 78 | wc -l",
-        "ip_rules": "ip -N rule show | grep -c 'proto 78'",
-    }
-    assert node.host.output(count[module]) == "500"
-    assert not node.change(module, arguments(module, *many[::-1]))["changed"], "the order of the list does not matter"
-    answer = node.change(module, arguments(module, *many[:250], purge=True))
-    assert len(answer["commands"]) == 250
-    node.change(module, arguments(module, purge=True))
-    assert_same(start, node.snapshot())
+    with unchanged(node):
+        made = {
+            "ip_routes": lambda n: {
+                "destination": f"20.{n >> 8}.{n & 255}.0/24",
+                "interface": "eth1",
+                "table": f"{1 + n % 7}",
+            },
+            "ip_rules": lambda n: {"priority": 6000 + n // 3, "source": f"20.0.{n & 255}.0/24", "table": str(1000 + n)},
+        }[module]
+        many = [made(number) for number in range(500)]
+        node.change(module, arguments(module, *many))
+        count = {
+            "ip_routes": "ip route show table all proto 78 | wc -l",
+            "ip_rules": "ip -N rule show | grep -c 'proto 78'",
+        }
+        assert node.host.output(count[module]) == "500"
+        assert not node.change(module, arguments(module, *many[::-1]))["changed"], (
+            "the order of the list does not matter"
+        )
+        answer = node.change(module, arguments(module, *many[:250], purge=True))
+        assert len(answer["commands"]) == 250
+        node.change(module, arguments(module, purge=True))
 
 
 @pytest.mark.parametrize(
@@ -146,10 +147,9 @@ def test_500_objects_at_once(node: Node, module: str) -> None:
 def test_all_or_none(node: Node, module: str, bad: dict[str, Any]) -> None:
     first, changed, other = OBJECTS[module]
     node.change(module, arguments(module, first))
-    before = node.snapshot()
-    answer = node.module(module, arguments(module, changed, bad, other))
-    assert answer.get("failed"), answer
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        answer = node.module(module, arguments(module, changed, bad, other))
+        assert answer.get("failed"), answer
 
 
 def test_a_rule_may_be_spelled_in_any_way(node: Node) -> None:
@@ -255,14 +255,18 @@ def test_examples_run(node: Node, module: str, task: dict[str, Any]) -> None:
     vlan = any(link.get("kind", "vlan") == "vlan" for link in parameters.get("links", []))
     if vlan and not kernel_features.supports("vlan"):
         pytest.skip("needs 8021q in the kernel (tests/vm has it)")
-    before = node.snapshot()
-    answer = node.change(module, parameters)
-    assert node.change(module, parameters)["changed"] is False
-    assert answer["changed"] or module == "routing_info" or "purge" in parameters or parameters.get("state") == "absent"
-    undo = {"pool_routing": ABSENT, "iptables_chains": {"chains": [], "purge": True, "prefix": "SITE-"}}
-    if module != "routing_info":
-        node.change(module, undo.get(module, {NAMES.get(module, ""): [], "purge": True}))
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        answer = node.change(module, parameters)
+        assert node.change(module, parameters)["changed"] is False
+        assert (
+            answer["changed"]
+            or module == "routing_info"
+            or "purge" in parameters
+            or parameters.get("state") == "absent"
+        )
+        undo = {"pool_routing": ABSENT, "iptables_chains": {"chains": [], "purge": True, "prefix": "SITE-"}}
+        if module != "routing_info":
+            node.change(module, undo.get(module, {NAMES.get(module, ""): [], "purge": True}))
 
 
 def test_every_module_has_an_example() -> None:

@@ -14,7 +14,7 @@ from tests.support.examples import examples
 from tests.support.modules import warnings_of
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE, declared
-from tests.support.snapshots import assert_equivalent, without_managed
+from tests.support.snapshots import assert_equivalent, unchanged, without_managed
 
 POOLS = "pool_routing"
 MANAGED_ADDRESSES = SECOND["addresses"]
@@ -72,13 +72,12 @@ def test_others_may_add_and_delete_meanwhile(node: Node) -> None:
 
 
 def test_a_sysctl_changed_by_someone_else_is_not_restored(node: Node) -> None:
-    before = node.snapshot()
-    node.change(POOLS, declared(EXTERNAL))
-    node.host.set_sysctl("net/ipv4/conf/eth0.100/rp_filter", 2)
-    node.change(POOLS, ABSENT)
-    assert node.host.sysctl("net/ipv4/conf/eth0.100/rp_filter") == "2"
-    node.host.set_sysctl("net/ipv4/conf/eth0.100/rp_filter", 0)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        node.change(POOLS, declared(EXTERNAL))
+        node.host.set_sysctl("net/ipv4/conf/eth0.100/rp_filter", 2)
+        node.change(POOLS, ABSENT)
+        assert node.host.sysctl("net/ipv4/conf/eth0.100/rp_filter") == "2"
+        node.host.set_sysctl("net/ipv4/conf/eth0.100/rp_filter", 0)
 
 
 def test_existing_objects_are_used_and_stay_foreign(node: Node) -> None:
@@ -104,10 +103,9 @@ def test_foreign_routes_over_a_link_whose_last_address_is_managed(node: Node) ->
         " ip route append 5.6.9.0/24 via 5.6.9.9 dev eth0.200 metric 7;"
         " ip route add local 5.6.10.0/24 dev eth0.200"
     )
-    before = node.snapshot()
-    node.change(POOLS, declared(SECOND))
-    node.change(POOLS, ABSENT)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        node.change(POOLS, declared(SECOND))
+        node.change(POOLS, ABSENT)
 
 
 def test_foreign_routes_that_need_managed_ones(node: Node) -> None:
@@ -123,15 +121,14 @@ def test_foreign_routes_that_need_managed_ones(node: Node) -> None:
 def test_a_network_with_a_connected_route_needs_no_other(node: Node) -> None:
     """The node has an address on the link for IPv4, and none for IPv6."""
     node.host.run("ip address add 10.9.8.11/24 dev eth1")
-    before = node.snapshot()
-    parameters = declared({"name": "both", "networks": ["10.9.8.0/24", "fd00:9:8::/64"], "interface": "eth1"})
-    commands = node.change(POOLS, parameters)["commands"]
-    assert [line for line in commands if " route " in line] == [
-        "ip -6 route add fd00:9:8::/64 dev eth1 table main protocol 77"
-    ]
-    assert not node.change(POOLS, parameters)["changed"]
-    node.change(POOLS, ABSENT)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        parameters = declared({"name": "both", "networks": ["10.9.8.0/24", "fd00:9:8::/64"], "interface": "eth1"})
+        commands = node.change(POOLS, parameters)["commands"]
+        assert [line for line in commands if " route " in line] == [
+            "ip -6 route add fd00:9:8::/64 dev eth1 table main protocol 77"
+        ]
+        assert not node.change(POOLS, parameters)["changed"]
+        node.change(POOLS, ABSENT)
 
 
 def test_a_foreign_route_to_a_pools_network_is_refused(node: Node) -> None:
@@ -147,9 +144,8 @@ def test_foreign_comments_may_contain_anything(node: Node, variant: str) -> None
         comment = f"x{letter}:HOMEWARD-ghost - [0:0]"
         rule = ["-t", "mangle", "-A", "FORWARD", "-m", "comment", "--comment", comment, "-j", "ACCEPT"]
         node.host.run([f"iptables-{variant}", *rule])
-    before = node.snapshot()
-    parameters = {**declared(EXTERNAL), "iptables_variant": variant}
-    assert node.change(POOLS, parameters)["changed"]
-    assert not node.change(POOLS, parameters)["changed"]
-    node.change(POOLS, {**ABSENT, "iptables_variant": variant})
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        parameters = {**declared(EXTERNAL), "iptables_variant": variant}
+        assert node.change(POOLS, parameters)["changed"]
+        assert not node.change(POOLS, parameters)["changed"]
+        node.change(POOLS, {**ABSENT, "iptables_variant": variant})

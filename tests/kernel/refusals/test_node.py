@@ -14,10 +14,10 @@ import pyroute2
 import pytest
 
 from tests.lab import Host, kernel_features
-from tests.lab.snapshot import assert_same
 from tests.support.modules import MODULES, warnings_of
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
+from tests.support.snapshots import unchanged
 
 POOLS = "pool_routing"
 SOUND = declared(EXTERNAL, STORAGE)
@@ -56,15 +56,14 @@ def hide(node: Node, *programs: str) -> None:
 
 def test_no_iptables_at_all(bare: Node) -> None:
     machine = Host("machine", bare.name)  # sees the node's network with this machine's iptables
-    before = machine.snapshot()
-    hide(bare, "iptables", "ip6tables", "xtables")
-    for parameters in (SOUND, ABSENT):
-        for check in (True, False):
-            answer = bare.module(POOLS, parameters, check=check)
-            assert answer.get("failed"), answer
-            assert "No iptables was found" in answer["msg"]
-            assert "Install the package iptables" in answer["msg"]
-    assert_same(before, machine.snapshot())
+    with unchanged(machine):
+        hide(bare, "iptables", "ip6tables", "xtables")
+        for parameters in (SOUND, ABSENT):
+            for check in (True, False):
+                answer = bare.module(POOLS, parameters, check=check)
+                assert answer.get("failed"), answer
+                assert "No iptables was found" in answer["msg"]
+                assert "Install the package iptables" in answer["msg"]
 
 
 @pytest.mark.parametrize("program", ["iptables", "ip6tables"])
@@ -131,11 +130,10 @@ def test_no_8021q(node: Node, module: str) -> None:
 
 @pytest.mark.skipif(not kernel_features.supports("vlan"), reason="needs 8021q in the kernel (tests/vm has it)")
 def test_8021q_makes_the_vlan(bare: Node) -> None:
-    before = bare.snapshot()
-    assert bare.change(POOLS, declared(VLAN))["changed"]
-    assert not bare.change(POOLS, declared(VLAN))["changed"]
-    bare.change(POOLS, ABSENT)
-    assert_same(before, bare.snapshot())
+    with unchanged(bare):
+        assert bare.change(POOLS, declared(VLAN))["changed"]
+        assert not bare.change(POOLS, declared(VLAN))["changed"]
+        bare.change(POOLS, ABSENT)
 
 
 @pytest.mark.parametrize("name", ["cilium_host", "bpfin.cali", "lxc0123456789ab"])

@@ -32,7 +32,7 @@ from tests.support.locks import held
 from tests.support.node import Node
 from tests.support.playbooks import Played, play
 from tests.support.pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
-from tests.support.snapshots import assert_equivalent
+from tests.support.snapshots import assert_equivalent, unchanged
 
 POOLS = "pool_routing"
 SOON = {"confirm_timeout": 2}
@@ -50,7 +50,7 @@ def pending_processes(node: Node) -> list[int]:
 def until_none_pending(node: Node) -> None:
     wait_until(
         lambda: not pending_processes(node),
-        lambda: f"processes {pending_processes(node)} still wait for a confirmation",
+        lambda: f"no process waits for a confirmation, but {pending_processes(node)}",
     )
 
 
@@ -131,37 +131,35 @@ def test_another_change_confirms_the_first_and_stays_pending(node: Node) -> None
 
 
 def test_a_refused_run_confirms_nothing(node: Node) -> None:
-    before = node.snapshot()
-    node.change(POOLS, {**FIRST, "confirm_timeout": 3})
-    assert node.module(POOLS, declared({**EXTERNAL, "interface": "nosuch0"})).get("failed")
-    assert markers(node)
-    until_rolled_back(node)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        node.change(POOLS, {**FIRST, "confirm_timeout": 3})
+        assert node.module(POOLS, declared({**EXTERNAL, "interface": "nosuch0"})).get("failed")
+        assert markers(node)
+        until_rolled_back(node)
 
 
 def test_a_run_during_the_first_one_confirms_nothing(node: Node) -> None:
-    before = node.snapshot()
-    writing, go_on = node.host.path("/run/.lab/writing"), node.host.path("/run/.lab/go-on")
+    with unchanged(node):
+        writing, go_on = node.host.path("/run/.lab/writing"), node.host.path("/run/.lab/go-on")
 
-    def pause(*arguments: Any) -> None:
-        Path("/run/.lab/writing").touch()
-        wait_until(Path("/run/.lab/go-on").exists, lambda: "the first run is not continued")
-        write_rules(*arguments)
+        def pause(*arguments: Any) -> None:
+            Path("/run/.lab/writing").touch()
+            wait_until(Path("/run/.lab/go-on").exists, "the first run may continue")
+            write_rules(*arguments)
 
-    with ThreadPoolExecutor(1) as pool:
-        first = pool.submit(node.change, POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(pause))
-        wait_until(writing.exists, lambda: "the first run does not write")
-        try:
-            answer = node.module(POOLS, FIRST, before=shorten_lock_wait)
-            assert "Another run on this node has held the lock" in answer["msg"]
-            assert markers(node)
-        finally:
-            go_on.touch()
-        first.result()
-    until_none_pending(node)
-    writing.unlink()
-    go_on.unlink()
-    assert_same(before, node.snapshot())
+        with ThreadPoolExecutor(1) as pool:
+            first = pool.submit(node.change, POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(pause))
+            wait_until(writing.exists, "the first run writes")
+            try:
+                answer = node.module(POOLS, FIRST, before=shorten_lock_wait)
+                assert "Another run on this node has held the lock" in answer["msg"]
+                assert markers(node)
+            finally:
+                go_on.touch()
+            first.result()
+        until_none_pending(node)
+        writing.unlink()
+        go_on.unlink()
 
 
 def shorten_lock_wait() -> None:
@@ -188,13 +186,12 @@ def fail_unexpectedly(*_arguments: object) -> None:
 
 def test_a_removal_on_the_node_cancels_the_rollback(node: Node) -> None:
     """Otherwise removed objects would come back."""
-    before = node.snapshot()
-    persist(node.host, **LATER)
-    assert pending_processes(node)
-    node.host.run(command("remove"))
-    assert not markers(node)
-    until_none_pending(node)
-    assert_equivalent(before, node.snapshot())
+    with unchanged(node, assert_equivalent):
+        persist(node.host, **LATER)
+        assert pending_processes(node)
+        node.host.run(command("remove"))
+        assert not markers(node)
+        until_none_pending(node)
 
 
 def forbid_fork() -> None:
@@ -205,31 +202,28 @@ def forbid_fork() -> None:
 
 
 def test_a_node_that_cannot_prepare_the_rollback_is_not_changed(node: Node) -> None:
-    before = node.snapshot()
-    answer = node.module(POOLS, {**FIRST, **SOON}, before=forbid_fork)
-    assert "The node cannot prepare to roll back an unconfirmed change" in answer["msg"], answer
-    assert "Resource temporarily unavailable" in answer["msg"]
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        answer = node.module(POOLS, {**FIRST, **SOON}, before=forbid_fork)
+        assert "The node cannot prepare to roll back an unconfirmed change" in answer["msg"], answer
+        assert "Resource temporarily unavailable" in answer["msg"]
 
 
 def test_a_run_without_a_change_and_a_failed_run_leave_nothing_pending(node: Node) -> None:
-    before = node.snapshot()
-    assert not node.change(POOLS, {**ABSENT, **SOON})["changed"]
-    assert not pending_processes(node)
-    answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(refuse))
-    assert answer["msg"].endswith(ROLLED_BACK), answer
-    assert not markers(node)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        assert not node.change(POOLS, {**ABSENT, **SOON})["changed"]
+        assert not pending_processes(node)
+        answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(refuse))
+        assert answer["msg"].endswith(ROLLED_BACK), answer
+        assert not markers(node)
 
 
 def test_an_unexpected_exception_is_rolled_back_too(node: Node) -> None:
-    before = node.snapshot()
-    answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(fail_unexpectedly))
-    assert '"add rule ' in answer["msg"], answer
-    assert "failed: ZeroDivisionError" in answer["msg"], answer
-    assert answer["msg"].endswith(ROLLED_BACK), answer
-    assert not markers(node)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        answer = node.module(POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(fail_unexpectedly))
+        assert '"add rule ' in answer["msg"], answer
+        assert "failed: ZeroDivisionError" in answer["msg"], answer
+        assert answer["msg"].endswith(ROLLED_BACK), answer
+        assert not markers(node)
 
 
 def test_a_killed_run_is_rolled_back(node: Node) -> None:
@@ -244,28 +238,26 @@ def test_a_killed_run_is_rolled_back(node: Node) -> None:
 
 def test_later_changes_are_rolled_back_with_a_change(node: Node) -> None:
     """The second run did not end, so it is unknown whether the node is reachable after the first."""
-    before = node.snapshot()
-    node.change(POOLS, {**FIRST, "confirm_timeout": 4})
-    with pytest.raises(AssertionError, match="died"):
-        node.change(POOLS, {**CHANGED, **LATER}, before=lambda: replace_rule_writer(die))
-    assert len(markers(node)) == 2
-    until_rolled_back(node)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        node.change(POOLS, {**FIRST, "confirm_timeout": 4})
+        with pytest.raises(AssertionError, match="died"):
+            node.change(POOLS, {**CHANGED, **LATER}, before=lambda: replace_rule_writer(die))
+        assert len(markers(node)) == 2
+        until_rolled_back(node)
 
 
 # --- the rollback does not succeed at first
 
 
 def test_the_lock_is_held_at_the_deadline(node: Node) -> None:
-    before = node.snapshot()
-    node.change(POOLS, {**FIRST, **SOON}, before=shorten_lock_wait)
-    made = node.snapshot()
-    with held(node.host, "flock", LOCK_FILE):
-        time.sleep(4)
-        assert markers(node), "the rollback is not retried"
-        assert_same(made, node.snapshot())
-    until_rolled_back(node)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        node.change(POOLS, {**FIRST, **SOON}, before=shorten_lock_wait)
+        made = node.snapshot()
+        with held(node.host, "flock", LOCK_FILE):
+            time.sleep(4)
+            assert markers(node), "the rollback is not retried"
+            assert_same(made, node.snapshot())
+        until_rolled_back(node)
 
 
 def block(node: Node, kind: str) -> Path:
@@ -285,8 +277,8 @@ def test_a_blocked_rollback_is_retried(node: Node, kind: str) -> None:
     before = node.snapshot()
     node.change(POOLS, {**FIRST, **SOON}, before=blockable)
     obstacle = block(node, kind)
-    wait_until(lambda: markers(node, "rolling-back"), lambda: "no rollback has started")
-    wait_until(lambda: not before.difference(node.snapshot(), "sysctls"), lambda: "the rest is not rolled back")
+    wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")
+    wait_until(lambda: not before.difference(node.snapshot(), "sysctls"), "the rest is rolled back")
     assert before.difference(node.snapshot())
     assert not markers(node)
     obstacle.unlink()
@@ -297,7 +289,7 @@ def test_a_blocked_rollback_is_retried(node: Node, kind: str) -> None:
 def test_removing_the_marker_ends_the_retries(node: Node) -> None:
     node.change(POOLS, {**FIRST, **SOON}, before=blockable)
     block(node, "rule")
-    wait_until(lambda: markers(node, "rolling-back"), lambda: "no rollback has started")
+    wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")
     (marker,) = markers(node, "rolling-back")
     marker.unlink()
     until_none_pending(node)
@@ -307,7 +299,7 @@ def test_another_run_ends_the_retries(node: Node) -> None:
     """It makes the node as desired, whatever part was rolled back."""
     node.change(POOLS, {**FIRST, **SOON}, before=blockable)
     obstacle = block(node, "rule")
-    wait_until(lambda: markers(node, "rolling-back"), lambda: "no rollback has started")
+    wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")
     node.change("ip_rules", {"rules": []})
     assert markers(node, "rolling-back"), "that module does not cover the state of the pools"
     node.change(POOLS, FIRST)
@@ -318,20 +310,19 @@ def test_another_run_ends_the_retries(node: Node) -> None:
 
 
 def test_a_failed_rollback_of_a_failed_run_is_retried(node: Node) -> None:
-    before = node.snapshot()
-    obstacle = block(node, "chains")
+    with unchanged(node, assert_equivalent):
+        obstacle = block(node, "chains")
 
-    def arm() -> None:
-        blockable()
-        replace_rule_writer(refuse)
+        def arm() -> None:
+            blockable()
+            replace_rule_writer(refuse)
 
-    answer = node.module(POOLS, {**FIRST, **SOON}, before=arm)
-    assert "The rollback failed too" in answer["msg"], answer
-    assert "The node retries the rollback in 2 s" in answer["msg"], answer
-    assert markers(node)
-    obstacle.unlink()
-    until_rolled_back(node)
-    assert_equivalent(before, node.snapshot())
+        answer = node.module(POOLS, {**FIRST, **SOON}, before=arm)
+        assert "The rollback failed too" in answer["msg"], answer
+        assert "The node retries the rollback in 2 s" in answer["msg"], answer
+        assert markers(node)
+        obstacle.unlink()
+        until_rolled_back(node)
 
 
 # --- with Ansible
@@ -357,36 +348,33 @@ def play_node(node: Node, folder: Path, seconds: int, state: str = "present", fa
 def test_the_role_confirms_over_a_new_connection(node: Node, tmp_path: Path) -> None:
     assert play_node(node, tmp_path, 0).code == 0, "copies pyroute2, which stays"
     node.change(POOLS, ABSENT)
-    before = node.snapshot()
-    played = play_node(node, tmp_path, 60)
-    assert (played.code, played.changed()) == (0, 1), played.text
-    assert not markers(node)
-    until_none_pending(node)
-    assert play_node(node, tmp_path, 60).changed() == 0
-    assert not pending_processes(node)
-    assert play_node(node, tmp_path, 60, "absent").changed() == 1
-    until_none_pending(node)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        played = play_node(node, tmp_path, 60)
+        assert (played.code, played.changed()) == (0, 1), played.text
+        assert not markers(node)
+        until_none_pending(node)
+        assert play_node(node, tmp_path, 60).changed() == 0
+        assert not pending_processes(node)
+        assert play_node(node, tmp_path, 60, "absent").changed() == 1
+        until_none_pending(node)
 
 
 def test_a_node_that_is_cut_off_becomes_reachable_again(node: Node, tmp_path: Path) -> None:
     """The connection fails while the node has managed rules."""
     assert play_node(node, tmp_path, 0).code == 0
     node.change(POOLS, ABSENT)
-    before = node.snapshot()
-    played = play_node(node, tmp_path, 3, fault="cut_off")
-    assert played.code != 0
-    assert "could not be confirmed over a new connection within 3 s" in played.text, played.text
-    until_none_pending(node)
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        played = play_node(node, tmp_path, 3, fault="cut_off")
+        assert played.code != 0
+        assert "could not be confirmed over a new connection within 3 s" in played.text, played.text
+        until_none_pending(node)
 
 
 def test_a_confirmation_whose_reply_gets_lost_counts(node: Node, tmp_path: Path) -> None:
     """The task tries again, and must not report a rollback."""
     assert play_node(node, tmp_path, 0).code == 0
-    made = node.snapshot()
-    node.change(POOLS, ABSENT)
-    played = play_node(node, tmp_path, 60, fault="lost_reply")
-    assert (played.code, played.changed()) == (0, 1), played.text
-    until_none_pending(node)
-    assert_equivalent(made, node.snapshot())
+    with unchanged(node, assert_equivalent):
+        node.change(POOLS, ABSENT)
+        played = play_node(node, tmp_path, 60, fault="lost_reply")
+        assert (played.code, played.changed()) == (0, 1), played.text
+        until_none_pending(node)

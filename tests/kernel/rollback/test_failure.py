@@ -25,6 +25,7 @@ from tests.support.agent import fake_systemd
 from tests.support.locks import held
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE, Parameters, declared
+from tests.support.snapshots import unchanged
 
 POOLS = "pool_routing"
 FIRST = declared(EXTERNAL, STORAGE)
@@ -192,12 +193,11 @@ def drop_net_admin() -> None:
     ids=["ip_links", "ip_routes", "ip_rules"],
 )
 def test_the_right_is_missing(node: Node, module: str, parameters: dict[str, Any]) -> None:
-    before = node.snapshot()
-    answer = node.module(module, parameters, before=drop_net_admin)
-    assert answer.get("failed"), answer
-    assert errno.errorcode[errno.EPERM] in answer["msg"]
-    assert "CAP_NET_ADMIN" in answer["msg"]
-    assert_same(before, node.snapshot())
+    with unchanged(node):
+        answer = node.module(module, parameters, before=drop_net_admin)
+        assert answer.get("failed"), answer
+        assert errno.errorcode[errno.EPERM] in answer["msg"]
+        assert "CAP_NET_ADMIN" in answer["msg"]
 
 
 def test_the_right_is_missing_for_pools(node: Node) -> None:

@@ -27,6 +27,7 @@ from tests.kernel.rollback.failure import REASON, assert_restored, fail_revertin
 from tests.lab.snapshot import assert_same
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, STORAGE, Parameters, declared
+from tests.support.snapshots import unchanged
 
 POOLS = "pool_routing"
 FIRST = declared(EXTERNAL, STORAGE)
@@ -129,18 +130,17 @@ def test_the_rollback_continues_after_a_failed_step(node: Node) -> None:
 
 def test_the_rollback_fails_too(node: Node) -> None:
     """The message does not claim that the node is as before; the next run fixes it."""
-    before = node.snapshot()
+    with unchanged(node):
 
-    def arm() -> None:
-        trap(12)
-        fail_reverting("sysctl", "the disk is gone")
+        def arm() -> None:
+            trap(12)
+            fail_reverting("sysctl", "the disk is gone")
 
-    answer = node.module(POOLS, FIRST, before=arm)
-    assert answer.get("failed")
-    assert REASON in answer["msg"]
-    assert "the disk is gone" in answer["msg"]
-    assert "as before" not in answer["msg"]
-    assert "The rollback failed too" in answer["msg"]
-    node.change(POOLS, FIRST)
-    node.change(POOLS, ABSENT)
-    assert_same(before, node.snapshot())
+        answer = node.module(POOLS, FIRST, before=arm)
+        assert answer.get("failed")
+        assert REASON in answer["msg"]
+        assert "the disk is gone" in answer["msg"]
+        assert "as before" not in answer["msg"]
+        assert "The rollback failed too" in answer["msg"]
+        node.change(POOLS, FIRST)
+        node.change(POOLS, ABSENT)
