@@ -205,7 +205,7 @@ class Agent:
         return self._log.read_text()
 
     def wait_for_log(self, text: str, count: int = 1) -> None:
-        """Wait until the log has the text so often."""
+        """Wait until the log contains the text `count` times."""
         wait_until(lambda: self.log().count(text) >= count, lambda: f"{text!r} is not in the log:\n{self.log()}")
 
     def wait_until_restored(self, before: Snapshot) -> None:

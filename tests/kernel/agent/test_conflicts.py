@@ -251,9 +251,9 @@ def test_chains_in_an_unreadable_table_are_not_written_again(node: Node, tmp_pat
     right = restorable(host)
     with Agent(host, tmp_path) as agent:
         host.run("nft add rule ip mangle PREROUTING ct state established meta mark set ct mark and 0xff00")
-        wait_until(lambda: "ipv4 chains wait: " in agent.log(), agent.log)
+        agent.wait_for_log("ipv4 chains wait: ")
         host.run("ip route flush table 7701; ip6tables-nft -w -t mangle -F HOMEWARD-PREROUTING")
-        wait_until(lambda: "reconciled: change chains ipv6" in agent.log(), agent.log)
+        agent.wait_for_log("reconciled: change chains ipv6")
         agent.reset_backoff()
         chain = host.output("nft -a list chain ip mangle PREROUTING")
         assert chain.count("jump HOMEWARD-PREROUTING") == 1

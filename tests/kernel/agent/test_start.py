@@ -56,7 +56,7 @@ def test_the_boot_waits_for_a_foreign_link_that_comes_soon(node: Node, tmp_path:
     right = restorable(node.host)
     node.host.run("ip link set eth0.100 down")
     with Agent(node.host, tmp_path).launch() as agent:
-        wait_until(lambda: "routes over eth0.100 wait: the link is down" in agent.log(), agent.log)
+        agent.wait_for_log("routes over eth0.100 wait: the link is down")
         agent.reset_backoff()
         assert not agent.is_ready(), "it has checked twice, and units that are ordered after it must still wait"
         node.host.run("ip link set eth0.100 up")
@@ -99,6 +99,6 @@ def test_a_foreign_link_in_place_of_a_managed_one_stays_foreign_and_carries_rout
     node.host.run(PARENT)
     node.host.run("ip link add eth0.100 link pool0 type macvlan; ip link set eth0.100 up")
     with Agent(node.host, tmp_path).launch() as agent:
-        wait_until(lambda: "eth0.100 already exists and is managed by someone else" in agent.log(), agent.log)
+        agent.wait_for_log("eth0.100 already exists and is managed by someone else")
         wait_until(lambda: "via 1.2.3.1" in node.host.output("ip route show table 7701"), agent.log)
     assert node.host.output("cat /sys/class/net/eth0.100/ifalias") == ""
