@@ -112,13 +112,13 @@ class Recorder:
         self._events.clear()
 
     def span(self) -> Span | None:
-        """Return when the first change came, and when the last object was made; None where none was."""
+        """Return the times of the first change and of the last new object, or None."""
         events = list(self._events)
         made = self._made()
         return Span(events[0][0], made[-1]) if made else None
 
     def settle(self, seconds: float = 3.0) -> None:
-        """Wait until no object has been made for a while, or for so many seconds."""
+        """Wait until no object has been added for a while, or until the time is over."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             made = self._made()

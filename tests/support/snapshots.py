@@ -45,12 +45,12 @@ def _canonical(snapshot: Snapshot) -> Snapshot:
 
 
 def restorable(host: Host) -> Snapshot:
-    """Take a snapshot that is the same again once lost links and chains were made anew."""
+    """Take a snapshot that does not depend on link numbers and on the order of chains."""
     return without_link_numbers(unordered(host.snapshot()))
 
 
 def lost(before: Snapshot, host: Host) -> list[str]:
-    """Return the lines of a :func:`restorable` snapshot that the host lacks now."""
+    """Return the lines of a :func:`restorable` snapshot that are missing on the host now."""
     return [line for line in before.differences(restorable(host)) if _LOST.match(line)]
 
 

@@ -87,7 +87,7 @@ def seed() -> int:
     [(FOREIGN, OWN_LOSSES, 200), ((), LOSSES, 80)],
     ids=["managed beside foreign", "all without foreign"],
 )
-def test_losses_in_a_row_leave_everything_as_it_was(
+def test_repeated_losses_are_all_reconciled(
     node: Node, tmp_path: Path, seed: int, foreign: tuple[str, ...], losses: list[Loss], count: int
 ) -> None:
     host, chance = node.host, random.Random(seed)
@@ -115,7 +115,7 @@ def test_losses_in_a_row_leave_everything_as_it_was(
 
 
 def _lose(host: Host, lines: tuple[str, ...]) -> None:
-    """Let it happen, whether or not there is anything left to lose."""
+    """Cause the loss, whether or not its objects still exist."""
     host.run("\n".join(f"{line} || true" for line in lines))
 
 

@@ -34,7 +34,7 @@ def has_everything(node: Node) -> bool:
     return status_json(node.host)[0] == 0
 
 
-def test_boot_goes_on_without_the_parent_and_all_is_made_when_it_comes(node: Node, tmp_path: Path) -> None:
+def test_a_boot_completes_without_the_parent_which_is_used_when_it_appears(node: Node, tmp_path: Path) -> None:
     own(node)
     node.host.run("ip rule flush protocol 77; iptables-nft -w -t mangle -F HOMEWARD-PREROUTING")
     with Agent(node.host, tmp_path).launch().await_ready(READY_TIMEOUT + 10) as agent:
@@ -52,7 +52,7 @@ def test_boot_goes_on_without_the_parent_and_all_is_made_when_it_comes(node: Nod
         assert node.host.sysctl("net/ipv4/conf/eth0.100/src_valid_mark") == "1"
 
 
-def test_the_boot_waits_for_a_foreign_link_that_comes_soon(node: Node, tmp_path: Path) -> None:
+def test_the_boot_waits_for_a_foreign_link_that_appears_soon(node: Node, tmp_path: Path) -> None:
     right = restorable(node.host)
     node.host.run("ip link set eth0.100 down")
     with Agent(node.host, tmp_path).launch() as agent:

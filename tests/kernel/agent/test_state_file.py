@@ -141,7 +141,7 @@ def test_status_shows_an_unconfirmed_change(node: Node) -> None:
     marker.rename(marker.with_name(marker.name.replace("unconfirmed", "rolling-back")))
     assert "A change is being rolled back; this is not complete yet" in host.output(command("status"))
     host.run(f"mv {STATE_FILE} {STATE_FILE}.away")
-    assert status_json(host)[1]["undecided"], "the state file goes early"
+    assert status_json(host)[1]["undecided"], "the state file is deleted early"
     assert "is being rolled back" in host.run(command("status"), check=False).stderr
     host.run(f"mv {STATE_FILE}.away {STATE_FILE}")
     persist(host)

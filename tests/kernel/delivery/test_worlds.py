@@ -48,15 +48,15 @@ def test_every_client_reaches_every_service(world: World) -> None:
         apply_and_try(lab, world, world.pool)
 
 
-def test_every_two_choices_meet() -> None:
-    """Also every mode of kube-proxy with every rp_filter, which is the whole product that matters most."""
+def test_every_two_choices_occur_together() -> None:
+    """Including every mode of kube-proxy with every rp_filter, the combination that matters most."""
     assert frozenset().union(*map(pairs, COVERING)) == frozenset().union(*map(pairs, all_worlds()))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("world", [world for world in all_worlds() if world.pool == "whole"], ids=str)
 def test_every_client_reaches_every_service_in_every_world(world: World) -> None:
-    """Ways to declare the pool follow each other on one node, and nothing of the former stays."""
+    """The declarations of the pool follow one another on the same nodes; nothing of an earlier one remains."""
     with build(world) as lab:
         prepare(lab, world)
         for kind in CHOICES["pool"]:

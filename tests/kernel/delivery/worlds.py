@@ -96,7 +96,7 @@ def prepare(lab: Lab, world: World) -> None:
 
 
 def add_neighbours(lab: Lab) -> None:
-    """Add the services to the router's neighbour table, because its requests would tell nodes its MAC address."""
+    """Add the services to the router's neighbour table, because nodes would learn its MAC address from its requests."""
     router = lab.host("poolrouter")
     macs = {node.name: packets.mac_of(node, lab.options.pool_interface) for node in lab.nodes}
     for service in lab.services.values():

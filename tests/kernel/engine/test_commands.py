@@ -70,7 +70,7 @@ def test_a_shared_interface_becomes_dedicated_and_back(nodes: tuple[Node, Node])
     both_do(nodes, POOLS, declared({**EXTERNAL, "dedicated": False}))
 
 
-def test_ipvs(nodes: tuple[Node, Node]) -> None:
+def test_pools_with_ipvs_are_applied_and_removed(nodes: tuple[Node, Node]) -> None:
     start = nodes[0].snapshot()
     pools = declared(SHARED, INSIDE, STORAGE, cluster={"kube_proxy_mode": "ipvs"})
     lines = both_do(nodes, POOLS, pools)["commands"]
@@ -127,7 +127,9 @@ def test_ipvs(nodes: tuple[Node, Node]) -> None:
     ],
     ids=["ip_links", "ip_routes", "ip_rules"],
 )
-def test_modules_of_one_kind(nodes: tuple[Node, Node], module: str, stages: list[dict[str, Any]]) -> None:
+def test_objects_of_one_kind_are_added_changed_and_removed(
+    nodes: tuple[Node, Node], module: str, stages: list[dict[str, Any]]
+) -> None:
     start = nodes[0].snapshot()
     for parameters in stages:
         assert both_do(nodes, module, parameters)["commands"]
@@ -135,7 +137,7 @@ def test_modules_of_one_kind(nodes: tuple[Node, Node], module: str, stages: list
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
-def test_chains(nodes: tuple[Node, Node], variant: str) -> None:
+def test_chains_are_added_changed_and_removed(nodes: tuple[Node, Node], variant: str) -> None:
     start = nodes[0].snapshot()
     rules = ['-m comment --comment "it\'s \\"quoted\\" $HOME" -j RETURN', "-s 10.0.0.0/8,1.2.3.4 -j DROP"]
     for chains in (

@@ -76,7 +76,7 @@ def settle(node: Node, module: str, parameters: dict[str, Any], *, changes: bool
 
 
 @pytest.mark.parametrize("module", NAMES)
-def test_add_change_absent(node: Node, module: str) -> None:
+def test_objects_are_added_changed_and_removed(node: Node, module: str) -> None:
     start = node.snapshot()
     first, changed, other = OBJECTS[module]
     settle(node, module, arguments(module, first, other))
@@ -111,7 +111,7 @@ def test_purge_deletes_only_managed_objects(node: Node, module: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["ip_routes", "ip_rules"])
-def test_500_objects_at_once(node: Node, module: str) -> None:
+def test_500_objects_are_added_in_one_run(node: Node, module: str) -> None:
     with unchanged(node):
         made = {
             "ip_routes": lambda n: {
@@ -144,7 +144,7 @@ def test_500_objects_at_once(node: Node, module: str) -> None:
         ("iptables_chains", {"name": "SITE-C", "table": "nat", "rules": ["-j REJECT"]}),
     ],
 )
-def test_all_or_none(node: Node, module: str, bad: dict[str, Any]) -> None:
+def test_an_invalid_object_prevents_the_whole_change(node: Node, module: str, bad: dict[str, Any]) -> None:
     first, changed, other = OBJECTS[module]
     node.change(module, arguments(module, first))
     with unchanged(node):
@@ -217,21 +217,21 @@ def test_routing_info_returns_the_managed_objects(node: Node) -> None:
     node.change("pool_routing", declared(EXTERNAL, SECOND))
     before = node.snapshot()
     with writes_nothing(node, before):
-        told = node.change("routing_info", {})
-    assert not told["changed"]
-    assert told["addresses"] == [{"interface": "eth0.200", "address": "1.2.5.201/32"}]
+        answer = node.change("routing_info", {})
+    assert not answer["changed"]
+    assert answer["addresses"] == [{"interface": "eth0.200", "address": "1.2.5.201/32"}]
     for kind in ("routes", "rules"):
-        assert len(told[kind]) == (before[f"{kind}4"] + before[f"{kind}6"]).count('"protocol": "77"')
+        assert len(answer[kind]) == (before[f"{kind}4"] + before[f"{kind}6"]).count('"protocol": "77"')
     saved = before["iptables-nft-save"] + before["ip6tables-nft-save"]
-    assert len(told["chains"]) == saved.count("\n:HOMEWARD-")
-    assert {"name": "net/ipv4/conf/eth0.100/rp_filter", "value": "1", "original": "0"} in told["sysctls"]
-    assert told["iptables_variant"] == "nft"
-    assert told["hidden_chains"] == []
+    assert len(answer["chains"]) == saved.count("\n:HOMEWARD-")
+    assert {"name": "net/ipv4/conf/eth0.100/rp_filter", "value": "1", "original": "0"} in answer["sysctls"]
+    assert answer["iptables_variant"] == "nft"
+    assert answer["hidden_chains"] == []
     node.host.run("nft add rule ip mangle PREROUTING ct state established meta mark set ct mark")
-    told = node.change("routing_info", {})
-    tables = {(item["family"], item["table"]) for item in told["chains"]}
+    answer = node.change("routing_info", {})
+    tables = {(item["family"], item["table"]) for item in answer["chains"]}
     assert tables == {("ipv4", "raw"), ("ipv6", "mangle"), ("ipv6", "raw")}
-    (why,) = told["hidden_chains"]
+    (why,) = answer["hidden_chains"]
     assert "the ipv4 table mangle of iptables-nft holds rules that iptables cannot print" in why
     node.host.run("nft flush chain ip mangle PREROUTING")
     node.change("pool_routing", ABSENT)

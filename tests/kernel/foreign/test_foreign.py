@@ -53,8 +53,8 @@ def assert_foreign_unchanged(node: Node, world: tuple[str, ...], variant: str) -
     assert_same(before, node.snapshot())
 
 
-def test_others_may_add_and_delete_meanwhile(node: Node) -> None:
-    """Among them Calico, which inserts its jump first again."""
+def test_foreign_objects_added_while_pools_are_applied_stay(node: Node) -> None:
+    """Also those of Calico, which inserts its own jump before the managed one."""
     with Node() as other:
         for one, parameters in ((node, declared(EXTERNAL, STORAGE, SECOND)), (other, None)):
             if parameters:

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading iptables: which variant the node uses and why, managed chains in either, and nodes that lack a part."""
+"""Reading iptables: which variant the node uses and why, managed chains in both, and nodes without some of the programs."""
 
 from __future__ import annotations
 

@@ -182,7 +182,7 @@ def own_path(number: int, rule: int) -> str:
     return f"list {number} item {rule}"
 
 
-def test_without_the_right_to_create_namespaces(namespace: Namespace, variant: str) -> None:
+def test_the_missing_right_to_create_namespaces_is_named(namespace: Namespace, variant: str) -> None:
     path, text = namespace.call(error_of, without_rights, chain("A", "-j ACCEPT"), variant)
     assert path == ""
     assert "no network namespace could be created (unshare: Operation not permitted)" in text

@@ -66,6 +66,6 @@ def test_kube_proxys_mode_is_detected(namespace: Namespace, mode: str, variant: 
         ("ipvs", "there is a link kube-ipvs0", "ip link add name kube-ipvs0 type bridge"),
     ],
 )
-def test_the_reason_is_given(namespace: Namespace, mode: str, reason: str, prepare: str) -> None:
+def test_the_reason_for_the_detected_mode_is_given(namespace: Namespace, mode: str, reason: str, prepare: str) -> None:
     namespace.run(["sh", "-c", prepare])
     assert namespace.call(detected) == KubeProxy(mode, reason)

@@ -59,13 +59,13 @@ def test_another_user_can_neither_create_nor_open_it(node: Node) -> None:
     assert "Run as root" in problem
 
 
-def test_waits_for_the_holder(node: Node) -> None:
+def test_a_held_lock_is_an_error_after_the_wait(node: Node) -> None:
     with held(node.host, "flock", LOCK):
         assert "Another run on this node has held the lock" in node.call(attempt)
     assert node.call(attempt) == ""
 
 
-def test_no_file_remains(node: Node) -> None:
+def test_no_lock_file_remains(node: Node) -> None:
     assert node.call(attempt) == ""
     assert not node.host.path(LOCK).exists()
     node.host.run(["touch", LOCK])  # of a run that was killed

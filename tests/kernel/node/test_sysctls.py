@@ -128,7 +128,7 @@ def test_a_change_keeps_the_first_original(namespace: Namespace, directory: Path
     assert records(namespace) == {RP_FILTER: ("2", "0")}
     give(namespace, RP_FILTER, "1")
     write(namespace, change(RP_FILTER, "1", "0"))
-    assert records(namespace) == {RP_FILTER: ("2", "0")}, "whatever it was in between"
+    assert records(namespace) == {RP_FILTER: ("2", "0")}, "regardless of the values in between"
 
 
 def test_a_foreign_change_is_not_reverted(namespace: Namespace, directory: Path) -> None:

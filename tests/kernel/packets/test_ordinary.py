@@ -156,7 +156,7 @@ class Talk:
 
 @contextmanager
 def talking(lab: Lab) -> Iterator[list[Talk]]:
-    """Let nodes and pods talk to each other, and a node to the outside, with both families."""
+    """Exchange datagrams between nodes and pods, and between a node and the outside, in both families."""
     node1, node2 = lab.nodes
     pod, server, outside = lab.host("pod1"), lab.host("server2"), lab.host("outside")
     talks: list[Talk] = []
@@ -188,7 +188,7 @@ def undisturbed(talks: list[Talk], during: Callable[[], object]) -> None:
 
 @pytest.mark.parametrize("shared", [False, True], ids=["dedicated", "shared"])
 @pytest.mark.parametrize("mode", ["iptables", "nftables"])
-def test_nodes_and_pods_talk_while_pools_are_applied_and_removed(mode: str, shared: bool) -> None:
+def test_nodes_and_pods_stay_connected_while_pools_are_applied_and_removed(mode: str, shared: bool) -> None:
     with lab_of(shared_link=shared, kube_proxy=mode, rp_filter=1) as lab, talking(lab) as talks:
         for _ in range(ROUNDS):
             undisturbed(talks, lambda: apply(lab))

@@ -113,7 +113,7 @@ def test_endpoints_discover_the_mtu_to_clients(lab: Lab, small_mtu: Host) -> Non
 
 @pytest.mark.parametrize("node", ["node1", "node2"])
 def test_clients_discover_the_mtu_to_endpoints(lab: Lab, node: str) -> None:
-    """Each node's path to its pod has a small MTU; the second of two nodes tells the first, which tells the client."""
+    """Each node's path to its pod has a small MTU; reported by the second node to the first, and on to the client."""
     number = node[-1]
     addresses = [f"10.112.{number}.10", f"fd00:112:{number}::10"]
     for address in addresses:

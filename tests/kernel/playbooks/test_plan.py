@@ -61,7 +61,7 @@ def test_nodes_with_the_same_commands_are_one_group(site: ManyNodes) -> None:
     assert "--- before" not in played.text, "no difference without --diff"
 
 
-def test_only_the_nodes_of_the_limit(site: ManyNodes) -> None:
+def test_limit_restricts_the_plan_to_its_nodes(site: ManyNodes) -> None:
     played = planned(site, "--limit", "node2,node3")
     assert played.code == 0, played.text
     assert "node1: external" not in played.text
@@ -77,7 +77,7 @@ def test_a_node_that_fails_does_not_hide_the_others(site: ManyNodes) -> None:
     assert list(groups(played)) == ["# node2", "# node3"]
 
 
-def test_nothing_to_do(site: ManyNodes) -> None:
+def test_a_plan_without_changes_is_one_empty_group(site: ManyNodes) -> None:
     values = variables() | {"metallb_routing_persist": False}
     assert play(site, "apply", values).code == 0
     try:

@@ -249,7 +249,7 @@ def test_later_changes_are_rolled_back_with_a_change(node: Node) -> None:
 # --- the rollback does not succeed at first
 
 
-def test_the_lock_is_held_at_the_deadline(node: Node) -> None:
+def test_a_held_lock_only_delays_the_rollback(node: Node) -> None:
     with unchanged(node):
         node.change(POOLS, {**FIRST, **SOON}, before=shorten_lock_wait)
         made = node.snapshot()
@@ -296,7 +296,7 @@ def test_removing_the_marker_ends_the_retries(node: Node) -> None:
 
 
 def test_another_run_ends_the_retries(node: Node) -> None:
-    """It makes the node as desired, whatever part was rolled back."""
+    """It applies the desired state, whichever part was rolled back."""
     node.change(POOLS, {**FIRST, **SOON}, before=blockable)
     obstacle = block(node, "rule")
     wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")

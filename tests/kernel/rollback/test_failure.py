@@ -60,7 +60,7 @@ KEPT_CHANGED = {**CHANGED, "persist": True}
     ],
     ids=["come-nft", "change-nft", "change-legacy", "go-nft", "come-kept", "change-kept", "go-kept"],
 )
-def test_every_step_in_turn(node: Node, start: Parameters, end: Parameters, variant: str) -> None:
+def test_a_failure_of_any_step_is_rolled_back(node: Node, start: Parameters, end: Parameters, variant: str) -> None:
     """With the files of the agent and for the network managers, too."""
     node.change(POOLS, {**start, "iptables_variant": variant}, before=fake_systemd)
     end = {**end, "iptables_variant": variant}
@@ -86,7 +86,7 @@ def test_every_step_in_turn(node: Node, start: Parameters, end: Parameters, vari
 # --- real causes
 
 
-def test_a_gateway_that_the_kernel_refuses(node: Node) -> None:
+def test_a_gateway_that_the_kernel_refuses_is_named(node: Node) -> None:
     routes = [
         {"destination": "5.6.7.0/24", "interface": "eth1", "table": "100"},
         {"destination": "fd56::/64", "interface": "eth1", "table": "100"},
@@ -96,7 +96,7 @@ def test_a_gateway_that_the_kernel_refuses(node: Node) -> None:
     fails(node, {"routes": routes}, "default via 7.7.7.7 dev eth1", "ENETUNREACH", module="ip_routes")
 
 
-def test_a_link_that_vanishes_midway(node: Node) -> None:
+def test_a_link_deleted_during_a_run_is_the_only_difference(node: Node) -> None:
     """A link is deleted after the node was read: everything else is as before."""
     before = node.snapshot()
     node.change(POOLS, FIRST)
@@ -117,7 +117,7 @@ def test_a_link_that_vanishes_midway(node: Node) -> None:
     assert not [line for line in left if ": +" in line], left
 
 
-def test_the_lock_of_iptables_is_held(node: Node) -> None:
+def test_a_held_xtables_lock_is_named_with_its_holder(node: Node) -> None:
     def wait_less() -> None:
         restore.write.__defaults__ = (1,)  # seconds, instead of ten
 
@@ -130,13 +130,13 @@ def test_the_lock_of_iptables_is_held(node: Node) -> None:
     "file",
     ["net/ipv4/conf/eth0.100/rp_filter", "net/ipv4/conf/eth0.100/src_valid_mark", "net/ipv6/conf/eth0.100/accept_ra"],
 )
-def test_a_setting_that_is_read_only(node: Node, file: str) -> None:
+def test_a_read_only_sysctl_is_named(node: Node, file: str) -> None:
     node.host.run(f"mount --bind /proc/sys/{file} /proc/sys/{file}; mount -o remount,bind,ro /proc/sys/{file}")
     fails(node, FIRST, file, "EROFS")
 
 
 @pytest.mark.parametrize("folder", ["/etc/iproute2/rt_protos.d", "/run/homeward.metallb_routing"])
-def test_no_space(node: Node, folder: str) -> None:
+def test_a_full_file_system_is_named(node: Node, folder: str) -> None:
     node.host.run(
         f"mkdir -p {folder}; mount -t tmpfs -o size=4k,mode=700 tmpfs {folder}; head -c 4096 /dev/zero > {folder}/full"
     )
@@ -145,7 +145,7 @@ def test_no_space(node: Node, folder: str) -> None:
 
 @pytest.mark.parametrize("family", ["iptables", "ip6tables"])
 @pytest.mark.parametrize("variant", ["nft", "legacy"])
-def test_iptables_goes_away_midway(node: Node, family: str, variant: str) -> None:
+def test_iptables_removed_during_a_run_is_named(node: Node, family: str, variant: str) -> None:
     """As in a package upgrade: the programs of one family cannot be started any more."""
 
     def replace_programs() -> None:
@@ -192,7 +192,7 @@ def drop_net_admin() -> None:
     ],
     ids=["ip_links", "ip_routes", "ip_rules"],
 )
-def test_the_right_is_missing(node: Node, module: str, parameters: dict[str, Any]) -> None:
+def test_missing_cap_net_admin_is_named(node: Node, module: str, parameters: dict[str, Any]) -> None:
     with unchanged(node):
         answer = node.module(module, parameters, before=drop_net_admin)
         assert answer.get("failed"), answer
@@ -200,7 +200,7 @@ def test_the_right_is_missing(node: Node, module: str, parameters: dict[str, Any
         assert "CAP_NET_ADMIN" in answer["msg"]
 
 
-def test_the_right_is_missing_for_pools(node: Node) -> None:
+def test_pools_without_cap_net_admin_are_refused(node: Node) -> None:
     """With either variant: managed chains of the other one could not be read."""
     for variant in ("nft", "legacy"):
         answer = node.refuse(POOLS, {**FIRST, "iptables_variant": variant}, before=drop_net_admin)

@@ -73,7 +73,9 @@ def lose_answers(number: int, *, done: bool, after: int = 0) -> Callable[[], Non
     ],
     ids=["new-address", "new-route", "new-rule", "lost-address", "lost-route", "lost-rule"],
 )
-def test_lost_answers(node: Node, start: Parameters, end: Parameters, number: int, *, done: bool) -> None:
+def test_a_step_whose_answer_is_lost_is_rolled_back(
+    node: Node, start: Parameters, end: Parameters, number: int, *, done: bool
+) -> None:
     node.change(POOLS, start)
     before = node.snapshot()
     names_step(node.module(POOLS, end, before=lose_answers(number, done=done)), LOST)
@@ -81,7 +83,7 @@ def test_lost_answers(node: Node, start: Parameters, end: Parameters, number: in
 
 
 @pytest.mark.parametrize("after", [1, 2], ids=["made", "marked"])
-def test_lost_answers_while_a_link_is_made(node: Node, after: int) -> None:
+def test_a_link_whose_answer_is_lost_is_deleted_again(node: Node, after: int) -> None:
     """Without its alias the link would be foreign later."""
     links = {"links": [{"name": "mv0", "kind": "macvlan", "parent": "eth1"}]}
     if node.module("ip_links", links, check=True).get("failed"):
@@ -91,7 +93,7 @@ def test_lost_answers_while_a_link_is_made(node: Node, after: int) -> None:
 
 
 @pytest.mark.parametrize("kind", ["address", "rule", "chains"])
-def test_an_unexpected_exception(node: Node, kind: str) -> None:
+def test_an_unexpected_exception_is_rolled_back(node: Node, kind: str) -> None:
     left = [kind]
 
     def failing(now: str, steps: Sequence[Step], write: Callable[[Sequence[Step]], None]) -> None:
@@ -128,7 +130,7 @@ def test_the_rollback_continues_after_a_failed_step(node: Node) -> None:
     assert_same(before, node.snapshot())
 
 
-def test_the_rollback_fails_too(node: Node) -> None:
+def test_a_failed_rollback_is_reported_and_repaired_by_the_next_run(node: Node) -> None:
     """The message does not claim that the node is as before; the next run fixes it."""
     with unchanged(node):
 
