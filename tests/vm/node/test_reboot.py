@@ -178,7 +178,7 @@ def test_reboot(environment: Environment) -> None:
     seconds = node.reboot()
     node.run(f"systemctl is-system-running --wait; systemctl is-active {AGENT} kubelet.service")
     assert state_of(node) == state
-    assert node.run("cat /run/link-at-start") == "up", "the link has to exist when kubelet starts"
+    assert node.run("cat /run/link-at-start") == "up", agent_journal(node)
     assert_flows(environment)
     started, ready = moment(node, AGENT, "InactiveExit"), moment(node, AGENT, "ActiveEnter")
     kubelet = moment(node, "kubelet.service", "InactiveExit")
