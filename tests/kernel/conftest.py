@@ -17,9 +17,13 @@ from tests.support.node import Node
 
 @pytest.fixture
 def namespace() -> Iterator[Namespace]:
-    """A namespace where eth0 (10.0.0.1/16, fd00::1/64) is up, its other end peer0 too."""
+    """A namespace where eth0 (10.0.0.1/16, fd00::1/64) is up, its other end peer0 too.
+
+    The links have no link-local addresses, whose routes would appear once DAD has finished, so in the middle of a test.
+    """
     with Namespace("homeward-kernel") as made:
-        made.ip("link add eth0 type veth peer name peer0", "link set eth0 up", "link set peer0 up")
+        made.ip("link add eth0 type veth peer name peer0")
+        made.ip(*(f"link set {name} {change}" for change in ("addrgenmode none", "up") for name in ("eth0", "peer0")))
         made.ip("address add 10.0.0.1/16 dev eth0", "address add fd00::1/64 dev eth0 nodad")
         yield made
 
