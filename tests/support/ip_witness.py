@@ -1,13 +1,15 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Routes and rules as ``ip -json`` shows them, as state objects, without the readers of the collection."""
+"""Addresses, routes and rules as ``ip -json`` shows them, as state objects, without the readers of the collection."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import StateObject
 from tests.support.namespace import Namespace
 
 OPTIONS = {"ipv4": "-4 -N", "ipv6": "-6 -N"}
@@ -82,10 +84,24 @@ def _network(family: str, item: dict[str, Any], key: str) -> str:
     return "" if address == "all" else f"{address}/{item.get(key + 'len', FULL_LENGTH[family])}"
 
 
+def addresses(namespace: Namespace) -> dict[Address, dict[str, Any]]:
+    """Return the addresses of all links, with what else ``ip`` prints about each."""
+    return {
+        Address(link["ifname"], f"{one['local']}/{one['prefixlen']}"): one
+        for link in namespace.ip_json("address show")
+        for one in link["addr_info"]
+    }
+
+
+_READERS: dict[type, Callable[[Namespace], Iterable[StateObject]]] = {Address: addresses, Route: routes, Rule: rules}
+
+
+def objects(namespace: Namespace, kind: type) -> set[StateObject]:
+    """Return all addresses, or the managed routes or rules."""
+    return set(_READERS[kind](namespace))
+
+
 def everything(namespace: Namespace) -> list[Any]:
-    """Return all routes and rules of other protocol numbers than 77, as ``ip -json`` prints them."""
-    found = []
-    for options in OPTIONS.values():
-        for what in ("route show table all", "rule show"):
-            found += [item for item in namespace.ip_json(f"{options} {what}") if item.get("protocol") != "77"]
-    return found
+    """Return all links, addresses, routes and rules as ``ip -json`` prints them."""
+    lines = [f"{options} {what}" for options in OPTIONS.values() for what in ("route show table all", "rule show")]
+    return [namespace.ip_json(line) for line in ("address show", *lines)]

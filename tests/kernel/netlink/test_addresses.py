@@ -17,8 +17,9 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface
+from tests.support import ip_witness
 from tests.support.namespace import Namespace
-from tests.support.steps import OWNERSHIP, add, delete, inside, succeed, write
+from tests.support.steps import OWNERSHIP, add, delete, inside, succeed
 
 ADDRESSES = (
     Address("eth0", "1.2.3.201/32"),
@@ -37,14 +38,6 @@ def _read(netlink: Rtnetlink) -> tuple[Addresses, dict[str, Interface]]:
     return addresses, addresses.on(links.interfaces)
 
 
-def _seen(namespace: Namespace) -> dict[Address, dict[str, object]]:
-    return {
-        Address(link["ifname"], f"{one['local']}/{one['prefixlen']}"): one
-        for link in namespace.ip_json("address show")
-        for one in link["addr_info"]
-    }
-
-
 def _protocols() -> dict[str, object]:
     with IPRoute() as iproute:
         return {message.get_attr("IFA_ADDRESS"): message.get_attr("IFA_PROTO") for message in iproute.get_addr()}
@@ -52,10 +45,10 @@ def _protocols() -> dict[str, object]:
 
 @needs_protocol
 def test_written_addresses_are_read_back(namespace: Namespace) -> None:
-    before = _seen(namespace)
+    before = ip_witness.addresses(namespace)
     routes = namespace.ip_json("route show table main"), namespace.ip_json("-6 route show table main")
     succeed(namespace, add(*ADDRESSES))
-    seen = _seen(namespace)
+    seen = ip_witness.addresses(namespace)
     assert seen.keys() - before.keys() == set(ADDRESSES)
     assert all(seen[address]["noprefixroute"] for address in ADDRESSES)
     assert all(seen[address].get("nodad", False) == (address.family == "ipv6") for address in ADDRESSES)
@@ -72,7 +65,7 @@ def test_written_addresses_are_read_back(namespace: Namespace) -> None:
         sorted(address.address for address in seen if address.interface == "peer0")
     )
     succeed(namespace, delete(*ADDRESSES))
-    assert _seen(namespace) == before
+    assert ip_witness.addresses(namespace) == before
 
 
 def test_on_a_point_to_point_link_the_local_address_is_read(namespace: Namespace) -> None:
@@ -80,44 +73,8 @@ def test_on_a_point_to_point_link_the_local_address_is_read(namespace: Namespace
     assert Address("peer0", "192.0.2.1/32") in namespace.call(inside, _read)[0].foreign
 
 
-@pytest.mark.parametrize(
-    ("address", "reason"),
-    [
-        (Address("eth0", "10.0.0.1/16"), "EEXIST: "),
-        (Address("eth0", "fd00::1/64"), "EEXIST: "),
-        (Address("missing0", "1.2.3.4/32"), "ENODEV: there is no interface missing0 ("),
-    ],
-)
-def test_a_refusal_has_the_kernels_reason(namespace: Namespace, address: Address, reason: str) -> None:
-    before = _seen(namespace)
-    assert write(namespace, add(address)).reason.startswith(reason)
-    assert _seen(namespace) == before
-
-
-@pytest.mark.parametrize("address", ADDRESSES[::2])
-def test_deleting_a_missing_address_fails(namespace: Namespace, address: Address) -> None:
-    assert write(namespace, delete(address)).reason.startswith("EADDRNOTAVAIL: ")
-
-
-def test_disabled_ipv6_is_named_as_the_cause(namespace: Namespace) -> None:
-    namespace.run(["sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/peer0/disable_ipv6"])
-    reason = write(namespace, add(ADDRESSES[2])).reason
-    assert reason.startswith("EACCES: ")
-    assert "disable_ipv6" in reason
-
-
-def test_a_failure_reports_exactly_what_took_effect(namespace: Namespace) -> None:
-    before = set(_seen(namespace))
-    good = [Address("eth0", f"1.2.{i // 200}.{i % 200 + 1}/32") for i in range(300)]
-    steps = add(*good[:150], Address("eth0", "10.0.0.1/16"), *good[150:])
-    outcome = write(namespace, steps)
-    assert outcome.failed == steps[150]
-    assert {step.after for step in outcome.done} == set(_seen(namespace)) - before
-    assert 150 < len(outcome.done) < 300
-
-
 @needs_protocol
 def test_the_kernel_version_decides_if_there_are_no_addresses(namespace: Namespace) -> None:
     namespace.ip("link delete eth0", "link set lo down", "address flush dev lo")
-    assert _seen(namespace) == {}
+    assert ip_witness.addresses(namespace) == {}
     assert namespace.call(inside, addresses_carry_protocol)

@@ -129,14 +129,6 @@ def test_a_link_of_another_kind_is_foreign_in_spite_of_the_alias(namespace: Name
     assert not interfaces["eth0"].managed
 
 
-def test_a_foreign_link_of_the_same_name_is_left_unchanged(namespace: Namespace) -> None:
-    namespace.ip("link add taken0 type veth peer name other0", "link set taken0 alias foreign")
-    before = namespace.ip_json("link show")
-    outcome = write(namespace, add(_link("macvlan", "taken0")))
-    assert outcome.reason.startswith("EEXIST: File exists (")
-    assert namespace.ip_json("link show") == before
-
-
 def test_a_link_that_cannot_be_configured_is_deleted_again(namespace: Namespace) -> None:
     before = namespace.ip_json("link show")
     alias_too_long = Ownership(alias="x" * 256)
@@ -159,16 +151,6 @@ def test_no_step_follows_a_failure(namespace: Namespace) -> None:
     outcome = write(namespace, steps)
     assert (outcome.done, outcome.failed) == (tuple(steps[:1]), steps[1])
     assert _seen(namespace) == {good}
-
-
-def test_a_missing_parent_is_named(namespace: Namespace) -> None:
-    assert write(namespace, add(_link("macvlan", parent="missing0"))).reason.startswith(
-        "ENODEV: there is no interface missing0 ("
-    )
-
-
-def test_deleting_a_missing_link_fails(namespace: Namespace) -> None:
-    assert write(namespace, delete(_link("macvlan"))).reason.startswith("ENODEV: there is no interface pool0.100 (")
 
 
 @pytest.mark.parametrize("kind", MAKE)
