@@ -15,12 +15,16 @@ from typing import Any
 from . import transaction
 from .agent import bundle
 from .cases.compile import compile_node
+from .cases.context import Context
 from .cases.links import settings_to_read
 from .cases.model import Compiled
+from .cases.refusals import refuse
+from .cases.refusals.marks import mark_refusals, unmasked_marks
 from .cases.warnings import removal_warnings
 from .declaration import Settings, parse_declaration, parse_settings
 from .declaration.settings import check_run_options
 from .errors import HomewardError, RollbackFailed
+from .kernel import foreign_marks
 from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
 from .kernel.lock import write_lock
@@ -34,6 +38,7 @@ from .planning.diff import diff
 from .planning.plan import Plan, make_plan
 from .rollback import PendingChange, cancel, confirm_earlier, unless_confirmed
 from .state import Chain, Node, NodeState, Ownership
+from .state.kinds import CHAINS, RULE
 from .state.step import Step
 
 Result = dict[str, Any]
@@ -68,9 +73,23 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         compiled = replace(compiled, state=_as_printed(compiled.state, current, scope.ownership))
         persisted = _persist(compiled, current, scope, parameters)
         plan = make_plan(NodeState.union((compiled.state, persisted.state)), current)
+        marks = _check_marks(compiled, Context(declaration, current), plan, scope.ownership)
         pending = apply(plan, current, scope, run)
-    warnings = [*_removed_pools(earlier_pools, compiled), *compiled.warnings, *persisted.warnings]
+    warnings = [*_removed_pools(earlier_pools, compiled), *compiled.warnings, *marks, *persisted.warnings]
     return {**module_result(plan, current, scope, run, pending, warnings), "cases": _cases(compiled)}
+
+
+def _check_marks(compiled: Compiled, context: Context, plan: Plan, ownership: Ownership) -> tuple[str, ...]:
+    """Refuse marks that foreign rules use, and return warnings. All rules are read only if managed ones are to be written.
+
+    :raises InputErrors: the bits of ``mark_mask`` are not free on this node.
+    """
+    if not any(group.mark for group in compiled.groups):
+        return ()
+    thorough = any(step.kind in (CHAINS.name, RULE.name) for step in plan.steps)
+    uses = foreign_marks.read(context.declaration.settings.mark_mask, ownership, thorough=thorough)
+    refuse(mark_refusals(compiled.groups, uses, context))
+    return tuple(unmasked_marks(compiled.groups, uses, context))
 
 
 def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:

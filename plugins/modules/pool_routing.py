@@ -150,7 +150,9 @@ options:
         choices: [auto, iptables, nftables, ipvs]
         default: auto
   mark_mask:
-    description: The bits of the packet mark to use. They must be adjacent. Their number limits the number of gateways, 31 for V(0x1f00).
+    description:
+      - The bits of the packet mark to use. They must be adjacent. Their number limits the number of gateways, 31 for V(0x1f00).
+      - The run fails if a policy rule or a rule of iptables or nftables on the node uses one of these bits.
     type: str
     default: '0x1f00'
   priority_base:

@@ -20,6 +20,7 @@ from .model import Compiled
 from .refusals import refuse
 from .refusals.diverted import diverted_traffic
 from .refusals.groups import group_refusals
+from .refusals.marks import mark_refusals
 from .refusals.node import node_refusals
 from .refusals.pools import choice_refusals, pool_refusals
 from .warnings import bypassed_marks, find_warnings
@@ -38,7 +39,7 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
     choices = choose_all(context)
     refuse(choice_refusals(choices))
     groups = form_groups(choices, context)
-    refuse((*group_refusals(groups, context), *diverted_traffic(groups, context)))
+    refuse((*mark_refusals(groups, (), context), *group_refusals(groups, context), *diverted_traffic(groups, context)))
     compiled = tuple(COMPILERS[group.case](group, context) for group in groups)
     chains = NodeState(chains=compile_chains(compiled, context))
     state = NodeState.union((*(group.state for group in compiled), chains))

@@ -14,6 +14,9 @@ from .networks import Span, SpanIndex, overlapping, relation
 from .option_reader import ErrorCollector
 from .pools import PoolInput
 
+#: Bits 0 to 12 of a mark, of which network plugins use few (Antrea 0-7, AWS 7, Cilium 8-11).
+_BITS_BELOW_OTHERS = 13
+
 
 def check_pools(
     errors: ErrorCollector, entries: Sequence[PoolInput], protected: Sequence[Span], mark_mask: int
@@ -214,7 +217,8 @@ def _check_number_of_marks(errors: ErrorCollector, needed: int, mark_mask: int) 
             f"the pools need {needed} marks, one for each interface with its gateways and table,"
             f" but {mark_mask:#x} has room for {values}"
         )
-        example = ((1 << bits) - 1) << 16
+        # Upwards from bit 13 others have theirs: kube-proxy, portmap, Calico, Tailscale, Weave, kube-router.
+        example = ((1 << bits) - 1) << max(_BITS_BELOW_OTHERS - bits, 0)
         remedy = f"Use {bits} adjacent bits that nothing else on the nodes uses, for example {example:#x}."
         errors.add("mark_mask", problem, remedy)
 

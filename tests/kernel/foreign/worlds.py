@@ -73,7 +73,7 @@ LINKS = (
 TABLES = (
     (
         "nft add table inet firewalld; nft add chain inet firewalld raw_PRE '{ type filter hook prerouting priority raw + 10; }';"
-        " nft add rule inet firewalld raw_PRE meta mark and 0xff00 == 0x100 counter accept"
+        " nft add rule inet firewalld raw_PRE meta mark and 0xff0000 == 0x10000 counter accept"
     ),
     (
         "nft add table ip native; nft add set ip native s '{ type ipv4_addr . inet_service; flags interval; }';"

@@ -90,7 +90,7 @@ TABLES_AND_MARKS = [
     Flaw(
         {"mark_mask": "0x100"},
         "mark_mask",
-        ("the pools need 2 marks", "0x100 has room for 1", "2 adjacent bits", "0x30000"),
+        ("the pools need 2 marks", "0x100 has room for 1", "2 adjacent bits", "0x1800"),
         {NEXT: second()},
     ),
     Flaw(

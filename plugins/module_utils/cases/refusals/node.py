@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Refuses nodes that the settings do not fit, whatever the pools: because of kube-proxy, marks in use, or foreign rules."""
+"""Refuses nodes that the settings do not fit, whatever the pools: because of kube-proxy or foreign rules."""
 
 from __future__ import annotations
 
@@ -15,13 +15,10 @@ from ...state.route import LOCAL_TABLE
 from ..context import Context
 from ..recipe import END, UNMARKED
 
-WHOLE_MARK = 0xFFFFFFFF
-
 
 def node_refusals(context: Context) -> Iterator[InputError]:
     """Yield why the settings do not fit this node."""
     yield from _kube_proxy(context)
-    yield from _mark_mask(context)
     yield from _priorities(context)
     yield from _local_table(context)
 
@@ -34,22 +31,6 @@ def _kube_proxy(context: Context) -> Iterator[InputError]:
             " connection tracking that routing by marks relies on",
             "If kube-proxy does run here, declare its mode: iptables, nftables or ipvs.",
         )
-
-
-def _mark_mask(context: Context) -> Iterator[InputError]:
-    mask = context.declaration.settings.mark_mask
-    rule = next((rule for rule in sorted(context.node.foreign_rules) if _matches_bits(rule, mask)), None)
-    if rule:
-        yield InputError(
-            "mark_mask",
-            f"{mask:#x} overlaps the mark of a rule that is managed by someone else: {rule}",
-            "Choose bits that nothing else on the node uses.",
-        )
-
-
-def _matches_bits(rule: Rule, mask: int) -> bool:
-    """Whether a rule depends on bits of the mask; one that compares the whole mark with 0x1, say, matches no managed mark."""
-    return bool(rule.fwmark & mask) if rule.fwmask == WHOLE_MARK else bool(rule.fwmask & mask)
 
 
 def _priorities(context: Context) -> Iterator[InputError]:

@@ -87,7 +87,7 @@ def read(declared_variant: str, ownership: Ownership) -> IptablesState:
     )
 
 
-def _has_legacy_tables(family: str) -> bool:
+def has_legacy_tables(family: str) -> bool:
     """Whether the kernel has any legacy table, without loading the module that would create one."""
     try:
         return bool((NETWORK / _LEGACY_TABLES[family]).read_text(encoding="ascii").strip())
@@ -107,7 +107,7 @@ def _read_variants(
     keys = [
         key
         for key in (ChainSetKey(variant, family) for variant in variants for family in kernel_families())
-        if key in installed and (key.variant == "nft" or _has_legacy_tables(key.family))
+        if key in installed and (key.variant == "nft" or has_legacy_tables(key.family))
     ]
     commands = [programs.find(*key, "save") for key in keys]
     parsed: dict[ChainSetKey, ParsedTables] = {}

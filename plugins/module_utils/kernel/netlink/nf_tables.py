@@ -7,18 +7,21 @@ from __future__ import annotations
 
 import errno
 import struct
+from collections.abc import Iterable
 
 from ...errors import NodeError
 from ...state.family import IPV4, IPV6
+from ...state.mark_use import MarkUse
+from .nft_marks import NFTA_RULE_CHAIN, NFTA_RULE_TABLE, may_use_marks, rule_uses
 from .sockets import NETLINK_NETFILTER, NetlinkSocket
-from .wire import Request, attributes
+from .wire import Request, attribute, attributes, find
 
 # include/uapi/linux/netfilter/nfnetlink.h
 NFNL_SUBSYS_NFTABLES = 10
 NFNLGRP_NFTABLES = 7
 NFGENMSG_SIZE = 4  # of struct nfgenmsg: family, version, resource
 # include/uapi/linux/netfilter/nf_tables.h
-NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_NEWGEN, NFT_MSG_GETGEN = 1, 4, 15, 16
+NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_NEWGEN, NFT_MSG_GETGEN = 1, 4, 7, 15, 16
 #: The table's name, in messages of tables; in those of chains, rules and sets it is the first attribute, too.
 NFTA_TABLE_NAME = 1
 NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 2, 3
@@ -27,6 +30,7 @@ _NFTA_CHAIN_TABLE, _NFTA_CHAIN_NAME = 1, 3
 _NFPROTO_UNSPEC = 0
 _NFPROTO = {IPV4: 2, IPV6: 10}
 _FAMILY_NAMES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
+_FAMILIES = {name: number for number, name in _FAMILY_NAMES.items()}
 
 
 def kernel_has_nf_tables() -> bool:
@@ -61,13 +65,61 @@ def nft_chains(family: str, table: str) -> frozenset[str]:
     :param family: ``ipv4`` or ``ipv6``.
     :raises NodeError: the kernel does not list them.
     """
+    return frozenset(chain for other, chain in _chains(_NFPROTO[family]) if other == table)
+
+
+def nft_all_chains(family: str) -> list[tuple[str, str]]:
+    """Return table and name of all chains.
+
+    :param family: as nft calls it: ``ip``, ``inet`` ...
+    :raises NodeError: the kernel does not list them.
+    """
+    return _chains(_FAMILIES[family])
+
+
+def _chains(family: int) -> list[tuple[str, str]]:
     what = "chains of nf_tables"
     try:
         with NetlinkSocket(NETLINK_NETFILTER) as kernel:
-            chains = kernel.dump(_type(NFT_MSG_GETCHAIN), _nfgenmsg(_NFPROTO[family]), _texts, what)
+            chains = kernel.dump(_type(NFT_MSG_GETCHAIN), _nfgenmsg(family), _texts, what)
     except OSError as error:
         raise NodeError(f"The kernel does not list its {what}: {error.strerror or error}.") from error
-    return frozenset(names[_NFTA_CHAIN_NAME] for _family, names in chains if names.get(_NFTA_CHAIN_TABLE) == table)
+    return [(names.get(_NFTA_CHAIN_TABLE, ""), names[_NFTA_CHAIN_NAME]) for _family, names in chains]
+
+
+def nft_mark_uses(tables: Iterable[tuple[str, str, str]], own_prefix: str) -> list[tuple[MarkUse, ...]]:
+    """Return what the rules of some tables do with marks, by rule; rules that use none are left out.
+
+    :param tables: family, table and chain; ``""`` for all chains of the table. Those that do not exist have no rules.
+    :param own_prefix: of the names of chains whose rules are left out.
+    :raises NodeError: the kernel does not list its rules.
+    """
+
+    def decode(buffer: bytearray, start: int, stop: int) -> tuple[MarkUse, ...]:
+        first = start + NFGENMSG_SIZE
+        table, chain = (_name(find(buffer, first, stop, kind)) for kind in (NFTA_RULE_TABLE, NFTA_RULE_CHAIN))
+        family = _FAMILY_NAMES.get(buffer[start], "")
+        return (
+            () if chain.startswith(own_prefix) else rule_uses(f"{chain} of table {family} {table}", buffer, first, stop)
+        )
+
+    what = "rules of nf_tables"
+    found: list[tuple[MarkUse, ...]] = []
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as kernel:
+            for family, table, chain in tables:
+                filters = ((NFTA_RULE_TABLE, table), (NFTA_RULE_CHAIN, chain))
+                body = b"".join(attribute(kind, name.encode() + b"\0") for kind, name in filters if name)
+                request = _nfgenmsg(_FAMILIES[family]) + body
+                # A rule that is replaced meanwhile may be missing; another run finds it.
+                found += kernel.dump(_type(NFT_MSG_GETRULE), request, decode, what, may_use_marks, consistent=False)
+    except OSError as error:
+        raise NodeError(f"The kernel does not list its {what}: {error.strerror or error}.") from error
+    return [uses for uses in found if uses]
+
+
+def _name(payload: bytes) -> str:
+    return payload.rstrip(b"\0").decode(errors="replace")
 
 
 def _type(message: int) -> int:

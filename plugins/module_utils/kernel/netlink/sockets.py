@@ -41,6 +41,7 @@ MESSAGES_PER_SEND = 200
 BYTES_PER_SEND = 64 << 10
 DUMP_BUFFER = 256 << 10  # bytes; the kernel fills at most 32 KiB at once unless one object alone needs more
 DUMP_TRIES = 20
+TRIES_FOR_CONSISTENCY = 3  # where it is only desirable
 ANSWER_TIMEOUT = 60  # seconds; a change may have to wait for a kernel module to load
 
 Item = TypeVar("Item")
@@ -91,19 +92,27 @@ class NetlinkSocket:
         return self._messages_per_send
 
     def dump(
-        self, message_type: int, body: bytes, decode: Decode[Item], what: str, accept: Accept | None = None
+        self,
+        message_type: int,
+        body: bytes,
+        decode: Decode[Item],
+        what: str,
+        accept: Accept | None = None,
+        *,
+        consistent: bool = True,
     ) -> list[Item]:
         """Return all objects of one kind, in the kernel's order.
 
         :param body: of the request; its first byte is the address family, 0 for all.
         :param what: the objects, for the error: ``ipv4 routes``.
         :param accept: if given, only objects that it accepts are decoded; the others cost next to nothing.
+        :param consistent: the objects must not have changed while they were listed; else a few attempts are enough.
         :raises NodeError: the kernel refuses, or the objects change so often that no dump is consistent.
         """
         try:
-            for _attempt in range(DUMP_TRIES):
-                objects, consistent = self._dump_once(message_type, body, decode, what, accept)
-                if consistent:
+            for attempt in range(DUMP_TRIES):
+                objects, complete = self._dump_once(message_type, body, decode, what, accept)
+                if complete or (not consistent and attempt >= TRIES_FOR_CONSISTENCY):
                     return objects
         except MessageError as error:
             raise NodeError(f"The kernel's {what} cannot be decoded: {error}.") from error
