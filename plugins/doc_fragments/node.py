@@ -42,11 +42,10 @@ attributes:
 options:
   pyroute2_path:
     description:
-      - Directory on the node for a copy of the Python package C(pyroute2). The copy is used if the node has no pyroute2
-        or one that is too old.
-      - Several directories can be given, separated by colons. The copy is installed in the first one.
-      - The controller sends its own pyroute2 when a module reports that it is missing, so the node needs no internet
-        access. Install C(pyroute2) next to C(ansible-core) on the controller for this.
+      - Directory on the node with a copy of the Python package C(pyroute2). The copy is used if the node has no pyroute2
+        or one that is too old. Several directories can be given, separated by colons.
+      - If a module reports that there is none, the controller sends the tables of its own pyroute2 for the messages in
+        use, so the node needs no internet access. Install C(pyroute2) next to C(ansible-core) on the controller for this.
     type: str
     default: /var/lib/homeward.metallb_routing/python
 requirements:

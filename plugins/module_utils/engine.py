@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
@@ -30,8 +29,8 @@ from .kernel.iptables.scratch import normalise
 from .kernel.lock import write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
 from .kernel.writer import require_link_types
-from .paths import PROTOCOL_FILE, UNIT_NAME
-from .persistence.deploy import MANAGED_FILES, Persisted, persist, persisted_pools, stale_metrics_files
+from .paths import FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
+from .persistence.deploy import MANAGED_FILES, Persisted, kept_tables, persist, persisted_pools, stale_metrics_files
 from .persistence.statefile import Saved
 from .planning.commands import commands
 from .planning.diff import diff
@@ -213,17 +212,20 @@ def _path_in(chains: Sequence[Chain]) -> Callable[[int, int], str]:
 
 def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mapping[str, Any]) -> Persisted:
     """Return the files and the unit with which the compiled state survives a reboot; nothing without ``persist``."""
-    if not parameters["persist"] or compiled.state.is_empty:
+    if compiled.state.is_empty:
         return Persisted()
+    program = bundle.program(str(parameters["pyroute2_path"]))
+    if not parameters["persist"]:
+        return Persisted(kept_tables(program))
     saved = Saved(
         state=replace(compiled.state, files=frozenset()),
         ownership=scope.ownership,
         variant=current.variant,
         cases=tuple(_cases(compiled)),
-        pyroute2_path=str(parameters["pyroute2_path"]).partition(os.pathsep)[0],
+        pyroute2_path=FORMATS_FILE,
         metrics_directory=str(parameters.get("metrics_directory") or ""),
     )
-    return persist(saved, current, bundle.program())
+    return persist(saved, current, program)
 
 
 def _removed_pools(earlier: Sequence[str], compiled: Compiled) -> list[str]:

@@ -9,6 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+# Exit status of the command metallb-routing, besides 0 for success and 1 for drift.
+UNUSABLE_STATE = 2  # there is no usable state file
+FAILED = 3  # anything else that went wrong
+USAGE = 64  # the command line is wrong (EX_USAGE of sysexits.h)
+
 _POOL = re.compile(r"pools\[(\d+)\]")
 _PRINTABLE_NAME = re.compile(r"[\w.-]{1,63}", re.ASCII)
 
@@ -44,6 +49,10 @@ class InputErrors(InputError):
 
 class NodeError(HomewardError):
     """The input is valid, but this node cannot do it: it lacks a program, kernel module, link or privilege."""
+
+
+class StateUnusable(NodeError):
+    """The state file is missing, damaged or of another format: only a new one helps."""
 
 
 class Pyroute2Missing(NodeError):

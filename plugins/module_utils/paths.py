@@ -11,6 +11,8 @@ LIBRARY = f"/var/lib/{OWN_DIRECTORY}"
 STATE_FILE = f"{LIBRARY}/state.json"
 RUNTIME = f"{LIBRARY}/runtime.zip"
 COMMAND = f"{LIBRARY}/metallb-routing"
+FORMATS_FILE = f"{LIBRARY}/netlink.json"  # pyroute2's tables of the messages in use
+FOLDERS_FILE = f"{LIBRARY}/folders"  # folders of other programs that were created, one a line
 PYROUTE2_DIRECTORY = f"{LIBRARY}/python"
 SHORT_COMMAND = "/usr/local/sbin/metallb-routing"
 
@@ -33,6 +35,12 @@ SYSTEMD_UNITS = "/run/systemd/units"  # has a link for every active unit, from s
 SYSTEMD_WANTS = "/etc/systemd/system/multi-user.target.wants"
 XTABLES_LOCK_FILE = "/run/xtables.lock"
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # PATH of root may lack them under sudo or cron
+HOME_DIRECTORIES = ("/home", "/root", "/run/user")  # what ProtectHome of systemd.exec(5) hides
+#: Where distributions have Python; patterns of the shell.
+PYTHONS = (
+    "/usr/bin/python3 /usr/bin/python3.[1-9]* /usr/libexec/platform-python /usr/local/bin/python3 /usr/local/bin/python3.[1-9]*"
+    " /opt/*/bin/python3 /run/current-system/sw/bin/python3"
+)
 #: Files of kubeadm, k3s, RKE2, MicroK8s and k0s that name the servers of the Kubernetes API.
 KUBECONFIGS = (
     "/etc/kubernetes/kubelet.conf",

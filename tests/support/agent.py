@@ -15,7 +15,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -85,7 +84,7 @@ def write_state(host: Host, text: str) -> None:
 
 def command(*words: str) -> list[str]:
     """Return the command line of metallb-routing on a node."""
-    return [sys.executable, "-B", COMMAND, *words]
+    return ["/bin/sh", COMMAND, *words]
 
 
 def status_json(host: Host) -> tuple[int, dict[str, Any]]:

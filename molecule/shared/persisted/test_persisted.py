@@ -1,11 +1,13 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Every role leaves the agent, its command and state file on a node, and pyroute2 if the node lacks it."""
+"""Every role leaves the agent, its command and state file on a node, and what it needs of pyroute2."""
 
 from __future__ import annotations
 
-from containers.assertions import COMMAND, SERVICE, STATE_FOLDER, debian_release, status
+import re
+
+from containers.assertions import COMMAND, SERVICE, STATE_FOLDER, status
 from testinfra.host import Host as InfraHost
 
 from tests.lab import Host
@@ -43,5 +45,14 @@ def test_protocol_has_a_name_if_it_is_used(node: Host, host: InfraHost) -> None:
     )
 
 
-def test_pyroute2_is_copied_if_it_is_missing(node: Host, host: InfraHost) -> None:
-    assert host.file(f"{STATE_FOLDER}/python/pyroute2").exists == (debian_release(node) < 12)
+def test_tables_of_pyroute2_are_kept_and_no_copy(host: InfraHost) -> None:
+    assert not host.file(f"{STATE_FOLDER}/python").exists
+    assert host.file(f"{STATE_FOLDER}/netlink.json").mode == 0o644
+
+
+def test_the_service_runs_in_a_sandbox(node: Host) -> None:
+    """The lower the better; 9.6 without any setting."""
+    rated = node.run(["systemd-analyze", "security", "--no-pager", SERVICE]).stdout.splitlines()[-1]
+    found = re.search(r"exposure level for \S+: ([0-9.]+)", rated)
+    assert found, rated
+    assert float(found[1]) <= 3.0

@@ -17,7 +17,10 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 from .. import agent, kernel, persistence, planning, state
-from ..paths import COMMAND, FILE_HEADER, RUNTIME
+from ..kernel.netlink.formats import dump_formats, find_formats
+from ..paths import COMMAND, FORMATS_FILE, RUNTIME
+from ..persistence import launcher
+from ..persistence.deploy import Program
 from ..state import File
 
 if TYPE_CHECKING:
@@ -29,21 +32,27 @@ ROOT = state.__name__.rpartition(".")[0]
 SINGLE_FILES = ("errors", "paths", "rollback", "transaction")
 
 
-COMMAND_TEXT = f"""\
-#!/usr/bin/env python3
-{FILE_HEADER}import sys
+MAIN_TEXT = f"""\
+import sys
 
-sys.dont_write_bytecode = True
-sys.path.insert(0, "{RUNTIME}")
 from {ROOT}.agent.cli import main
 
 sys.exit(main())
 """
 
 
-def program() -> tuple[File, ...]:
-    """Return the files of the agent: the archive, and the command that runs from it."""
-    return (archive(), File(COMMAND, COMMAND_TEXT, 0o755))
+def program(pyroute2_path: str) -> Program:
+    """Return the files of the agent.
+
+    :param pyroute2_path: where this run has pyroute2 from.
+    """
+    formats = find_formats(pyroute2_path)
+    return Program(
+        archive(),
+        File(COMMAND, launcher.text(RUNTIME), 0o755),
+        File(FORMATS_FILE, dump_formats(formats)),
+        tables_needed=formats.from_file,
+    )
 
 
 @lru_cache(maxsize=1)
@@ -58,6 +67,7 @@ def archive() -> File:
         modules = sorted(_names())
         for package in sorted(_packages(modules)):
             bundle.writestr(zipfile.ZipInfo(f"{package.replace('.', '/')}/__init__.py"), _source(package))
+        bundle.writestr(zipfile.ZipInfo("__main__.py"), MAIN_TEXT)
         for name in modules:
             bundle.writestr(zipfile.ZipInfo(f"{name.replace('.', '/')}.py"), _source(name))
     return File(RUNTIME, buffer.getvalue().decode("utf-8", "surrogateescape"))

@@ -11,13 +11,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
-from ..errors import HomewardError
+from ..errors import FAILED, UNUSABLE_STATE, USAGE, HomewardError, StateUnusable
 from . import reconciler, removal, service, status
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command; return its exit status: 0 for success, 1 for drift, 2 for an error."""
+    """Run one command; return its exit status: 0 for success, 1 for drift, else see :mod:`..errors`."""
     arguments = _parser().parse_args(words)
     try:
         if arguments.command == "status":
@@ -29,12 +30,23 @@ def main(words: Sequence[str] | None = None) -> int:
         service.Agent(arguments.version, arguments.sweep).run()
     except HomewardError as error:
         print(error, file=sys.stderr)
-        return 2
+        return _status_of(error)
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Exit with a status of its own: 2 is that of an unusable state file, after which the service does not restart."""
+        self.print_usage(sys.stderr)
+        self.exit(USAGE, f"{self.prog}: error: {message}\n")
+
+
+def _status_of(error: HomewardError) -> int:
+    return UNUSABLE_STATE if isinstance(error, StateUnusable) else FAILED
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="metallb-routing", description="Routing of MetalLB pools on this node.")
+    parser = _Parser(prog="metallb-routing", description="Routing of MetalLB pools on this node.")
     commands = parser.add_subparsers(dest="command", required=True)
     shown = commands.add_parser("status", help="show the desired state, drift, and what the agent has reconciled")
     shown.add_argument("--json", action="store_true", help="print JSON")
@@ -63,7 +75,7 @@ def _status(*, as_json: bool) -> int:
             print(json.dumps(facts, indent=1))
         else:
             print("\n".join([facts["error"], *facts["undecided"]]), file=sys.stderr)
-        return 2
+        return _status_of(error)
     print(json.dumps(facts, indent=1) if as_json else status.as_text(facts))
     return 0 if facts["right"] else 1
 

@@ -11,7 +11,7 @@ from .. import transaction
 from ..errors import NodeError
 from ..kernel.lock import write_lock
 from ..kernel.reader import Scope, read_node
-from ..paths import LIBRARY, PROTOCOL_FILE, PYROUTE2_DIRECTORY, UNIT_NAME
+from ..paths import FORMATS_FILE, LIBRARY, PROTOCOL_FILE, UNIT_NAME
 from ..persistence.deploy import MANAGED_FILES, stale_metrics_files
 from ..persistence.statefile import load
 from ..planning.plan import make_plan
@@ -44,5 +44,5 @@ def _from_state_file() -> tuple[Ownership, str]:
     try:
         saved = load()
     except NodeError:
-        return Ownership(), PYROUTE2_DIRECTORY
+        return Ownership(), FORMATS_FILE
     return saved.ownership, saved.pyroute2_path

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -72,8 +72,7 @@ class Report:
     def write(self, metrics_directory: str) -> None:
         """Write the report and the metrics, each atomically; a full disk does not stop the agent."""
         text = json.dumps(self.as_json(), indent=1) + "\n"
-        with suppress(OSError):  # systemd creates it; whatever is wrong with it is printed below
-            Path(AGENT_DIRECTORY).mkdir(mode=0o755, parents=True, exist_ok=True)
+        make_agent_directory()
         _write(Path(REPORT_FILE), text)
         # A missing directory of the collector is not created.
         _write(Path(metrics_directory or AGENT_DIRECTORY) / METRICS_FILE, self.metrics())
@@ -84,10 +83,10 @@ class Report:
         counts = {**dict.fromkeys((kind.name for kind in SAVED), 0), **self.reconciled}
         reconciled: Mapping[str, float] = {f'{{kind="{kind}"}}': count for kind, count in sorted(counts.items())}
         blocks: Iterable[tuple[str, str, str, Mapping[str, float]]] = (
-            ("healed_total", "counter", "Objects reconciled since the agent started.", reconciled),
+            ("reconciled_total", "counter", "Objects reconciled since the agent started.", reconciled),
             ("drift", "gauge", "Objects that differ from the desired state.", {"": self.drift}),
             ("waiting", "gauge", "Objects that cannot be reconciled now.", {"": len(self.waiting)}),
-            ("left_alone", "gauge", "Objects that keep being changed, in backoff.", {"": len(self.backing_off)}),
+            ("backing_off", "gauge", "Objects that keep being changed, in backoff.", {"": len(self.backing_off)}),
             (
                 "last_check_timestamp_seconds",
                 "gauge",
@@ -103,26 +102,47 @@ class Report:
         return "\n".join(lines) + "\n"
 
 
+def make_agent_directory() -> None:
+    """Create the directory of the report; systemd does so for the service. Whatever is wrong with it shows at the next write."""
+    with suppress(OSError):
+        Path(AGENT_DIRECTORY).mkdir(mode=0o755)
+        Path(AGENT_DIRECTORY).chmod(0o755)  # whatever the umask is
+
+
 _printed: set[Path] = set()  # files whose last write failed
 
 
 def _write(path: Path, text: str) -> None:
-    temporary = Path()
     try:
-        descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        temporary = Path(name)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-        temporary.chmod(0o644)
-        temporary.replace(path)
+        _replace(path, text)
     except OSError as error:
-        if temporary.name:  # or failed writes would fill the disk
-            temporary.unlink(missing_ok=True)
         if path not in _printed:
             print(f"{path} cannot be written: {error.strerror}", flush=True)
         _printed.add(path)
     else:
         _printed.discard(path)
+
+
+def _replace(path: Path, text: str) -> None:
+    """Replace a file that everybody may read.
+
+    The directory may belong to another user, who can put anything in place of a name. So the file is only changed through its
+    descriptor, and the names are relative to that of the directory.
+    """
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    name = f".{path.name}.{secrets.token_hex(8)}"
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with os.fdopen(os.open(name, flags, 0o600, dir_fd=directory), "w", encoding="utf-8") as file:
+            os.fchmod(file.fileno(), 0o644)
+            file.write(text)
+        os.replace(name, path.name, src_dir_fd=directory, dst_dir_fd=directory)
+    except OSError:
+        with suppress(OSError):  # or failed writes would fill the disk
+            os.unlink(name, dir_fd=directory)
+        raise
+    finally:
+        os.close(directory)
 
 
 def read_report() -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ..kernel.lock import Busy, write_lock
 from ..kernel.netlink.events import EVERYTHING, Changes, EventMonitor
 from ..paths import VERSION_FILE
 from .reconciler import Reconciler
+from .report import make_agent_directory
 
 CHECK_INTERVAL = 30.0  # seconds between two checks of everything, for what changes without an event
 LOCKED_DELAY = 0.05  # seconds until the next try while another run holds the lock
@@ -125,5 +126,6 @@ def _notify(message: str) -> None:
 
 def _write_version(version: str) -> None:
     path = Path(VERSION_FILE)
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    make_agent_directory()
     path.write_text(f"{version}\n", encoding="utf-8")
+    path.chmod(0o644)

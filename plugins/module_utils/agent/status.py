@@ -11,7 +11,7 @@ from typing import Any
 
 from ..errors import HomewardError
 from ..kernel.systemd import active
-from ..paths import COMMAND, UNIT_NAME
+from ..paths import COMMAND, RUNTIME, UNIT_NAME
 from ..rollback import undecided
 from ..state.kinds import SAVED
 from . import reconciler
@@ -55,8 +55,8 @@ def _is_agent(pid: Any) -> bool:
         words = Path(f"/proc/{int(pid)}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError, TypeError):
         return False
-    # "k3s agent" and "rke2 agent" run on the same nodes. The sub-command was "guard" in version 0.1.0.
-    return COMMAND.encode() in words and (b"agent" in words or b"guard" in words)
+    # "k3s agent" and "rke2 agent" run on the same nodes. In version 0.1.0 it was the command with "agent" or "guard".
+    return bool({RUNTIME.encode(), COMMAND.encode()} & {*words}) and (b"agent" in words or b"guard" in words)
 
 
 def as_text(facts: dict[str, Any]) -> str:

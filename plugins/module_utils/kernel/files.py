@@ -14,7 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ..errors import NodeError
-from ..paths import OWN_DIRECTORY
+from ..paths import FOLDERS_FILE, METRICS_FILE, OWN_DIRECTORY
 from ..state import File
 from ..state.step import Step, StepsFailed
 
@@ -28,17 +28,34 @@ def read(paths: Iterable[str]) -> frozenset[File]:
 
 
 def _read(path: str) -> File | None:
-    file = Path(path)
     try:
-        status = file.lstat()
-        if not stat.S_ISREG(status.st_mode):
-            raise NodeError(f"{path} is not a regular file, but it is the path of a managed file. Remove or rename it.")
-        content = file.read_bytes().decode("utf-8", "surrogateescape")
+        # Non-blocking, as opening a pipe would wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
+        if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
+            _refuse_unless_metrics(path)
+            return None
         raise NodeError(f"{path} cannot be read: {_described(error)}. Run as root (become: true).") from error
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            _refuse_unless_metrics(path)
+            return None
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            content = stream.read().decode("utf-8", "surrogateescape")
+    except OSError as error:
+        raise NodeError(f"{path} cannot be read: {_described(error)}. Run as root (become: true).") from error
+    finally:
+        os.close(descriptor)
     return File(path, content, stat.S_IMODE(status.st_mode))
+
+
+def _refuse_unless_metrics(path: str) -> None:
+    """Refuse what is in the place of a managed file, except for the metrics: their directory may belong to another user."""
+    if Path(path).name != METRICS_FILE:
+        raise NodeError(f"{path} is not a regular file, but it is the path of a managed file. Remove or rename it.")
 
 
 def may_write(folder: str) -> bool:
@@ -49,7 +66,7 @@ def may_write(folder: str) -> bool:
 def write(steps: Sequence[Step]) -> None:
     """Carry out steps of the kind ``file``.
 
-    A folder called :data:`OWN_DIRECTORY` is removed with the last file in it; no other folder is ever removed.
+    A folder is removed with the last file in it if it is called :data:`OWN_DIRECTORY` or was created here; no other one is.
 
     :raises StepsFailed: with the message of the system.
     """
@@ -74,7 +91,7 @@ def replace(file: File) -> None:
     :raises OSError: nothing was changed, except that folders may have been created.
     """
     path = Path(file.path)
-    path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+    _make_folders(path.parent)
     handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     temporary = Path(name)
     try:
@@ -91,22 +108,60 @@ def replace(file: File) -> None:
 
 
 def remove(path: Path) -> None:
-    """Remove the file if it exists, and the folders called :data:`OWN_DIRECTORY` above it that are empty then.
+    """Remove the file if it exists, and the folders above it that are managed and empty then.
 
     :raises OSError: the file could not be removed.
     """
     with suppress(FileNotFoundError):
         path.unlink()
         _sync(path.parent)
+    created = _created_folders()
     for folder in path.parents:
-        if OWN_DIRECTORY not in folder.parts:
+        if OWN_DIRECTORY not in folder.parts and str(folder) not in created:
             return
         try:
             folder.rmdir()
+        except FileNotFoundError:
+            pass
         except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             return
+        _remember_folders(created - {str(folder)}, created)
+
+
+def _make_folders(folder: Path) -> None:
+    """Create the folder and those above it, readable by everybody whatever the umask is."""
+    missing = [place for place in (folder, *folder.parents) if not place.is_dir()]
+    for place in reversed(missing):
+        place.mkdir(mode=0o755, exist_ok=True)
+        descriptor = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            os.fchmod(descriptor, 0o755)
+        finally:
+            os.close(descriptor)
+    foreign = {str(place) for place in missing if OWN_DIRECTORY not in place.parts}
+    if foreign:
+        created = _created_folders()
+        with suppress(OSError):  # then they stay
+            _remember_folders(created | foreign, created)
+
+
+def _created_folders() -> frozenset[str]:
+    """Return the folders of other programs that were created for a managed file."""
+    try:
+        return frozenset(Path(FOLDERS_FILE).read_text(encoding="utf-8").splitlines())
+    except OSError:
+        return frozenset()
+
+
+def _remember_folders(folders: frozenset[str], before: frozenset[str]) -> None:
+    if folders == before:
+        return
+    if folders:
+        replace(File(FOLDERS_FILE, "".join(f"{folder}\n" for folder in sorted(folders))))
+    else:
+        remove(Path(FOLDERS_FILE))
 
 
 def _sync(folder: Path) -> None:

@@ -5,19 +5,21 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
-from ..errors import NodeError
+from ..errors import UNUSABLE_STATE, USAGE, NodeError
 from ..kernel.files import may_write
 from ..kernel.systemd import systemd_runs
 from ..paths import (
     AGENT_DIRECTORY,
     COMMAND,
     FILE_HEADER,
+    FORMATS_FILE,
+    HOME_DIRECTORIES,
+    LIBRARY,
+    LOCK_FILE,
     METRICS_FILE,
     RUNTIME,
     SHORT_COMMAND,
@@ -26,9 +28,12 @@ from ..paths import (
     UNIT_NAME,
 )
 from ..state import File, Node, NodeState, Unit
-from . import network_managers
+from . import launcher, network_managers
 from .statefile import MODE, Saved, dumps, load
 
+#: For links and for both variants of iptables; a kernel that has them built in, or not at all, is left as it is.
+MODULES = "8021q nf_tables nft_compat ip_tables iptable_mangle iptable_raw ip6_tables ip6table_mangle ip6table_raw"
+WATCHDOG_SECONDS = 120
 #: Units that start pods.
 BEFORE = (
     "kubelet.service k3s.service k3s-agent.service rke2-server.service rke2-agent.service containerd.service crio.service"
@@ -41,13 +46,17 @@ AFTER = (
 )
 
 
-def unit_text(version: str) -> str:
+def unit_text(version: str, metrics_directory: str = "") -> str:
     """Return the agent's unit, ordered after all that creates links and before all that starts pods.
 
     MetalLB's speaker gives up on an interface that is missing when it looks, so managed links must exist before the kubelet
     starts. The service reports that it is ready after a limited wait for links, whatever the result, so it never blocks a
     boot. It restarts however often it is killed, unless it exits with 2: then only a new state file helps. A stop lets
-    iptables-restore finish. Home directories stay readable: the Python that Ansible uses may be in one.
+    iptables-restore finish.
+
+    The program needs netlink, the programs of iptables, /proc/sys, its lock and report in /run, and the directory of the
+    metrics; the unit takes everything else away. A process without CAP_SYS_MODULE cannot load the modules of iptables-legacy,
+    so the service manager does that before it.
     """
     return f"""\
 {FILE_HEADER}[Unit]
@@ -55,29 +64,89 @@ Description=Agent that reconciles the routing of MetalLB pools
 After={AFTER}
 Before={BEFORE}
 ConditionPathExists={STATE_FILE}
+RequiresMountsFor={LIBRARY}
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStart={sys.executable} {COMMAND} agent --version {version}
+ExecStartPre=-+/bin/sh -c 'modprobe -qa {MODULES}; true'
+ExecStart=/bin/sh {COMMAND} agent --version {version}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=1
-RestartPreventExitStatus=2
+RestartPreventExitStatus={UNUSABLE_STATE} {USAGE}
+SyslogIdentifier=metallb-routing
 KillMode=mixed
 TimeoutStartSec=60
+TimeoutStopSec=45
+WatchdogSec={WATCHDOG_SECONDS}
 OOMScoreAdjust=-900
 RuntimeDirectory={Path(AGENT_DIRECTORY).name}
+UMask=0077
 NoNewPrivileges=yes
-ProtectHome=read-only
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW{" CAP_DAC_OVERRIDE" if metrics_directory else ""}
+ProtectSystem=strict
+ReadWritePaths={Path(LOCK_FILE).parent}{_writable(metrics_directory)}
+ProtectHome={"read-only" if metrics_directory.startswith(HOME_DIRECTORIES) else "yes"}
+PrivateTmp=yes
+PrivateDevices=yes
+ProtectClock=yes
+ProtectControlGroups=yes
+ProtectHostname=yes
+ProtectKernelLogs=yes
+ProtectKernelModules=yes
+RestrictAddressFamilies=AF_UNIX AF_NETLINK AF_INET AF_INET6
+RestrictNamespaces=yes
+RestrictRealtime=yes
+RestrictSUIDSGID=yes
+LockPersonality=yes
+MemoryDenyWriteExecute=yes
+KeyringMode=private
+SystemCallArchitectures=native
+SystemCallFilter=@system-service
+SystemCallErrorNumber=EPERM
+IPAddressDeny=any
+IPAddressAllow=localhost
 
 [Install]
 WantedBy=multi-user.target
 """
 
 
-SHORT_COMMAND_TEXT = f'#!/bin/sh\n{FILE_HEADER}exec {{python}} {COMMAND} "$@"\n'
-MANAGED_FILES = (STATE_FILE, RUNTIME, COMMAND, SHORT_COMMAND, UNIT_FILE, *network_managers.FILES)
+def _writable(metrics_directory: str) -> str:
+    """Return the directory of the metrics as a further path to write to; of a missing one, the nearest that exists above it."""
+    if not metrics_directory:
+        return ""
+    place = Path(metrics_directory)
+    existing = next((folder for folder in (place, *place.parents) if folder.is_dir()), place)
+    chosen = place if str(existing) == "/" else existing
+    escaped = str(chosen).replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    return f' "-{escaped}"'
+
+
+SHORT_COMMAND_TEXT = f'#!/bin/sh\n{FILE_HEADER}exec /bin/sh {COMMAND} "$@"\n'
+MANAGED_FILES = (STATE_FILE, RUNTIME, FORMATS_FILE, COMMAND, SHORT_COMMAND, UNIT_FILE, *network_managers.FILES)
+
+
+@dataclass(frozen=True)
+class Program:
+    """The files of the agent.
+
+    :param archive: its modules.
+    :param command: runs the archive.
+    :param tables: what it needs of pyroute2.
+    :param tables_needed: whether the modules need the tables too, because the node has no pyroute2 that is new enough.
+    """
+
+    archive: File
+    command: File
+    tables: File
+    tables_needed: bool = False
+
+    @property
+    def files(self) -> tuple[File, ...]:
+        """All files."""
+        return (self.archive, self.command, self.tables)
 
 
 @dataclass(frozen=True)
@@ -88,27 +157,34 @@ class Persisted:
     warnings: tuple[str, ...] = ()
 
 
-def persist(saved: Saved, node: Node, program: Sequence[File]) -> Persisted:
-    """Return the files and the unit with which the state survives a reboot and every other loss.
+def kept_tables(program: Program) -> NodeState:
+    """Return the tables as a file where the modules need them, so that only the first run of a node has to be sent them."""
+    folder = Path(program.tables.path).parent
+    existing = next(place for place in (folder, *folder.parents) if place.is_dir())
+    needed = program.tables_needed and may_write(str(existing))
+    return NodeState(files=frozenset({program.tables} if needed else ()))
 
-    :param program: the files of the agent.
-    """
+
+def persist(saved: Saved, node: Node, program: Program) -> Persisted:
+    """Return the files and the unit with which the state survives a reboot and every other loss."""
     if not systemd_runs():
         warning = (
             "persist: this node does not run systemd, so the routing does not survive a reboot and drift is not reconciled."
             " Run apply at boot."
         )
-        return Persisted(warnings=(warning,))
-    content = "".join(file.content for file in program)
+        return Persisted(kept_tables(program), (warning,))
+    if program.command not in node.managed.files:  # or it has found a Python already
+        launcher.require_python(program.command.content)
+    content = "".join([*(file.content for file in program.files), unit_text("", saved.metrics_directory)])
     version = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     files = [
         File(STATE_FILE, dumps(saved), MODE),
-        File(UNIT_FILE, unit_text(version)),
+        File(UNIT_FILE, unit_text(version, saved.metrics_directory)),
         *network_managers.files_for(node.services, saved.state.links),
-        *program,
+        *program.files,
     ]
     if may_write(str(Path(SHORT_COMMAND).parent)):
-        files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT.format(python=sys.executable), 0o755))
+        files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT, 0o755))
     state = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
     warnings = (*network_managers.warnings_for(node.services), *_missing_directory(saved.metrics_directory))
     return Persisted(state, warnings)

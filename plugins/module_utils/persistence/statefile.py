@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..errors import NodeError
+from ..errors import StateUnusable
 from ..paths import MANAGED_BY, STATE_FILE
 from ..state import NodeState, Ownership
 from ..state.chain import VARIANTS, chain_sets
@@ -75,19 +75,21 @@ def _plain(item: Any) -> dict[str, Any]:
 def loads(text: str, path: str = STATE_FILE) -> Saved:
     """Return the content of the text.
 
-    :raises NodeError: it is damaged, or of another format.
+    :raises StateUnusable: it is damaged, or of another format.
     """
     try:
         content = json.loads(text)
         version = content["format"]
     except (ValueError, KeyError, TypeError) as error:
-        raise NodeError(f"{path} is damaged or incomplete ({error}). {_REMEDY}") from error
+        raise StateUnusable(f"{path} is damaged or incomplete ({error}). {_REMEDY}") from error
     if isinstance(version, bool) or not isinstance(version, int) or version != FORMAT:  # True == 1
-        raise NodeError(f"{path} has format {version}, and this version of the collection supports {FORMAT}. {_REMEDY}")
+        raise StateUnusable(
+            f"{path} has format {version}, and this version of the collection supports {FORMAT}. {_REMEDY}"
+        )
     try:
         return _saved(content)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise NodeError(f"{path} is damaged: {type(error).__name__}: {error}. {_REMEDY}") from error
+        raise StateUnusable(f"{path} is damaged: {type(error).__name__}: {error}. {_REMEDY}") from error
 
 
 def _saved(content: Mapping[str, Any]) -> Saved:
@@ -155,24 +157,24 @@ def _only_text(item: Any) -> str:
 def load(path: str = STATE_FILE) -> Saved:
     """Read the file, if only root can have written it.
 
-    :raises NodeError: it is missing, damaged, of another format, or has the wrong owner or mode.
+    :raises StateUnusable: it is missing, damaged, of another format, or has the wrong owner or mode.
     """
     try:
         # Non-blocking, as opening a pipe would wait for a writer.
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:
         if error.errno == errno.ELOOP:
-            raise NodeError(
+            raise StateUnusable(
                 f"{path} is a symbolic link, which any user may have created. Remove it. {_REMEDY}"
             ) from error
         remedy = "Run this as root." if error.errno == errno.EACCES else _REMEDY
-        raise NodeError(f"{path} cannot be read: {error.strerror}. {remedy}") from error
+        raise StateUnusable(f"{path} cannot be read: {error.strerror}. {remedy}") from error
     try:
         _refuse_tampering(path, os.fstat(descriptor))
         with os.fdopen(descriptor, encoding="utf-8", closefd=False) as file:
             text = file.read()
     except (OSError, UnicodeDecodeError) as error:
-        raise NodeError(f"{path} cannot be read: {error}. {_REMEDY}") from error
+        raise StateUnusable(f"{path} cannot be read: {error}. {_REMEDY}") from error
     finally:
         os.close(descriptor)
     return loads(text, path)
@@ -181,9 +183,9 @@ def load(path: str = STATE_FILE) -> Saved:
 def _refuse_tampering(path: str, status: os.stat_result) -> None:
     mode = stat.S_IMODE(status.st_mode)
     if not stat.S_ISREG(status.st_mode):
-        raise NodeError(f"{path} is not a regular file. Remove it. {_REMEDY}")
+        raise StateUnusable(f"{path} is not a regular file. Remove it. {_REMEDY}")
     if status.st_uid != 0 or mode != MODE:
-        raise NodeError(
+        raise StateUnusable(
             f"{path} belongs to user {status.st_uid} and has mode {mode:04o}. It must belong to root and have mode {MODE:04o},"
             f" because it determines the routing of this node. {_REMEDY}"
         )

@@ -148,7 +148,7 @@ def test_status_shows_an_unconfirmed_change(node: Node) -> None:
     assert status_json(host)[1]["undecided"] == []
 
 
-def healed_total(**counts: int) -> dict[tuple[tuple[str, str], ...], float]:
+def reconciled_total(**counts: int) -> dict[tuple[tuple[str, str], ...], float]:
     kinds = ("address", "chains", "link", "route", "rule", "sysctl")
     return {(("kind", kind),): float(counts.get(kind, 0)) for kind in kinds}
 
@@ -159,7 +159,7 @@ def test_status_and_metrics_show_what_was_reconciled_and_when(node: Node, tmp_pa
     prefix = "homeward_metallb_routing"
     with Agent(host, tmp_path) as agent:
         fresh = parse(metrics(host))
-        assert fresh[f"{prefix}_healed_total"] == Metric("counter", healed_total())
+        assert fresh[f"{prefix}_reconciled_total"] == Metric("counter", reconciled_total())
         host.run("ip rule del priority 2800")
         host.run("ip -6 route del default table 7701 metric 1024")
         agent.wait_until_restored(right)
@@ -174,8 +174,8 @@ def test_status_and_metrics_show_what_was_reconciled_and_when(node: Node, tmp_pa
     assert rule["what"].startswith("add rule priority 2800")
     assert "has reconciled 2 objects" in told
     assert rule["what"] in told
-    assert found[f"{prefix}_healed_total"].values == healed_total(rule=1, route=1)
-    for name, value in (("drift", 0), ("waiting", 0), ("left_alone", 0)):
+    assert found[f"{prefix}_reconciled_total"].values == reconciled_total(rule=1, route=1)
+    for name, value in (("drift", 0), ("waiting", 0), ("backing_off", 0)):
         assert found[f"{prefix}_{name}"] == Metric("gauge", {(): float(value)})
     assert found[f"{prefix}_state_info"].values == {(("hash", report["state_hash"]),): 1.0}
     assert "The agent is not running" in host.output(command("status")), "its report exists, but it has ended"

@@ -98,7 +98,7 @@ def refusal(node: Node, way: str) -> str:
         assert answer.get("failed"), answer
         return str(answer["msg"])
     done = node.host.run(command(way), check=False)
-    assert done.returncode == 2, done
+    assert done.returncode == 3, done
     return done.stderr
 
 

@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import json
+import os
+import stat
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -40,12 +43,12 @@ def test_the_metrics_have_the_values_of_the_report(
     found = parse(known.metrics())
     prefix = "homeward_metallb_routing"
     assert found == {
-        f"{prefix}_healed_total": Metric(
+        f"{prefix}_reconciled_total": Metric(
             "counter", {(("kind", kind),): float(reconciled.get(kind, 0)) for kind in KINDS}
         ),
         f"{prefix}_drift": Metric("gauge", {(): float(drift)}),
         f"{prefix}_waiting": Metric("gauge", {(): float(len(sentences))}),
-        f"{prefix}_left_alone": Metric("gauge", {(): float(len(sentences[1:]))}),
+        f"{prefix}_backing_off": Metric("gauge", {(): float(len(sentences[1:]))}),
         f"{prefix}_last_check_timestamp_seconds": Metric("gauge", {(): round(checked, 3)}),
         f"{prefix}_state_info": Metric("gauge", {(("hash", "ab12"),): 1.0}),
     }
@@ -80,6 +83,48 @@ def test_the_files_are_readable_by_everybody_and_the_only_ones(places: Path, tmp
     assert sorted(path.name for path in places.iterdir()) == ["agent.json", "homeward_metallb_routing.prom"]
     assert {path.stat().st_mode & 0o777 for path in places.iterdir()} == {0o644}
     assert report.read_report()["drift"] == 3
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "dangling"])
+def test_whatever_is_in_place_of_the_metrics_is_replaced_and_not_followed(
+    places: Path, tmp_path: Path, kind: str
+) -> None:
+    """The directory may belong to another user, who puts a name there that leads to a file of root."""
+    secret = tmp_path / "shadow"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    metrics = tmp_path / "homeward_metallb_routing.prom"
+    if kind == "pipe":
+        os.mkfifo(metrics)
+    else:
+        metrics.symlink_to(secret if kind == "link" else tmp_path / "absent")
+    Report(drift=3).write(str(tmp_path))
+    assert stat.S_ISREG(metrics.lstat().st_mode)
+    assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("secret", 0o600)
+    assert not (tmp_path / "absent").exists()
+    assert places.is_dir()
+
+
+def test_a_temporary_file_that_is_swapped_for_a_link_changes_nothing_else(
+    places: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "shadow"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    collector = tmp_path / "collector"
+    collector.mkdir()
+    fdopen = os.fdopen
+
+    def swapping(descriptor: int, *arguments: Any, **options: Any) -> Any:
+        for file in collector.iterdir():
+            file.unlink()
+            file.symlink_to(secret)
+        return fdopen(descriptor, *arguments, **options)
+
+    monkeypatch.setattr(report.os, "fdopen", swapping)
+    Report(drift=3).write(str(collector))
+    assert (secret.read_text(), secret.stat().st_mode & 0o777) == ("secret", 0o600)
+    assert places.is_dir()
 
 
 def test_a_directory_that_cannot_be_written_is_reported_and_stops_nothing(

@@ -11,13 +11,15 @@ import sys
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import status
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import COMMAND
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import COMMAND, RUNTIME
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ((COMMAND, "agent", "--version", "1"), True),
+        ((RUNTIME, "agent", "--version", "1"), True),
+        ((RUNTIME, "status"), False),
+        ((COMMAND, "agent", "--version", "1"), True),  # in version 0.1.0
         ((COMMAND, "guard"), True),  # the sub-command in version 0.1.0
         ((COMMAND, "status"), False),
         (("agent",), False),  # k3s agent

@@ -24,7 +24,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     number,
     packed,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.formats import load_formats
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.formats import (
+    dump_formats,
+    load_formats,
+    parse_formats,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.pyroute2_loader import (
     find_pyroute2,
 )
@@ -235,3 +239,20 @@ def test_addresses_survive_a_round_trip(address: object) -> None:
 def test_names_of_any_bytes_survive_a_round_trip(name: bytes) -> None:
     text = name_text(name + b"\0")
     assert name_bytes(text) == name + b"\0"
+
+
+def test_formats_survive_their_file() -> None:
+    text = dump_formats(FORMATS)
+    again = parse_formats(text)
+    assert (again.from_file, dump_formats(again)) == (True, text)
+    fields = {"family": 2, "RTA_TABLE": 7701, "RTA_DST": b"\x01\x02\x03\x00", "RTA_OIF": 3, "RTA_30": b"\0\0\0\x07"}
+    message = FORMATS.route.encode(fields)
+    assert again.route.encode(fields) == message
+    assert again.route.decode(message) == FORMATS.route.decode(message)
+    assert again.vlan.encode({"IFLA_VLAN_ID": 100}) == FORMATS.vlan.encode({"IFLA_VLAN_ID": 100})
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"version": 0}', '{"version": 1}', '{"version": 1, "route": 5}'])
+def test_a_damaged_file_of_formats_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):  # noqa: PT011 - of json or of this code
+        parse_formats(text)

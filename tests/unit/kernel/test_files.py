@@ -5,16 +5,33 @@
 
 from __future__ import annotations
 
+import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import files
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import OWN_DIRECTORY
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import METRICS_FILE, OWN_DIRECTORY
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import File
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
+
+
+@pytest.fixture(autouse=True)
+def own_memory(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The file that names created folders, away from that of the machine."""
+    path = tmp_path_factory.mktemp("memory") / OWN_DIRECTORY / "folders"
+    monkeypatch.setattr(files, "FOLDERS_FILE", str(path))
+    return path
+
+
+@pytest.fixture
+def strict_umask() -> Iterator[None]:
+    before = os.umask(0o077)
+    yield
+    os.umask(before)
 
 
 def make(path: Path, content: str = "77 homeward\n", mode: int = 0o644) -> Step:
@@ -57,6 +74,7 @@ def test_bytes_that_are_not_utf8_are_preserved(tmp_path: Path) -> None:
 
 def test_removes_the_file_and_only_its_own_empty_folders(tmp_path: Path) -> None:
     ours, other = tmp_path / OWN_DIRECTORY, tmp_path / "other"
+    other.mkdir()
     steps = [make(ours / "deep" / "x"), make(ours / "y"), make(other / "x")]
     files.write(steps)
     files.write([steps[0].inverse(), steps[2].inverse()])
@@ -65,6 +83,38 @@ def test_removes_the_file_and_only_its_own_empty_folders(tmp_path: Path) -> None
     files.write([steps[1].inverse()])
     assert not ours.exists()
     assert other.is_dir()
+
+
+@pytest.mark.usefixtures("strict_umask")
+def test_folders_are_readable_whatever_the_umask_and_removed_with_the_last_file(
+    tmp_path: Path, own_memory: Path
+) -> None:
+    """systemd-networkd reads its drop-ins as a user of its own."""
+    top, deep = tmp_path / "networkd.conf.d", tmp_path / "networkd.conf.d" / "deep"
+    first, second = make(deep / "x.conf"), make(top / "y.conf")
+    files.write([first, second])
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in (top, deep)} == {0o755}
+    assert stat.S_IMODE(own_memory.parent.stat().st_mode) == 0o755
+    files.write([first.inverse()])
+    assert not deep.exists()
+    (top / "foreign.conf").write_text("")
+    files.write([second.inverse()])
+    assert [item.name for item in top.iterdir()] == ["foreign.conf"]
+    (top / "foreign.conf").unlink()
+    files.write([second.inverse()])
+    assert not top.exists()
+    assert not own_memory.parent.exists()
+
+
+def test_a_pipe_or_link_is_refused_without_waiting_and_ignored_for_metrics(tmp_path: Path) -> None:
+    """The directory of the metrics may belong to another user."""
+    for name in ("x.conf", METRICS_FILE):
+        os.mkfifo(tmp_path / name)
+    (tmp_path / "link").symlink_to("x.conf")
+    assert files.read([str(tmp_path / METRICS_FILE)]) == frozenset()
+    for name in ("x.conf", "link"):
+        with pytest.raises(NodeError, match="is not a regular file"):
+            files.read([str(tmp_path / name)])
 
 
 def test_removing_a_missing_file_is_no_failure(tmp_path: Path) -> None:

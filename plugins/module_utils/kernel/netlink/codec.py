@@ -15,6 +15,7 @@ import socket
 import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from types import SimpleNamespace
 from typing import Any
 
 from ...state.extra_attributes import Value
@@ -44,6 +45,7 @@ class MessageFormat:
         self, message_class: Any, added: Mapping[int, tuple[str, str]] | None = None, prefix: str = ""
     ) -> None:
         self.prefix: str = prefix or message_class.prefix
+        self._fields: list[list[str]] = [list(field) for field in message_class.fields]
         named = [(name, code) for name, code in message_class.fields if not code.endswith("x")]
         self._header = struct.Struct("=" + "".join(code for _name, code in message_class.fields))
         self.header_names: tuple[str, ...] = tuple(name for name, _code in named)
@@ -58,6 +60,12 @@ class MessageFormat:
                 self._codes[number] = code
         self._packers = {self._names[number]: struct.Struct(f"=HH{code}") for number, code in self._codes.items()}
         self._layouts: dict[int, list[_Layout]] = {}
+
+    @property
+    def table(self) -> dict[str, Any]:
+        """The format as plain data, from which :func:`format_of` makes it again."""
+        attributes = [[number, name, self._codes.get(number, "")] for number, name in sorted(self._names.items())]
+        return {"prefix": self.prefix, "fields": self._fields, "attributes": attributes}
 
     def decode(self, data: Buffer, start: int = 0, end: int | None = None) -> Fields:
         """Return the fields of the message in ``data[start:end]``; of a repeated attribute, the last one.
@@ -191,6 +199,25 @@ def _integer_code(message_class: Any, kind: str) -> str:
         return ""
     code = fields[0][1]
     return code if code in _INTEGERS else ""
+
+
+def format_of(table: Mapping[str, Any]) -> MessageFormat:
+    """Return the format that :attr:`MessageFormat.table` describes.
+
+    :raises ValueError: the table is damaged.
+    """
+    try:
+        described = {code: SimpleNamespace(fields=(("value", code),)) for code in _INTEGERS}
+        return MessageFormat(
+            SimpleNamespace(
+                prefix=str(table["prefix"]),
+                fields=[(str(name), str(code)) for name, code in table["fields"]],
+                nla_map=[(int(number), str(name), str(code)) for number, name, code in table["attributes"]],
+                **described,
+            )
+        )
+    except (KeyError, TypeError, struct.error) as error:
+        raise ValueError(f"the table of a netlink format is damaged: {error}") from error
 
 
 @lru_cache(maxsize=8192)

@@ -12,8 +12,7 @@ from ...paths import PYROUTE2_DIRECTORY
 from ...state.extra_attributes import Value
 from ...state.family import IPV4, IPV6
 from .codec import Fields, MessageFormat
-from .formats import Formats, load_formats
-from .pyroute2_loader import find_pyroute2
+from .formats import Formats, find_formats
 from .sockets import NETLINK_ROUTE, Accept, NetlinkSocket
 
 # include/uapi/linux/rtnetlink.h
@@ -30,12 +29,12 @@ AF_OF_FAMILY = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
 class Rtnetlink(NetlinkSocket):
     """An rtnetlink socket of the current network namespace.
 
-    :param formats: of the messages; by default those of the pyroute2 that this node has.
+    :param formats: of the messages; by default those that :func:`find_formats` finds in ``extra_directory``.
     :raises NodeError: there is no pyroute2 that is new enough.
     """
 
     def __init__(self, formats: Formats | None = None, extra_directory: str = PYROUTE2_DIRECTORY) -> None:
-        self.formats = formats or load_formats(find_pyroute2(extra_directory))
+        self.formats = formats or find_formats(extra_directory)
         super().__init__(NETLINK_ROUTE)
 
     def dump_fields(
