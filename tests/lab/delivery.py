@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from .flows import FlowError, open_socket, run_flow
-from .services import SECOND, SERVICE_PORT
+from .services import SECOND
 from .witnesses import Witnesses
 
 if TYPE_CHECKING:
@@ -21,13 +21,14 @@ PROTOCOLS = ("tcp", "udp")
 FAMILIES = (4, 6)
 #: Clients whose replies have to leave through the gateway of the pool.
 BEHIND_ROUTERS = ("outside", "lan")
+REFUSED = "Connection refused"
 _FIRST_PORT, _LAST_PORT = 10240, 65000
 _FLOWS_AT_ONCE = 400
 
 
 @dataclass(frozen=True, order=True)
 class Cell:
-    """One flow: from a client (outside, onlink, lan, node1, node2, pod1, pod2) to a service, both by name."""
+    """One flow: from a client (outside, onlink, poolrouter, lan, node1, pod1 ...) to a service, both by name."""
 
     client: str
     service: str
@@ -59,12 +60,15 @@ def all_cells(
     protocols: list[str] | None = None,
     families: list[int] | None = None,
 ) -> list[Cell]:
-    """Return the cells of a lab, optionally of some clients, services ... only; IPv6 only for dual-stack services."""
+    """Return the cells of a lab, optionally of some clients, services ... only; IPv6 only for dual-stack services.
+
+    Services without endpoints are left out unless they are named.
+    """
     return [
         Cell(client, service.name, protocol, family)
         for client in (clients or lab.clients)
         for service in lab.services.values()
-        if not services or service.name in services
+        if (service.name in services if services else not service.is_empty)
         for protocol in (protocols or PROTOCOLS)
         for family in (families or FAMILIES)
         if service.address_of(family)
@@ -120,11 +124,12 @@ async def _run_all(
     slots = asyncio.Semaphore(_FLOWS_AT_ONCE)
 
     async def one(cell: Cell, handle: socket.socket) -> str | FlowError:
-        address = lab.services[cell.service].address_of(cell.family)
+        service = lab.services[cell.service]
+        address = service.address_of(cell.family)
         assert address is not None
         async with slots:
             try:
-                return await run_flow(handle, cell.protocol, (address, SERVICE_PORT), timeout)
+                return await run_flow(handle, cell.protocol, (address, service.port), timeout)
             except FlowError as error:
                 return error
 
@@ -184,8 +189,8 @@ def expected_ways(client: str, service: str = "", *, same_subnet: bool = False) 
     if same_subnet:
         return ("default",) if client == "outside" else ("direct",)
     if service.startswith(SECOND):
-        return ("second",) if client in (*BEHIND_ROUTERS, "onlink") else ("direct",)
-    return ("pool",) if client in BEHIND_ROUTERS else ("direct",)
+        return ("second",) if client in (*BEHIND_ROUTERS, "onlink", "poolrouter") else ("direct",)
+    return ("pool",) if client in (*BEHIND_ROUTERS, "poolrouter") else ("direct",)
 
 
 def assert_delivered(lab: Lab, deliveries: Sequence[Delivery]) -> None:
@@ -197,4 +202,20 @@ def assert_delivered(lab: Lab, deliveries: Sequence[Delivery]) -> None:
         for one in deliveries
         if not one.reached or one.ways != expected_ways(one.cell.client, one.cell.service, same_subnet=same_subnet)
     ]
+    assert not wrong, f"{len(wrong)} of {len(deliveries)} cells, the first {wrong[0]}\n\n{matrix(wrong)}"
+
+
+def refused_cells(lab: Lab) -> list[Cell]:
+    """Return the cells whose clients kube-proxy refuses: to services without endpoints, from all clients but nodes.
+
+    In iptables mode kube-proxy does not check what a node's own processes send to external addresses.
+    """
+    clients = [client for client in lab.clients if not client.startswith("node")]
+    return all_cells(lab, clients, [service.name for service in lab.services.values() if service.is_empty])
+
+
+def assert_refused(deliveries: Sequence[Delivery]) -> None:
+    """Assert that every client was told at once that nothing listens."""
+    assert deliveries, "no cell was tried"
+    wrong = [one for one in deliveries if one.reached or one.error != REFUSED]
     assert not wrong, f"{len(wrong)} of {len(deliveries)} cells, the first {wrong[0]}\n\n{matrix(wrong)}"

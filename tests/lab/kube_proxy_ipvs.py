@@ -3,9 +3,11 @@
 Creates virtual servers, the dummy link with their addresses, and the masquerading rules. Needs ip_vs, dummy links and
 ipvsadm, which stock Debian kernels have.
 
-As with kube-proxy, the external address of a Local service leads only to the node's own endpoints, its cluster address to
-all of them. Traffic to the external address of a Cluster service is masqueraded, and traffic to a cluster address if it
-does not come from a pod. kube-proxy matches addresses with ipsets; one rule per address is equivalent.
+As with kube-proxy, the external address of a Local service leads only to the node's own endpoints if it has any. On other
+nodes it leads to all endpoints, so that pods reach them; processes of those nodes do not, because their source is the
+service's address and is not masqueraded. The cluster address leads to all endpoints. Traffic to the external address of
+a Cluster service is masqueraded, and traffic to a cluster address if it does not come from a pod. kube-proxy matches
+addresses with ipsets; one rule per address is equivalent.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ from collections.abc import Iterator, Mapping
 
 from .host import Host
 from .options import LabOptions
-from .services import ADDRESS_SOCKET, PODS, SERVICE_PORT, Service, endpoint_address
+from .services import ADDRESS_SOCKET, PODS, Service, endpoint_address
 
 DUMMY_LINK = "kube-ipvs0"
 SYSCTLS = {
@@ -48,12 +50,12 @@ def _addresses(service: Service) -> Iterator[tuple[int, str, bool]]:
 def dummy_commands(services: list[Service]) -> list[str]:
     """Return `ip` lines for the link that makes the addresses local; as with kube-proxy it is down and has no ARP."""
     lines = [f"link add {DUMMY_LINK} type dummy", f"link set {DUMMY_LINK} arp off"]
-    for service in services:
-        for family, address, _ in _addresses(service):
-            lines.append(
-                f"address add {address}/{32 if family == 4 else 128} dev {DUMMY_LINK}"
-                + (" nodad" if family == 6 else "")
-            )
+    # Services can share an address
+    for family, address in dict.fromkeys(
+        (family, address) for one in services for family, address, _ in _addresses(one)
+    ):
+        length, flags = (32, "") if family == 4 else (128, " nodad")
+        lines.append(f"address add {address}/{length} dev {DUMMY_LINK}{flags}")
     return lines
 
 
@@ -62,9 +64,10 @@ def virtual_servers(services: list[Service], node: str) -> list[str]:
     lines = []
     for service in services:
         for family, address, external in _addresses(service):
-            endpoints = service.local_endpoints(node) if external and service.local else service.endpoints
+            own = service.local_endpoints(node) if external and service.local else ()
+            endpoints = own or service.endpoints
             for flag in ("-t", "-u"):
-                virtual = _with_port(address, SERVICE_PORT)
+                virtual = _with_port(address, service.port)
                 lines.append(f"-A {flag} {virtual} -s rr")
                 for endpoint in endpoints:
                     lines.append(f"-a {flag} {virtual} -r {_with_port(*endpoint_address(endpoint, family))} -m -w 1")
@@ -91,7 +94,7 @@ def rules(services: list[Service], family: int) -> str:
     for service in services:
         cluster_ip, address = service.cluster_ip_of(family), service.address_of(family)
         for protocol in ("tcp", "udp"):
-            port = f"-p {protocol} --dport {SERVICE_PORT}"
+            port = f"-p {protocol} --dport {service.port}"
             if cluster_ip is not None:
                 nat.append(f"-A KUBE-SERVICES ! -s {PODS[family]} -d {cluster_ip} {port} -j KUBE-MARK-MASQ")
             if address is not None and not service.local:

@@ -1,7 +1,8 @@
-"""kube-proxy's rules: the saved rules of a real kube-proxy, with the same services over UDP added."""
+"""kube-proxy's rules: the saved rules of a real kube-proxy, with the same services over UDP and empty services added."""
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -10,7 +11,7 @@ from . import kube_proxy_ipvs
 from .host import Host
 from .namespaces import LabError
 from .options import LabOptions
-from .services import POOL, SAME_SUBNET_POOL, SECOND_POOL, Service, to_same_subnet, to_second
+from .services import EMPTY_SERVICES, POOL, SAME_SUBNET_POOL, SECOND_POOL, Service, to_same_subnet, to_second
 
 FIXTURE_FOLDER = Path(__file__).resolve().parent / "kube_proxy"
 _CHAIN_HASH = re.compile(r"\b(KUBE-(?:SVC|SVL|EXT|SEP|FW)-)([A-Z0-9]{16})\b")
@@ -27,12 +28,13 @@ def load(node: Host, options: LabOptions, services: Mapping[str, Service]) -> No
         kube_proxy_ipvs.load(node, options, services)
     elif options.kube_proxy == "iptables":
         for family, kind in (("", "iptables-save"), ("6", "ip6tables-save")):
-            text = _moved(_with_second(with_udp(fixture(node.name, kind)), options), options)
+            text = with_empty(with_udp(fixture(node.name, kind)), 6 if family else 4)
+            text = _moved(_with_second(text, options), options)
             node.run([f"ip{family}tables-{options.variant}-restore", "-w"], stdin=text)
     elif options.kube_proxy == "nftables":
         node.run(
             ["nft", "-f", "-"],
-            stdin=_moved(_nft_with_second(nft_with_udp(fixture(node.name, "nft")), options), options),
+            stdin=_moved(_nft_with_second(nft_with_udp(fixture(node.name, "nft")), options) + nft_empty(), options),
         )
 
 
@@ -84,6 +86,33 @@ def _add_elements(ruleset: str, copy: Callable[[str], str | None]) -> str:
         return "elements = { " + ",\n\t\t\t     ".join(elements + copies) + " }"
 
     return re.sub(r"elements = \{ ([^}]*?) \}", extend, ruleset, flags=re.S)
+
+
+def with_empty(saved: str, family: int) -> str:
+    """Add the rules that refuse clients of the services without endpoints, as kube-proxy writes them."""
+    lines = []
+    for service in EMPTY_SERVICES:
+        targets = (
+            ("KUBE-SERVICES", service.cluster_ip_of(family)),
+            ("KUBE-EXTERNAL-SERVICES", service.address_of(family)),
+        )
+        for (chain, address), protocol in itertools.product(targets, ("tcp", "udp")):
+            lines.append(
+                f"-A {chain} -d {address} -p {protocol} -m comment"
+                f' --comment "default/{service.name} has no endpoints" -m {protocol} --dport {service.port} -j REJECT'
+            )
+    before, filter_table, after = saved.partition("*filter\n")
+    return before + filter_table + after.replace("COMMIT\n", "\n".join([*lines, "COMMIT\n"]), 1)
+
+
+def nft_empty() -> str:
+    """Return the elements that refuse clients of the services without endpoints, as kube-proxy writes them."""
+    return "".join(
+        f"add element {'ip6' if family == 6 else 'ip'} kube-proxy no-endpoint-services"
+        f" {{ {address} . {protocol} . {service.port} : goto reject-chain }}\n"
+        for service, family, protocol in itertools.product(EMPTY_SERVICES, (4, 6), ("tcp", "udp"))
+        for address in (service.cluster_ip_of(family), service.address_of(family))
+    )
 
 
 _POOL_ADDRESS = re.compile(r"(?<![\d.])1\.2\.3\.\d+|fd00:1:2:3::[0-9a-f]+")

@@ -1,8 +1,9 @@
-"""The services of the lab: the 13 services of the saved kube-proxy rules, and a plain socket.
+"""The services of the lab: the 13 services of the saved kube-proxy rules, two without endpoints, and a plain socket.
 
 Endpoints: podN is 10.112.N.10:8080 (fd00:112:N::10), hostN is 192.168.1.1N:8081 (fd00:192:168:1::1N).
 The announcer is the node that answers ARP requests and neighbour solicitations for the address. As with MetalLB, a Local
-service is announced by a node with an endpoint, a Cluster service by any node.
+service is announced by a node with an endpoint, a Cluster service by any node. The services without endpoints share the
+addresses of others, on another port, so their addresses are announced for those.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 SERVICE_PORT = 80
+EMPTY_PORT = 81
 POD_PORT = 8080
 HOST_PORT = 8081
 PODS = {4: "10.112.0.0/12", 6: "fd00:112::/32"}
@@ -29,6 +31,12 @@ class Service:
     announcer: str
     address6: str | None = None
     cluster_ip6: str | None = None
+    port: int = SERVICE_PORT
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it is a service of kube-proxy without endpoints, whose clients are refused."""
+        return not self.endpoints and self.cluster_ip is not None
 
     def address_of(self, family: int) -> str | None:
         return self.address if family == 4 else self.address6
@@ -63,6 +71,10 @@ KUBE_SERVICES = (
     Service("ds-lo-p1", "1.2.3.21", "10.96.0.20", ("pod1",), True, "node1", "fd00:1:2:3::21", "fd00:96::14"),
     Service("ds-cl-p2", "1.2.3.22", "10.96.0.21", ("pod2",), False, "node2", "fd00:1:2:3::22", "fd00:96::15"),
 )
+EMPTY_SERVICES = (
+    Service("empty-cl", "1.2.3.20", "10.96.0.24", (), False, "node2", "fd00:1:2:3::20", "fd00:96::18", EMPTY_PORT),
+    Service("empty-lo", "1.2.3.21", "10.96.0.25", (), True, "node1", "fd00:1:2:3::21", "fd00:96::19", EMPTY_PORT),
+)
 ADDRESS_SOCKET = Service("socket1", "1.2.3.40", None, (), False, "node1")
 
 
@@ -82,7 +94,7 @@ def services_of(
     same_subnet: bool = False, address_socket: bool = False, second_pool: bool = False
 ) -> dict[str, Service]:
     """Return the services of a lab by name."""
-    services: tuple[Service, ...] = (*KUBE_SERVICES, ADDRESS_SOCKET) if address_socket else KUBE_SERVICES
+    services = (*KUBE_SERVICES, *EMPTY_SERVICES, *((ADDRESS_SOCKET,) if address_socket else ()))
     if second_pool:
         services += tuple(
             replace(

@@ -8,7 +8,7 @@ from functools import partial
 import pytest
 
 from tests.lab import Cell, Delivery, Lab, LabOptions, controls, kernel_features, kube_proxy_rules, packets
-from tests.lab.delivery import all_cells, assert_delivered
+from tests.lab.delivery import REFUSED, all_cells, assert_delivered, assert_refused, refused_cells
 
 PREFIX = "homeward-controls"
 #: Kinds of endpoints: a pod, the host network of the node that translates the address, that of another node, a socket on
@@ -67,7 +67,9 @@ def test_recipes_reach_what_was_measured(recipe: str) -> None:
 def assert_measured(recipe: str, mode: str) -> None:
     with Lab(LabOptions(prefix=f"{PREFIX}-{mode}", kube_proxy=mode, address_socket=True)) as lab:
         controls.apply(lab, recipe)
-        deliveries = lab.deliver([cell for cell in all_cells(lab, families=[4]) if cell.client != "pod2"], timeout=1.5)
+        deliveries = lab.deliver(
+            [cell for cell in all_cells(lab, families=[4]) if cell.client not in ("pod2", "poolrouter")], timeout=1.5
+        )
         services_only = [delivery for delivery in deliveries if delivery.cell.service != "socket1"]
         for client, measured in zip(("outside", "onlink", "lan", "pod1"), MEASURED[recipe], strict=True):
             assert reached(lab, deliveries, client) == measured, (mode, client)
@@ -126,6 +128,19 @@ def test_strict_pool_router_ignores_arp_from_another_network(vlan_address: bool)
         lab.host("poolrouter").run(f"ip neighbour replace 1.2.3.7 lladdr {mac} dev pool nud permanent")
         node.run("ip neighbour flush dev eth0.100")
         assert lab.deliver([cell], timeout=1.0)[0].reached == vlan_address
+
+
+@pytest.mark.parametrize("mode", ["iptables", "nftables"])
+def test_discarding_at_routing_prevents_refusals(mode: str) -> None:
+    """kube-proxy refuses clients of a service without endpoints after routing, so no route may discard their requests."""
+    with Lab(LabOptions(prefix=f"{PREFIX}-empty", kube_proxy=mode)) as lab:
+        controls.apply(lab, "recipe")
+        assert_refused(lab.deliver([cell for cell in refused_cells(lab) if cell.client.startswith("pod")]))
+        outside = [cell for cell in refused_cells(lab) if not cell.client.startswith("pod")]
+        assert REFUSED not in [one.error for one in lab.deliver(outside, timeout=1.0)]
+        for node in lab.nodes:
+            node.run("ip -4 rule del priority 2100; ip -6 rule del priority 2100")
+        assert_refused(lab.deliver(outside, timeout=8.0))
 
 
 def test_same_subnet_needs_nothing() -> None:

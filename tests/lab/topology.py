@@ -15,7 +15,7 @@ from .options import SECOND_INTERFACE, LabOptions
 from .services import ADDRESS_SOCKET, PODS, POOL, SECOND_POOL
 
 NODES = ("node1", "node2")
-CLIENTS = ("outside", "onlink", "lan", "node1", "node2", "pod1", "pod2")
+CLIENTS = ("outside", "onlink", "poolrouter", "lan", "node1", "node2", "pod1", "pod2")
 SWITCH = "switch"
 SWITCH_SYSCTLS: dict[str, str | int] = {f"net/ipv6/conf/{scope}/disable_ipv6": 1 for scope in ("all", "default")}
 POD_GATEWAY = "169.254.1.1"
@@ -119,17 +119,24 @@ def hosts(options: LabOptions) -> list[HostPlan]:
     to_pool = tuple(
         f"route add {POOL[family]} via {gateway}" for family, gateway in ((4, "203.0.113.2"), (6, "fd00:203:0:113::2"))
     )
+    to_second: tuple[str, ...] = ()
     if options.second_pool:
-        to_pool += tuple(
+        to_second = tuple(
             f"route add {SECOND_POOL[family]} via {gateway}"
             for family, gateway in ((4, "203.0.113.3"), (6, "fd00:203:0:113::3"))
         )
         second = (_link("second", "second", 1), _link("internet", "internet", 3))
-        plans.append(HostPlan("router2", second, to_default, router=True))
+        plans.append(HostPlan("router2", second, to_default + to_pool, router=True))
+        to_pool += to_second
     via_pool_router = ("route add default via 1.2.3.1", "route add default via fd00:1:2:3::1")
     plans += [
         HostPlan("router", (_link("lan", "lan", 1), _link("internet", "internet", 1)), to_pool, router=True),
-        HostPlan("poolrouter", (_link("pool", "pool", 1), _link("internet", "internet", 2)), to_default, router=True),
+        HostPlan(
+            "poolrouter",
+            (_link("pool", "pool", 1), _link("internet", "internet", 2)),
+            to_default + to_second,
+            router=True,
+        ),
         HostPlan("outside", (_link("eth0", "internet", 50),), to_default + to_pool),
         HostPlan("onlink", (_link("eth0", "pool", 50),), via_pool_router),
     ]
@@ -137,7 +144,7 @@ def hosts(options: LabOptions) -> list[HostPlan]:
 
 
 def clients_of(options: LabOptions) -> tuple[str, ...]:
-    return tuple(name for name in CLIENTS if not (options.same_subnet and name == "onlink"))
+    return tuple(name for name in CLIENTS if not (options.same_subnet and name in ("onlink", "poolrouter")))
 
 
 def node_macs() -> frozenset[str]:

@@ -24,7 +24,7 @@ TIMEOUT, LOST_TIMEOUT = 8.0, 0.8
 #: How many cells were delivered as they must be, per matrix
 delivered: list[int] = []
 #: Cells of the matrix of one pool
-CELLS = 224
+CELLS = 256
 _numbers = itertools.count()
 
 
@@ -83,7 +83,7 @@ def assert_all_reached(lab: Lab, deliveries: Sequence[Delivery], denied: Sequenc
 
 
 def assert_matrix(lab: Lab, denied: Sequence[str] = ()) -> None:
-    """Try the whole matrix of a lab: 7 clients, 13 services per pool, TCP and UDP, IPv6 where the service has it."""
+    """Try the whole matrix of a lab: 8 clients, 13 services per pool, TCP and UDP, IPv6 where the service has it."""
     deliveries = try_all(lab, lambda cell: cell.client in denied)
     assert len(deliveries) == CELLS * (2 if lab.options.second_pool else 1)
     assert_all_reached(lab, deliveries, denied)

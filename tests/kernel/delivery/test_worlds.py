@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """With policy_routing every client reaches every service, through the pool's gateway, whatever else the node has.
 
-Each matrix has 7 clients, 13 services, TCP with 64 KiB each way and UDP, and IPv6 where the service has it: 224 cells.
+Each matrix has 8 clients, 13 services, TCP with 64 KiB each way and UDP, and IPv6 where the service has it: 256 cells.
 """
 
 from __future__ import annotations

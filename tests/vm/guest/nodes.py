@@ -92,6 +92,6 @@ def deliver(lab: Lab, cells: Iterable[Cell], title: str, timeout: float = TIMEOU
 
 
 def has_endpoint(lab: Lab, cell: Cell) -> bool:
-    """Whether IPVS on the client's node has an endpoint for the service; for a Local service only local ones count."""
+    """Whether the cell has an endpoint in IPVS mode: not a node's own process to a Local service without one there."""
     service = lab.services[cell.service]
-    return not service.local or cell.client[:-1] not in ("node", "pod") or bool(service.local_endpoints(cell.client))
+    return not service.local or not cell.client.startswith("node") or bool(service.local_endpoints(cell.client))
