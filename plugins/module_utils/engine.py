@@ -182,6 +182,7 @@ def _scope(settings: Settings, sysctls: tuple[str, ...], metrics_directory: str)
         sysctls,
         (PROTOCOL_FILE, *MANAGED_FILES, *stale_metrics_files(metrics_directory)),
         (UNIT_NAME,),
+        forwarding=bool(sysctls),
     )
 
 

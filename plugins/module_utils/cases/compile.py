@@ -23,7 +23,7 @@ from .refusals.groups import group_refusals
 from .refusals.marks import mark_refusals
 from .refusals.node import node_refusals
 from .refusals.pools import choice_refusals, pool_refusals
-from .warnings import bypassed_marks, find_warnings
+from .warnings import bypassed_marks, find_warnings, untracked_services
 
 
 def compile_node(declaration: Declaration, node: Node) -> Compiled:
@@ -49,6 +49,7 @@ def compile_node(declaration: Declaration, node: Node) -> Compiled:
     warnings = (
         *find_warnings(choices, groups, context),
         *bypassed_marks(compiled, node),
+        *untracked_services(compiled, context),
         *(warning for group in compiled for warning in group.warnings),
     )
     return Compiled(state, choices, groups, tuple(dict.fromkeys(warnings)))

@@ -13,6 +13,7 @@ from .model import Group, GuardRule
 
 ARP_IGNORE = "net/ipv4/conf/all/arp_ignore"
 ARP_ANNOUNCE = "net/ipv4/conf/all/arp_announce"
+IPVS_CONNTRACK = "net/ipv4/vs/conntrack"
 ALL_RP_FILTER = "net/ipv4/conf/all/rp_filter"
 RP_FILTER_VALUES = {"off": "0", "strict": "1", "loose": "2"}
 
@@ -37,12 +38,24 @@ def disable_ipv6_name(interface: str) -> str:
     return f"net/ipv6/conf/{interface}/disable_ipv6"
 
 
+def force_forwarding_name(interface: str) -> str:
+    """Return the sysctl that lets an interface forward IPv6 packets although ``all`` does not (Linux 6.17)."""
+    return f"net/ipv6/conf/{interface}/force_forwarding"
+
+
 def settings_to_read(declaration: Declaration) -> tuple[str, ...]:
     """Return every sysctl that the declaration may compile to, or whose value decides what it compiles to."""
-    names = [ARP_IGNORE, ARP_ANNOUNCE, disable_ipv6_name("default"), ALL_RP_FILTER]
+    names = [ARP_IGNORE, ARP_ANNOUNCE, disable_ipv6_name("default"), ALL_RP_FILTER, IPVS_CONNTRACK]
     for interface in sorted({pool.interface for pool in declaration.pools}):
         names += [
-            name_of(interface) for name_of in (rp_filter_name, src_valid_mark_name, accept_ra_name, disable_ipv6_name)
+            name_of(interface)
+            for name_of in (
+                rp_filter_name,
+                src_valid_mark_name,
+                accept_ra_name,
+                disable_ipv6_name,
+                force_forwarding_name,
+            )
         ]
     return tuple(names)
 

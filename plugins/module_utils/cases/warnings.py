@@ -13,7 +13,8 @@ from ..state import Node
 from ..state.family import FAMILIES, FAMILY_NAMES, family_of
 from ..state.node import IPVS_LINKS
 from .context import Context
-from .links import ARP_ANNOUNCE, ARP_IGNORE
+from .forwarding import not_forwarding
+from .links import ARP_ANNOUNCE, ARP_IGNORE, IPVS_CONNTRACK
 from .model import Choice, CompiledGroup, Group
 
 _NUMBERED = re.compile(r"\.(\d+)$")  # the usual name of a VLAN link, parent.id
@@ -31,6 +32,7 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
     filtered = {group.interface for group in groups if group.traits.filters}
     for choice in choices:
         yield from _options_without_effect(choice, filtered)
+        yield from not_forwarding(choice.pool, context)
         yield from _other_link(choice.pool, context)
         yield from _vlan(choice.pool, context)
 
@@ -46,6 +48,16 @@ def bypassed_marks(groups: Iterable[CompiledGroup], node: Node) -> Iterator[str]
             f"{chains} in the table mangle accepts packets of established connections. While the jump to it comes before the"
             " managed ones, replies get no mark and leave via the default route. With Calico, set iptablesMangleAllowAction:"
             " Return in the FelixConfiguration (see docs/limits.md)."
+        )
+
+
+def untracked_services(groups: Iterable[CompiledGroup], context: Context) -> Iterator[str]:
+    """Yield that IPVS hides its connections from connection tracking, so that they keep no mark."""
+    off = context.node.sysctls.get(IPVS_CONNTRACK) == "0"
+    if off and context.kube_proxy_mode == "ipvs" and any(group.connmark_rules for group in groups):
+        yield (
+            f"{IPVS_CONNTRACK} is 0, so replies of services get no mark and leave via the default route. kube-proxy sets it to 1"
+            f" when it starts. Restart kube-proxy, or run sysctl -w {IPVS_CONNTRACK}=1."
         )
 
 

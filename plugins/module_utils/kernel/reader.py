@@ -18,6 +18,7 @@ from .iptables import tables
 from .iptables.tables import IptablesState
 from .netlink.addresses import Addresses, read_addresses
 from .netlink.links import Links, read_links
+from .netlink.netconf import not_forwarding
 from .netlink.routes import read_routes
 from .netlink.rtnetlink import Rtnetlink
 from .netlink.rules import read_rules
@@ -35,6 +36,7 @@ class Scope:
     :param units: names of systemd units that may be managed.
     :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so unchanged.
     :param foreign_routes_to: of foreign routes, only those to the destinations of these routes are read; None for all.
+    :param forwarding: read which links do not forward packets.
     """
 
     ownership: Ownership = field(default_factory=Ownership)
@@ -44,6 +46,7 @@ class Scope:
     units: tuple[str, ...] = ()
     kinds: frozenset[str] = ALL_KINDS
     foreign_routes_to: frozenset[Route] | None = None
+    forwarding: bool = False
 
 
 class Sources:
@@ -162,6 +165,9 @@ def _sysctls(node: Node, sources: Sources) -> Node:
         managed=replace(node.managed, sysctls=frozenset(Sysctl(name, values.get(name, "")) for name in originals)),
         sysctls=values,
         originals={name: original.was for name, original in originals.items()},
+        not_forwarding=(
+            not_forwarding(sources.netlink, sources.links.names) if sources.scope.forwarding else frozenset()
+        ),
     )
 
 

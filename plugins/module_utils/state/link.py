@@ -10,6 +10,8 @@ from dataclasses import dataclass
 KINDS = ("vlan", "macvlan", "dummy")
 #: A VLAN link with an IEEE 802.1ad tag. The kernel calls it ``vlan`` too, but it carries other frames.
 PROVIDER_VLAN = "802.1ad vlan"
+#: MACVLAN_MODE_PASSTHRU: the link receives all packets of its parent.
+PASSTHRU = 8
 
 
 @dataclass(frozen=True, order=True)

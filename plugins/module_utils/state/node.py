@@ -97,6 +97,8 @@ class Interface:
     :param kind: ``IFLA_INFO_KIND`` (``veth``, ``bridge`` ...), ``""`` for hardware; ``vlan`` is one of 802.1Q only.
     :param parent: name of the lower link, ``""`` if there is none or it is outside this network namespace.
     :param managed: carries the alias of :class:`Ownership`.
+    :param mode: of a macvlan or macvtap link (``MACVLAN_MODE_*``), else 0.
+    :param altnames: further names that ``ip`` accepts.
     """
 
     name: str
@@ -110,6 +112,8 @@ class Interface:
     master: str = ""
     addresses: tuple[str, ...] = ()
     managed: bool = False
+    mode: int = 0
+    altnames: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -141,6 +145,7 @@ class Node:
 
     :param managed: the objects that carry the markers of :class:`Ownership`.
     :param interfaces: all links, by name.
+    :param not_forwarding: family and name of the links that do not forward packets; ``all`` and ``default`` are the sysctls'.
     :param foreign_routes: of every table but ``local`` (255).
     :param foreign_rules: the three of the kernel included.
     :param foreign_addresses: those of a pool's link decide whether it is shared.
@@ -161,6 +166,7 @@ class Node:
 
     managed: NodeState = field(default_factory=NodeState)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
+    not_forwarding: frozenset[tuple[str, str]] = frozenset()
     foreign_routes: frozenset[Route] = frozenset()
     foreign_rules: frozenset[Rule] = frozenset()
     foreign_addresses: frozenset[Address] = frozenset()

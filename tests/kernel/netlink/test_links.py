@@ -18,6 +18,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, Link, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.link import PASSTHRU
 from tests.support.namespace import Namespace
 from tests.support.steps import OWNERSHIP, add, change, delete, inside, succeed, write, write_here
 
@@ -99,7 +100,8 @@ def test_every_link_of_the_node_is_read(namespace: Namespace) -> None:
         "link add br0 type bridge",
         "link set peer0 master br0",
         "link set eth0 alias uplink",
-        "link add mac0 link eth0 type macvlan",
+        "link add mac0 link eth0 type macvlan mode passthru",
+        "link property add dev mac0 altname one altname two",
     )
     interfaces, managed = _read(namespace)
     assert managed == set()
@@ -114,10 +116,13 @@ def test_every_link_of_the_node_is_read(namespace: Namespace) -> None:
             mtu=item["mtu"],
             alias=item.get("ifalias", ""),
             master=item.get("master", ""),
+            mode=PASSTHRU if name == "mac0" else 0,
+            altnames=tuple(item.get("altnames", ())),
         )
         for name, item in seen.items()
     }
     assert interfaces["mac0"].parent == "eth0"
+    assert interfaces["mac0"].altnames == ("one", "two")
     assert interfaces["peer0"].master == "br0"
     assert interfaces["eth0"].alias == "uplink"
 

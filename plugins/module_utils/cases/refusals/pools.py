@@ -17,6 +17,7 @@ from ..context import Context
 from ..dedicated import vital_reason
 from ..links import disable_ipv6_name
 from ..model import Choice
+from .masters import master_refusals
 
 RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
 
@@ -27,6 +28,7 @@ def pool_refusals(context: Context) -> Iterator[InputError]:
     """Yield why pools do not fit this node."""
     checks: tuple[Callable[[Pool, Context], Iterator[InputError]], ...] = (
         _interface,
+        master_refusals,
         _vlan_parent,
         _vlan,
         _ipv6,
@@ -53,7 +55,12 @@ def choice_refusals(choices: Iterable[Choice]) -> Iterator[InputError]:
 def _interface(pool: Pool, context: Context) -> Iterator[InputError]:
     name, path = pool.interface, f"{pool.path}.interface"
     existing = context.node.interfaces.get(name)
-    if existing is None and not pool.vlan:
+    altname = _named_otherwise(name, context.node)
+    if altname:
+        yield InputError(
+            path, f"{name} is another name of {altname}, and rules match only that one", f"Declare {altname}."
+        )
+    elif existing is None and not pool.vlan:
         yield InputError(
             path,
             f"this node has no interface {name}",
@@ -65,12 +72,6 @@ def _interface(pool: Pool, context: Context) -> Iterator[InputError]:
             f"{name} is down, so no route can use it, and it is managed by someone else",
             f'Run "ip link set {name} up", and make sure that it is also set up at boot.',
         )
-    if existing and existing.master:
-        yield InputError(
-            path,
-            f"{name} is a port of {existing.master}, which receives its packets, and MetalLB ignores such ports",
-            f"Declare interface: {existing.master}.",
-        )
 
 
 def _vlan_parent(pool: Pool, context: Context) -> Iterator[InputError]:
@@ -78,7 +79,10 @@ def _vlan_parent(pool: Pool, context: Context) -> Iterator[InputError]:
         return
     name, path = pool.vlan.parent, f"{pool.path}.vlan"
     parent = context.node.interfaces.get(name)
-    if parent is None:
+    altname = _named_otherwise(name, context.node)
+    if altname:
+        yield InputError(f"{path}.parent", f"{name} is another name of {altname}", f"Declare {altname}.")
+    elif parent is None:
         if not any(other.vlan for other in context.declaration.pools_by_interface.get(name, ())):
             yield InputError(
                 f"{path}.parent",
@@ -175,6 +179,11 @@ def _dedicated(pool: Pool, context: Context) -> Iterator[InputError]:
             f"{pool.interface} cannot be dedicated: {reason}. All traffic on it that is not for a pool would be dropped",
             "Remove dedicated.",
         )
+
+
+def _named_otherwise(name: str, node: Node) -> str:
+    """Return the name of the link that has this one as another name (``altname``), ``""`` if there is none."""
+    return next((link.name for link in node.interfaces.values() if name in link.altnames), "")
 
 
 def _names(node: Node) -> str:

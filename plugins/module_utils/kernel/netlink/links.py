@@ -17,11 +17,13 @@ from ...state.step import Step, StepsFailed
 from .codec import Fields, name_bytes, name_text, number, packed
 from .rtnetlink import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, Rtnetlink
 from .steps import explain
-from .wire import NLM_F_CREATE, NLM_F_EXCL, MessageError, Refusal, Request
+from .wire import NLM_F_CREATE, NLM_F_EXCL, MessageError, Refusal, Request, attributes
 
 _UP = 1  # IFF_UP
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _8021AD = b"\x88\xa8"  # ETH_P_8021AD, in network byte order: the outer tag of a provider bridge
+_IFLA_PROP_LIST = 52  # of alternative names; some versions of pyroute2 do not know it
+_MACVLAN_KINDS = ("macvlan", "macvtap")
 _MACVLAN_BRIDGE = 4  # MACVLAN_MODE_BRIDGE; the kernel's default, VEPA, needs a switch that sends frames back
 MODULE_OF_KIND = {"vlan": "8021q", "macvlan": "macvlan", "dummy": "dummy"}
 _LACKS = {
@@ -96,7 +98,10 @@ def read_links(netlink: Rtnetlink, ownership: Ownership) -> Links:
 def _interface(netlink: Rtnetlink, fields: Fields, names: dict[int, str], ownership: Ownership) -> Interface:
     info = netlink.formats.link_info.decode(packed(fields, "IFLA_LINKINFO"))
     kind = name_text(packed(info, "IFLA_INFO_KIND"))
-    data = netlink.formats.vlan.decode(packed(info, "IFLA_INFO_DATA")) if kind == "vlan" else {}
+    details = packed(info, "IFLA_INFO_DATA")
+    data = netlink.formats.vlan.decode(details) if kind == "vlan" else {}
+    macvlan = netlink.formats.macvlan.decode(details) if kind in _MACVLAN_KINDS else {}
+    names_of = packed(fields, netlink.formats.link.name_of(_IFLA_PROP_LIST))
     if packed(data, "IFLA_VLAN_PROTOCOL") == _8021AD:
         kind = PROVIDER_VLAN
     # The index of another namespace means nothing here, and the peer of a veth is not a parent.
@@ -114,6 +119,10 @@ def _interface(netlink: Rtnetlink, fields: Fields, names: dict[int, str], owners
         alias=alias,
         master=names.get(number(fields, "IFLA_MASTER"), ""),
         managed=alias == ownership.alias and kind in KINDS,
+        mode=number(macvlan, "IFLA_MACVLAN_MODE"),
+        altnames=tuple(
+            name_text(names_of[first:last]) for _kind, first, last in attributes(names_of, 0, len(names_of))
+        ),
     )
 
 
