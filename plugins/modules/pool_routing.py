@@ -109,8 +109,9 @@ options:
         description:
           - Whether O(pools[].interface) carries nothing but pools. On a dedicated interface all other packets are dropped and strict
             reverse path filtering is enabled. On a shared interface only forged and denied sources are dropped.
-          - By default this is detected from the node's addresses and routes. V(true) is refused on an interface that is used by the
-            connection to the node, a default route of the main table, or the route to the Kubernetes API.
+          - By default this is detected from the node's links, addresses and routes. An interface with ports, such as a bridge, is shared.
+            V(true) is refused on an interface that is used by the connection to the node, a default route of the main table, or the
+            route to the Kubernetes API. On a bridge, V(true) does not drop other packets.
         type: bool
       rp_filter:
         description:

@@ -11,7 +11,7 @@ from os.path import commonprefix
 
 from ..declaration.model import Cluster
 from ..state import Chain, ChainSet, Ownership
-from ..state.family import FAMILIES, IPV4, family_of, full_length
+from ..state.family import FAMILIES, IPV4, collapse, family_of
 from .context import Context
 from .model import CompiledGroup, ConnmarkRule, GuardRule
 
@@ -52,7 +52,7 @@ def _mark_chains(
     unmarked = f"-m mark --mark 0x0/{mask:#x}"
     has_connmark = f"-m connmark ! --mark 0x0/{mask:#x}"
     restore = f"-j CONNMARK --restore-mark --nfmask {mask:#x} --ctmask {mask:#x}"
-    clear = (f"-m mark ! --mark 0x0/{mask:#x} -j MARK --set-xmark 0x0/{mask:#x}",)
+    marked = f"-m mark ! --mark 0x0/{mask:#x}"
     of_interface: dict[str, list[str]] = {}
     for item in connmark_rules:
         rules = of_interface.setdefault(item.interface, [])
@@ -69,29 +69,26 @@ def _mark_chains(
     yield Chain(
         family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {has_connmark} {restore}",), hook="OUTPUT"
     )
-    yield from _loop_chain(family, connmark_rules, unmarked, context, ownership)
     # Not in FORWARD: IPVS routes packets again after it, and needs the mark for that.
-    yield Chain(family, "mangle", f"{prefix}INPUT", clear, hook="INPUT")
-    yield Chain(family, "mangle", f"{prefix}POSTROUTING", clear, hook="POSTROUTING")
+    clear = f"-j MARK --set-xmark 0x0/{mask:#x}"
+    yield Chain(family, "mangle", f"{prefix}INPUT", (f"{marked} {clear}",), hook="INPUT")
+    yield Chain(family, "mangle", f"{prefix}POSTROUTING", (f"{marked} -g {prefix}LEAVING",), hook="POSTROUTING")
+    # The state of a packet that conntrack does not track is not DNAT either, whatever its direction.
+    unserved = "-m conntrack ! --ctstate DNAT --ctdir ORIGINAL"
+    yield Chain(family, "mangle", f"{prefix}LEAVING", (f"{unserved} -j {prefix}UNSERVED", clear))
+    yield Chain(family, "mangle", f"{prefix}UNSERVED", tuple(_loop_rules(connmark_rules)))
 
 
-def _loop_chain(
-    family: str, connmark_rules: Sequence[ConnmarkRule], unmarked: str, context: Context, ownership: Ownership
-) -> Iterable[Chain]:
-    """Yield the chain that drops requests on a shared link for addresses without a service, so that they cannot loop.
+def _loop_rules(connmark_rules: Iterable[ConnmarkRule]) -> Iterable[str]:
+    """Yield the rules for requests that leave the node as they came: no service has their address and port, so they loop.
 
-    On a dedicated link a blackhole rule does this; here it would break source validation for clients on the link.
+    The REJECT rules of kube-proxy, in FORWARD and INPUT, come before. Frames that the node bridges do not loop. The match
+    for them must not be used elsewhere, because it makes the kernel load br_netfilter, which passes all bridged frames
+    through iptables.
     """
-    mask = context.declaration.settings.mark_mask
-    drops = tuple(
-        f"-d {network} -i {item.interface} -m mark --mark {item.request_mark:#x}/{mask:#x} -j DROP"
-        for item in connmark_rules
-        if item.request_mark
-        for network in item.networks
-    )
-    if drops:
-        name = f"{ownership.chain_prefix}FORWARD"
-        yield Chain(family, "mangle", name, (f"{unmarked} -j RETURN", *drops), hook="FORWARD")
+    for item in connmark_rules:
+        routed = "-m physdev ! --physdev-is-bridged " if item.has_bridged_frames else ""
+        yield from (f"-d {network} {routed}-j DROP" for network in item.networks)
 
 
 def _guard_chains(
@@ -148,7 +145,7 @@ def _mld_and_nd_rules(family: str) -> list[str]:
 
 def _cluster_sources(family: str, cluster: Cluster) -> tuple[str, ...]:
     """Return sources that no legitimate packet on a pool's interface has: pods, services, nodes."""
-    nodes = (f"{address}/{full_length(family_of(address))}" for address in cluster.node_addresses)
+    nodes = collapse(cluster.node_addresses)
     sources = (*cluster.pod_networks, *cluster.service_networks, *nodes)
     return tuple(dict.fromkeys(source for source in sources if family_of(source) == family))
 

@@ -57,8 +57,8 @@ def _situation(pool: Pool, context: Context) -> tuple[Situation, str]:
     all_onlink = set(interfaces.values()) == {pool.interface}
     onlink = f"{pool.interface} has an on-link route to {', '.join(pool.networks)}"
     if pool.gateways:
-        if all_onlink and _are_default_gateways(pool, context.node):
-            reason = f"{onlink}, and the node's default route uses {pool.gateways[0]}"
+        if all_onlink and _is_default_router(pool, context.node):
+            reason = f"{onlink}, and the node's default route uses {pool.gateways[0]} on {pool.interface}"
             return Situation.ALREADY_ROUTED, reason
         _require_gateways(pool)
         reason = f"replies must leave through {', '.join(pool.gateways)}, not via the node's default route"
@@ -95,11 +95,14 @@ def _require_gateways(pool: Pool) -> None:
         )
 
 
-def _are_default_gateways(pool: Pool, node: Node) -> bool:
-    """Whether every gateway of the pool is the only next hop of the node's best default routes of its family."""
-    next_hops: dict[str, set[str]] = {}
+def _is_default_router(pool: Pool, node: Node) -> bool:
+    """Whether every gateway of the pool is the only next hop of the node's best default routes of its family.
+
+    A next hop is an address on a link: routers on different links may have the same address, as fe80::1.
+    """
+    next_hops: dict[str, set[tuple[str, str]]] = {}
     best_metric: dict[str, int] = {}
     for route in node.default_routes:
         if best_metric.setdefault(route.family, route.metric) == route.metric:
-            next_hops.setdefault(route.family, set()).add(route.gateway)
-    return all(next_hops.get(family_of(gateway)) == {gateway} for gateway in pool.gateways)
+            next_hops.setdefault(route.family, set()).add((route.gateway, route.interface))
+    return all(next_hops.get(family_of(gateway)) == {(gateway, pool.interface)} for gateway in pool.gateways)

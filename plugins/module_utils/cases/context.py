@@ -11,6 +11,7 @@ from functools import cached_property
 
 from ..declaration.model import Declaration
 from ..state import Node
+from ..state.family import FAMILIES, collapse, family_of
 from ..state.lookup import AddressLookup, NetworkLookup
 from ..state.route import MAIN_TABLE
 from .vital import VitalAddress, find_vital_addresses, find_vital_peers
@@ -48,6 +49,13 @@ class Context:
         )
         best_first = sorted(found, key=lambda route: (route.destination, route.metric, route.interface))
         return NetworkLookup((route.destination, route.interface) for route in best_first)
+
+    @cached_property
+    def cluster_networks(self) -> Mapping[str, tuple[str, ...]]:
+        """The networks of pods and the addresses of nodes by family, as few networks as have exactly these addresses."""
+        cluster = self.declaration.cluster
+        networks = collapse((*cluster.pod_networks, *cluster.node_addresses))
+        return {family: tuple(one for one in networks if family_of(one) == family) for family in FAMILIES}
 
     @cached_property
     def vital_addresses(self) -> tuple[VitalAddress, ...]:

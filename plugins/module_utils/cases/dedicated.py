@@ -12,6 +12,7 @@ from typing import Any
 from ..state import Route
 from ..state.family import contains, covering
 from .context import Context
+from .links import BRIDGE_NF_OF_VLANS
 from .vital import is_link_local
 
 
@@ -27,7 +28,7 @@ def shared_reason(interface: str, context: Context) -> str:
     node = context.node
     if interface not in node.interfaces:
         return ""
-    vital = vital_reason(interface, context)
+    vital = vital_reason(interface, context) or _bridging_reason(interface, context)
     if vital:
         return vital
     pools = context.declaration.pools_by_interface.get(interface, ())
@@ -56,6 +57,30 @@ def vital_reason(interface: str, context: Context) -> str:
         if interface in node.route_to(vital.address).interfaces:
             return f"{vital.address}, {vital.description}, is reached over it"
     return ""
+
+
+def has_bridged_frames(interface: str, context: Context) -> bool:
+    """Whether iptables may see frames on the link that the node only passes on from one port of a bridge to another.
+
+    Where br_netfilter is loaded, such a frame arrives on the bridge for iptables, or on the VLAN link on it
+    (``brnf_get_logical_dev``, net/bridge/br_netfilter_hooks.c), and PREROUTING cannot tell it from a packet for the node.
+    """
+    link = context.node.interfaces.get(interface)
+    if link and link.kind == "vlan" and context.node.sysctls.get(BRIDGE_NF_OF_VLANS) == "1":
+        link = context.node.interfaces.get(link.parent)
+    return bool(link and link.kind == "bridge")
+
+
+def _bridging_reason(interface: str, context: Context) -> str:
+    """Return that the link is part of a bridge, a bond or a VRF, which may carry traffic of guests, or ``""``."""
+    interfaces = context.node.interfaces
+    link = interfaces[interface]
+    if link.master:
+        return f"it is a port of {link.master}"
+    port = min((other.name for other in interfaces.values() if other.master == interface), default="")
+    if port:
+        return f"{port} is a port of it, so it may carry traffic of other hosts"
+    return "it is a bridge, so it may carry traffic of other hosts" if link.kind == "bridge" else ""
 
 
 def _other_addresses(interface: str, pools: Iterable[str], context: Context) -> tuple[str, ...]:

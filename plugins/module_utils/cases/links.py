@@ -14,6 +14,9 @@ from .model import Group, GuardRule
 ARP_IGNORE = "net/ipv4/conf/all/arp_ignore"
 ARP_ANNOUNCE = "net/ipv4/conf/all/arp_announce"
 IPVS_CONNTRACK = "net/ipv4/vs/conntrack"
+# These exist while br_netfilter is loaded, which passes bridged frames through iptables; the second one also those with a VLAN.
+BRIDGE_NF = "net/bridge/bridge-nf-call-iptables"
+BRIDGE_NF_OF_VLANS = "net/bridge/bridge-nf-pass-vlan-input-dev"
 ALL_RP_FILTER = "net/ipv4/conf/all/rp_filter"
 RP_FILTER_VALUES = {"off": "0", "strict": "1", "loose": "2"}
 
@@ -45,7 +48,8 @@ def force_forwarding_name(interface: str) -> str:
 
 def settings_to_read(declaration: Declaration) -> tuple[str, ...]:
     """Return every sysctl that the declaration may compile to, or whose value decides what it compiles to."""
-    names = [ARP_IGNORE, ARP_ANNOUNCE, disable_ipv6_name("default"), ALL_RP_FILTER, IPVS_CONNTRACK]
+    names = [ARP_IGNORE, ARP_ANNOUNCE, IPVS_CONNTRACK, BRIDGE_NF, BRIDGE_NF_OF_VLANS, ALL_RP_FILTER]
+    names.append(disable_ipv6_name("default"))
     for interface in sorted({pool.interface for pool in declaration.pools}):
         names += [
             name_of(interface)

@@ -140,12 +140,12 @@ def _previous_groups(settings: Settings, node: Node) -> tuple[PreviousGroup, ...
     rules = [
         rule
         for rule in node.managed.rules
-        if rule.fwmask == settings.mark_mask and rule.action == "lookup" and not rule.extra
+        if rule.fwmask == settings.mark_mask and rule.action in ("lookup", "goto") and not rule.extra
     ]
-    request_rules = {rule.fwmark: rule.iif for rule in rules if rule.iif and not rule.destination}
+    request_rules = {rule.fwmark: rule.iif for rule in rules if rule.iif and not rule.source and not rule.destination}
     marks: dict[int, set[int]] = {}
     for rule in rules:
-        if not rule.iif:
+        if not rule.iif and rule.action == "lookup":
             marks.setdefault(rule.table, set()).add(rule.fwmark)
     for table in gateways:  # groups that route without a mark are identified by their table
         mark = (table - settings.table_base + 1) * _step(settings)

@@ -108,6 +108,7 @@ class ConnmarkRule:
     """Connections that arrive on ``interface`` for one of ``networks`` get the connmark ``mark``.
 
     :param request_mark: the packet mark of their requests if it differs from ``mark``, else 0.
+    :param has_bridged_frames: iptables may see frames on the link that the node passes on from port to port of a bridge.
     """
 
     family: str
@@ -115,6 +116,7 @@ class ConnmarkRule:
     networks: tuple[str, ...]
     mark: int
     request_mark: int = 0
+    has_bridged_frames: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from ..state import NodeState
 from ..state.family import family_of, full_length
 from .context import Context
+from .dedicated import has_bridged_frames
 from .links import link_and_addresses, no_router_advertisements, reverse_path_filter, strict_arp
 from .model import CompiledGroup, Group, GuardRule
 from .recipe import connmark_rules, mark_recipe
@@ -28,10 +29,20 @@ def compile_group(group: Group, context: Context) -> CompiledGroup:
             strict_arp(context),
         )
     )
-    return CompiledGroup(state, connmark_rules(group), _guard_rules(group), warnings)
+    drop_others = not group.shared and not has_bridged_frames(group.interface, context)
+    if not group.shared and not drop_others:
+        warnings = (*warnings, _bridge_warning(group))
+    return CompiledGroup(state, connmark_rules(group, context), _guard_rules(group, drop_others=drop_others), warnings)
 
 
-def _guard_rules(group: Group) -> tuple[GuardRule, ...]:
+def _bridge_warning(group: Group) -> str:
+    return (
+        f"{group.path}.dedicated: {group.interface} is a bridge, and the guard cannot tell packets for this node from frames"
+        " of other hosts that pass it. It drops forged sources of packets to the pool, and nothing else."
+    )
+
+
+def _guard_rules(group: Group, *, drop_others: bool) -> tuple[GuardRule, ...]:
     return tuple(
         GuardRule(
             family,
@@ -39,7 +50,7 @@ def _guard_rules(group: Group) -> tuple[GuardRule, ...]:
             group.destinations(family),
             _refused_sources(group, family),
             drop_cluster_sources=True,
-            drop_other_destinations=not group.shared,
+            drop_other_destinations=drop_others,
         )
         for family in group.families
     )

@@ -4,46 +4,77 @@
 """The mark recipe: the connmark holds the gateway that a connection arrived through, and replies are routed by it.
 
 Under DNAT the route of a reply is chosen while its source is still the pod's, so no rule on addresses can match, but one on
-the connection's mark can. Packets without a managed mark skip all managed rules by one ``goto``.
+the connection's mark can. Everything else is routed as without the collection: packets without a managed mark skip all
+managed rules by one ``goto``, requests skip those that follow, and packets to the cluster itself find a ``throw`` route.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 from ..state import NodeState, Route, Rule
-from ..state.family import IPV4, everything, family_of, full_length
+from ..state.family import IPV4, IPV6, collapse, everything, family_of, full_length
 from ..state.route import LAST_METRIC, MAIN_TABLE
 from .context import Context
+from .dedicated import has_bridged_frames
+from .links import BRIDGE_NF
 from .model import ConnmarkRule, Group
 
 # Offsets from priority_base. Rules on addresses come first: they are for packets without a mark.
-EXCEPTION, FROM_POOL, UNMARKED, NO_LOOP, REQUESTS, REPLIES, END = 100, 200, 500, 600, 700, 800, 999
+FROM_POOL, BOUND, UNMARKED, SAME_LINK, REQUESTS, REPLIES, END = 200, 400, 500, 690, 700, 800, 999
 
 
-def table_routes(group: Group) -> frozenset[Route]:
-    """Return the routes of the group's table: its networks on the link, and everything else through the gateway."""
+def table_routes(group: Group, context: Context) -> frozenset[Route]:
+    """Return the routes of the group's table: its networks on the link, and everything else through the gateway.
+
+    A lookup of the cluster's own addresses ends with the ``throw`` route and continues with the rule that follows. So
+    requests to pods and nodes, and filters that look up the source of a reply with its mark, get the route that an unmarked
+    packet has, at the cost of one lookup for any number of nodes.
+    """
     routes = set()
     for family in group.families:
-        for network in group.onlink_networks(family):
-            routes.add(Route(family, group.table, network, interface=group.interface))
+        onlink = group.onlink_networks(family)
+        routes |= {Route(family, group.table, network, interface=group.interface) for network in onlink}
+        routes |= {
+            Route(family, group.table, network, type="throw")
+            for network in context.cluster_networks[family]
+            if network not in onlink
+        }
         gateway = group.gateway(family)
         if gateway:
             routes.add(Route(family, group.table, everything(family), gateway=gateway, interface=group.interface))
-        # The kernel removes the other routes when the link goes down; replies must not be routed by the main table then.
+        # The kernel removes the routes over the link when it goes down; replies must not be routed by the main table then.
         routes.add(Route(family, group.table, everything(family), metric=LAST_METRIC, type="unreachable"))
     return frozenset(routes)
 
 
+def bound_rules(group: Group, context: Context) -> frozenset[Rule]:
+    """Return the rules for sockets that are bound to the link.
+
+    MetalLB answers neighbour solicitations from such a socket, and IPv6 finds no route to the solicitor on the link unless
+    one leads over it (``ip6_route_output``).
+    """
+    priority = context.declaration.settings.priority_base + BOUND
+    networks = group.onlink_networks(IPV6) if IPV6 in group.families else ()
+    return frozenset(
+        Rule(IPV6, priority, table=group.table, destination=network, oif=group.interface) for network in networks
+    )
+
+
 def mark_recipe(group: Group, context: Context) -> NodeState:
     """Return the routes and rules of the group; the chains are built from the rules of all groups together."""
-    return NodeState(routes=table_routes(group) | gateway_routes(group), rules=_mark_rules(group, context))
+    rules = frozenset(rule for family in group.families for rule in _mark_rules(group, family, context))
+    return NodeState(
+        routes=table_routes(group, context) | gateway_routes(group), rules=rules | bound_rules(group, context)
+    )
 
 
-def connmark_rules(group: Group) -> tuple[ConnmarkRule, ...]:
+def connmark_rules(group: Group, context: Context) -> tuple[ConnmarkRule, ...]:
     """Return which connections get the group's mark."""
+    bridged = BRIDGE_NF in context.node.sysctls and has_bridged_frames(group.interface, context)
     return tuple(
-        ConnmarkRule(family, group.interface, group.destinations(family), group.mark, group.request_mark)
+        ConnmarkRule(family, group.interface, group.destinations(family), group.mark, group.request_mark, bridged)
         for family in group.families
     )
 
@@ -61,47 +92,37 @@ def gateway_routes(group: Group) -> frozenset[Route]:
     return frozenset({Route(IPV4, MAIN_TABLE, f"{gateway}/{full_length(IPV4)}", interface=group.interface)})
 
 
-def _mark_rules(group: Group, context: Context) -> frozenset[Rule]:
-    """Return the rules for packets with the group's marks."""
-    settings = context.declaration.settings
-    base, mask = settings.priority_base, settings.mark_mask
-    rules = set()
-    for family in group.families:
-        rules.add(Rule(family, base + UNMARKED, action="goto", goto=base + END, fwmark=0, fwmask=mask))
-        rules.add(Rule(family, base + END, action="nop"))
-        for mark in dict.fromkeys((group.mark, group.request_mark or group.mark)):
-            rules.add(Rule(family, base + REPLIES, table=group.table, fwmark=mark, fwmask=mask))
-        rules |= _shared_rules(group, family, context) if group.shared else _dedicated_rules(group, family, context)
-    return frozenset(rules)
-
-
-def _dedicated_rules(group: Group, family: str, context: Context) -> set[Rule]:
-    """Return the rules for packets that arrive on a link that carries nothing but requests."""
-    settings, iif = context.declaration.settings, group.interface
-    base, mask = settings.priority_base, settings.mark_mask
-    # A packet whose destination is still in the pool after DNAT matches no service, and would loop.
-    no_loop = (
-        Rule(family, base + NO_LOOP, "blackhole", destination=network, iif=iif, fwmark=group.mark, fwmask=mask)
-        for network in group.destinations(family)
+def _mark_rules(group: Group, family: str, context: Context) -> Iterator[Rule]:
+    """Yield the rules for packets with the group's marks."""
+    base, mask = context.declaration.settings.priority_base, context.declaration.settings.mark_mask
+    requests = group.request_mark or group.mark
+    yield Rule(family, base + UNMARKED, action="goto", goto=base + END, fwmark=0, fwmask=mask)
+    if group.shared:
+        # Strict source validation of a request whose endpoint is behind the same link: the kernel looks up the client as if
+        # a packet of the endpoint arrived on this link (fib_validate_source).
+        for network in _endpoint_networks(group, family, context):
+            selector = Rule(family, base + SAME_LINK, table=group.table, source=network, iif=group.interface)
+            yield replace(selector, fwmark=requests, fwmask=mask)
+    yield Rule(
+        family, base + REQUESTS, action="goto", goto=base + END, iif=group.interface, fwmark=requests, fwmask=mask
     )
-    return {Rule(family, base + REQUESTS, table=MAIN_TABLE, iif=iif, fwmark=group.mark, fwmask=mask), *no_loop}
+    for mark in dict.fromkeys((group.mark, requests)):
+        yield Rule(family, base + REPLIES, table=group.table, fwmark=mark, fwmask=mask)
+    yield Rule(family, base + END, action="nop")
 
 
-def _shared_rules(group: Group, family: str, context: Context) -> set[Rule]:
-    """Return the rules for packets that arrive on a link on which replies from other nodes arrive too.
+def _endpoint_networks(group: Group, family: str, context: Context) -> tuple[str, ...]:
+    """Return networks with the endpoints that are, or may be, behind the group's link: pods, and nodes reached over it.
 
-    The rules with a destination are for strict source validation with ``all.src_valid_mark``: the kernel looks up the
-    source of a reply as if a packet went from the gateway's link back to the endpoint, a pod or another node's own address.
+    Nodes count by their network in the main table, so their number costs nothing. Those behind a default route over the link
+    need no rule, as the same route leads to clients. Where pods are not declared, only the nodes' addresses count: requests
+    of other hosts must not match, because pods have no ``throw`` route then.
     """
-    settings, cluster = context.declaration.settings, context.declaration.cluster
-    requests = Rule(
-        family,
-        settings.priority_base + REQUESTS,
-        table=MAIN_TABLE,
-        iif=group.interface,
-        fwmark=group.request_mark,
-        fwmask=settings.mark_mask,
-    )
-    nodes = (f"{address}/{full_length(family_of(address))}" for address in cluster.node_addresses)
-    endpoints = (network for network in (*cluster.pod_networks, *nodes) if family_of(network) == family)
-    return {requests, *(replace(requests, fwmark=group.mark, destination=network) for network in endpoints)}
+    cluster, node = context.declaration.cluster, context.node
+    pods = [network for network in cluster.pod_networks if family_of(network) == family]
+    networks = set(pods)
+    for address in cluster.node_addresses:
+        route = node.route_to(address) if family_of(address) == family else None
+        if route and group.interface in route.interfaces and route.network != everything(family):
+            networks.add(route.network if pods else address)
+    return collapse(networks)

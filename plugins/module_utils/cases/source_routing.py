@@ -10,12 +10,10 @@ is still the pod's at that moment, and only the mark recipe routes the reply.
 from __future__ import annotations
 
 from ..state import NodeState, Rule
-from ..state.family import family_of
-from ..state.route import MAIN_TABLE
 from .context import Context
 from .links import link_and_addresses, no_router_advertisements, pool_guard_rules, reverse_path_filter, strict_arp
 from .model import CompiledGroup, Group
-from .recipe import EXCEPTION, FROM_POOL, connmark_rules, mark_recipe, table_routes
+from .recipe import FROM_POOL, bound_rules, connmark_rules, mark_recipe, table_routes
 
 
 def compile_group(group: Group, context: Context) -> CompiledGroup:
@@ -23,21 +21,19 @@ def compile_group(group: Group, context: Context) -> CompiledGroup:
     common = (link_and_addresses(group, context), no_router_advertisements(group))
     guard_rules = pool_guard_rules(group)
     if context.kube_proxy_mode == "ipvs":
-        routing = NodeState(routes=table_routes(group), rules=_source_rules(group, context))
+        rules = _source_rules(group, context) | bound_rules(group, context)
+        routing = NodeState(routes=table_routes(group, context), rules=rules)
         return CompiledGroup(NodeState.union((*common, routing, strict_arp(context))), guard_rules=guard_rules)
     filtering, warnings = reverse_path_filter(group, context)
     state = NodeState.union((*common, filtering, mark_recipe(group, context)))
-    return CompiledGroup(state, connmark_rules(group), guard_rules, warnings)
+    return CompiledGroup(state, connmark_rules(group, context), guard_rules, warnings)
 
 
 def _source_rules(group: Group, context: Context) -> frozenset[Rule]:
-    """Return the ``from`` rules, and before them an exception for pod networks, whose routes are in the main table."""
-    base = context.declaration.settings.priority_base
-    rules = set()
-    for family in group.families:
-        for network in group.networks(family):
-            rules.add(Rule(family, base + FROM_POOL, table=group.table, source=network))
-            for pods in context.declaration.cluster.pod_networks:
-                if family_of(pods) == family:
-                    rules.add(Rule(family, base + EXCEPTION, table=MAIN_TABLE, source=network, destination=pods))
-    return frozenset(rules)
+    """Return the ``from`` rules; packets to pods and nodes find a ``throw`` route in the table and pass them by."""
+    priority = context.declaration.settings.priority_base + FROM_POOL
+    return frozenset(
+        Rule(family, priority, table=group.table, source=network)
+        for family in group.families
+        for network in group.networks(family)
+    )

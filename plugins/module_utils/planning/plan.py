@@ -273,6 +273,7 @@ def _parents_first(links: Collection[Link]) -> list[Link]:
 _ORDER: Mapping[str, Callable[[Any], Any]] = {
     # Networks before gateways: the kernel takes a gateway only if a route of the table reaches it.
     ROUTE.name: lambda route: (bool(route.gateway), route),
-    # Requests match before replies do: ascending priorities, so that no packet meets the second rule without the first.
-    RULE.name: lambda rule: (rule.priority, rule),
+    # Targets of a goto first, because the kernel ignores a goto without its target. Then ascending priorities: requests match
+    # before replies do, so that no packet meets the second rule without the first.
+    RULE.name: lambda rule: (rule.action != "nop", rule.priority, rule),
 }

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Union
 
@@ -64,6 +64,27 @@ def contains(network: str, other: str) -> bool:
 def covering(networks: Iterable[str], other: str) -> str:
     """Return the first of ``networks`` that contains ``other``, or ``""``."""
     return next((network for network in networks if contains(network, other)), "")
+
+
+def collapse(networks: Iterable[str]) -> tuple[str, ...]:
+    """Return the fewest networks with exactly the addresses of these addresses and networks, IPv4 first."""
+    by_family: dict[str, list[tuple[int, int]]] = {family: [] for family in FAMILIES}
+    for network in networks:
+        by_family[family_of(network)].append(span(network))
+    return tuple(network for family in FAMILIES for network in _summary(family, sorted(by_family[family])))
+
+
+def _summary(family: str, spans: Iterable[tuple[int, int]]) -> Iterator[str]:
+    """Yield the networks of these sorted spans."""
+    address_type = ipaddress.IPv6Address if family == IPV6 else ipaddress.IPv4Address
+    joined: list[list[int]] = []
+    for first, last in spans:
+        if joined and first <= joined[-1][1] + 1:
+            joined[-1][1] = max(joined[-1][1], last)
+        else:
+            joined.append([first, last])
+    for first, last in joined:
+        yield from map(str, ipaddress.summarize_address_range(address_type(first), address_type(last)))
 
 
 def full_length(family: str) -> int:

@@ -21,6 +21,11 @@ PORT = 9999
 #: An address with a service on another port, and one that no service has
 SERVICE, UNUSED = {4: "1.2.3.7", 6: "fd00:1:2:3::21"}, {4: "1.2.3.99", 6: "fd00:1:2:3::99"}
 LOOPS = 10
+UNTRACKED = f"""
+table inet untracked {{
+ chain prerouting {{ type filter hook prerouting priority -300; tcp dport {PORT} notrack; }}
+}}
+"""
 
 
 @pytest.fixture(scope="module", params=["dedicated", "shared", "dedicated-source_routing", "shared-source_routing"])
@@ -58,12 +63,16 @@ class Copies:
         return [packet for sniffer in self._leaving for packet in sniffer.read()]
 
 
-def send(lab: Lab, client: str, address: str) -> None:
-    """Send a stray packet to node1 on the pool's segment: from outside through the router, from the link directly."""
+def send(lab: Lab, client: str, address: str, flags: int = 0) -> None:
+    """Send a stray packet to node1 on the pool's segment: from outside through the router, from the link directly.
+
+    :param flags: of TCP; without any it is a UDP packet.
+    """
     sender, link = ("onlink", "eth0") if client == "onlink" else ("poolrouter", "pool")
     mac = packets.mac_of(lab.host("node1"), lab.options.pool_interface)
     source = CLIENTS[client][6 if ":" in address else 4]
-    packets.inject(lab.host(sender), link, mac, packets.udp(source, address, 9500, PORT))
+    made = packets.tcp(source, address, 9502, PORT, flags) if flags else packets.udp(source, address, 9500, PORT)
+    packets.inject(lab.host(sender), link, mac, made)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -77,6 +86,26 @@ def test_stray_packets_are_dropped_by_the_first_node(lab: Lab, family: int) -> N
         sent = sorted((CLIENTS[client][family], address) for client in CLIENTS for address in addresses)
         assert copies.wait_for_arriving(len(sent) + 1, LOST_TIMEOUT) == sent, "each arrived once"
         assert copies.left() == []
+
+
+@pytest.mark.parametrize("state", ["untracked", "invalid"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_packets_without_a_connection_are_dropped_by_the_first_node(lab: Lab, family: int, state: str) -> None:
+    """Conntrack gives them neither a direction nor a connection mark."""
+    for node in lab.nodes:
+        node.run(["nft", "-f", "-"], stdin=UNTRACKED if state == "untracked" else "")
+        node.set_sysctl("net/netfilter/nf_conntrack_tcp_loose", int(state != "invalid"))
+    try:
+        with ExitStack() as stack:
+            copies = Copies(lab, stack)
+            for client in CLIENTS:
+                send(lab, client, SERVICE[family], packets.ACK)
+            assert len(copies.wait_for_arriving(len(CLIENTS) + 1, LOST_TIMEOUT)) == len(CLIENTS), "each arrived once"
+            assert copies.left() == []
+    finally:
+        for node in lab.nodes:
+            node.run("nft delete table inet untracked 2>/dev/null || true")
+            node.set_sysctl("net/netfilter/nf_conntrack_tcp_loose", 1)
 
 
 @pytest.mark.parametrize("family", FAMILIES)

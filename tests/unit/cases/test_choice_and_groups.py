@@ -20,7 +20,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Settings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Route, Rule
 from tests.conftest import ROOT
 from tests.unit.nodes import after, cluster_node, declaration, pool
 
@@ -135,6 +135,56 @@ def test_a_gateway_keeps_its_mark_when_others_are_added_and_removed() -> None:
     node = reach(declaration(B, C), node)
     assert marks(declaration(C, A, B), node) == {"a": (0x100, 7701), "b": (0x200, 7702), "c": (0x300, 7703)}
     assert marks(declaration(C), node) == {"c": (0x300, 7703)}
+
+
+@pytest.mark.parametrize(
+    ("default", "case"),
+    [
+        (("eth0",), "policy_routing"),
+        (("eth1",), "same_subnet"),
+        (("eth0", "eth1"), "policy_routing"),
+    ],
+)
+@pytest.mark.parametrize("gateway", ["fe80::1", "2001:db8:b::1"])
+def test_a_gateway_is_an_address_on_a_link(gateway: str, default: tuple[str, ...], case: str) -> None:
+    """Routers on different links may have the same address."""
+    attached = Route("ipv6", 254, "2001:db8:b::/64", metric=256, interface="eth1")
+    hops = {Route("ipv6", 254, "::/0", gateway=gateway, interface=link, multipath=len(default) > 1) for link in default}
+    own = {route for route in cluster_node().foreign_routes if not (route.family == "ipv6" and route.is_default)}
+    node = replace(cluster_node(), foreign_routes=frozenset({*own, attached, *hops}))
+    inside = pool(networks=("2001:db8:b::100/120",), interface="eth1", gateways=(gateway,))
+    (choice,) = compile_node(declaration(replace(inside, onlink_networks=("2001:db8:b::/64",))), node).choices
+    assert choice.case == case
+    if case == "policy_routing":
+        compile_node(declaration(replace(inside, case=case)), node)
+
+
+def test_a_group_of_version_0_1_0_keeps_its_marks() -> None:
+    """Its rules for requests looked up the main table."""
+    mask = {"fwmask": 0x1F00}
+    rules = {
+        Rule("ipv4", 2500, action="goto", goto=2999, **mask),
+        Rule("ipv4", 2700, table=254, iif="eth0", fwmark=0x200, **mask),
+        Rule("ipv4", 2700, table=254, iif="eth0", fwmark=0x100, destination="10.112.0.0/12", **mask),
+        Rule("ipv4", 2800, table=7701, fwmark=0x100, **mask),
+        Rule("ipv4", 2800, table=7701, fwmark=0x200, **mask),
+        Rule("ipv4", 2600, action="blackhole", iif="eth1", fwmark=0x300, destination="10.3.0.0/24", **mask),
+        Rule("ipv4", 2700, table=254, iif="eth1", fwmark=0x300, **mask),
+        Rule("ipv4", 2800, table=7703, fwmark=0x300, **mask),
+        Rule("ipv4", 2999, action="nop"),
+    }
+    routes = {
+        Route("ipv4", 7701, "0.0.0.0/0", gateway="10.9.0.1", interface="eth0"),
+        Route("ipv4", 7703, "0.0.0.0/0", gateway="10.3.0.1", interface="eth1"),
+    }
+    node = cluster_node(managed=NodeState(rules=frozenset(rules), routes=frozenset(routes)))
+    shared = pool("s", networks=("10.9.0.0/24",), gateways=("10.9.0.1",), interface="eth0")
+    groups = compile_node(declaration(A, C, shared), node).groups
+    assert {group.interface: (group.mark, group.request_mark) for group in groups} == {
+        "eth0": (0x100, 0x200),
+        "eth1": (0x300, 0),
+        "eth0.100": (0x400, 0),
+    }
 
 
 def test_a_gateway_keeps_its_mark_when_its_routes_are_gone() -> None:

@@ -16,6 +16,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
     Address,
     Chain,
+    Interface,
     Link,
     Node,
     NodeState,
@@ -88,10 +89,8 @@ def test_source_routing_under_ipvs_is_the_table_and_rule_of_the_article() -> Non
     state = compiled(pool(case="source_routing", table=100), cluster=IPVS)
     assert Route("ipv4", 100, "1.2.3.0/24", interface="eth0.100") in state.routes
     assert Route("ipv4", 100, "0.0.0.0/0", gateway="1.2.3.1", interface="eth0.100") in state.routes
-    assert state.rules == {
-        Rule("ipv4", 2100, table=254, source="1.2.3.0/24", destination="10.112.0.0/12"),
-        Rule("ipv4", 2200, table=100, source="1.2.3.0/24"),
-    }
+    assert Route("ipv4", 100, "10.112.0.0/12", type="throw") in state.routes
+    assert state.rules == {Rule("ipv4", 2200, table=100, source="1.2.3.0/24")}
     assert not chains_of(state, "ipv4", "mangle")
 
 
@@ -106,6 +105,8 @@ def test_source_routing_drops_what_the_pool_denies() -> None:
     assert raw["HOMEWARD-IN-eth0.100"].rules == ("-s 192.168.1.0/24 -d 1.2.3.0/24 -j DROP",)
 
 
+#: Pods and nodes of the declaration, as few networks as possible
+CLUSTER_NETWORKS = ("10.112.0.0/12", "192.168.1.11/32", "192.168.1.12/32")
 RESTORE = "-j CONNMARK --restore-mark --nfmask 0x1f00 --ctmask 0x1f00"
 
 
@@ -115,12 +116,12 @@ def test_policy_routing_is_the_recipe() -> None:
         Route("ipv4", 7701, "1.2.3.0/24", interface="eth0.100"),
         Route("ipv4", 7701, "0.0.0.0/0", gateway="1.2.3.1", interface="eth0.100"),
         Route("ipv4", 7701, "0.0.0.0/0", metric=4294967294, type="unreachable"),
+        *(Route("ipv4", 7701, network, type="throw") for network in CLUSTER_NETWORKS),
     }
     mark = {"fwmark": 0x100, "fwmask": 0x1F00}
     assert state.rules == {
         Rule("ipv4", 2500, action="goto", goto=2999, fwmask=0x1F00),
-        Rule("ipv4", 2600, action="blackhole", destination="1.2.3.0/24", iif="eth0.100", **mark),
-        Rule("ipv4", 2700, table=254, iif="eth0.100", **mark),
+        Rule("ipv4", 2700, action="goto", goto=2999, iif="eth0.100", **mark),
         Rule("ipv4", 2800, table=7701, **mark),
         Rule("ipv4", 2999, action="nop"),
     }
@@ -131,6 +132,12 @@ def test_policy_routing_is_the_recipe() -> None:
     )
     assert mangle["HOMEWARD-IN-eth0.100"].rules == ("-d 1.2.3.0/24 -g HOMEWARD-0x100",)
     assert {chain.hook for chain in mangle.values()} == {"", "PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}
+    assert mangle["HOMEWARD-POSTROUTING"].rules == ("-m mark ! --mark 0x0/0x1f00 -g HOMEWARD-LEAVING",)
+    assert mangle["HOMEWARD-LEAVING"].rules == (
+        "-m conntrack ! --ctstate DNAT --ctdir ORIGINAL -j HOMEWARD-UNSERVED",
+        "-j MARK --set-xmark 0x0/0x1f00",
+    )
+    assert mangle["HOMEWARD-UNSERVED"].rules == ("-d 1.2.3.0/24 -j DROP",)
     assert sysctls_of(state) == {
         "net/ipv4/conf/eth0.100/rp_filter": "1",
         "net/ipv4/conf/eth0.100/src_valid_mark": "1",
@@ -208,23 +215,59 @@ def test_a_shared_link_has_a_mark_for_requests() -> None:
     requests, replies = {"fwmark": 0x200, "fwmask": 0x1F00}, {"fwmark": 0x100, "fwmask": 0x1F00}
     assert state.rules == {
         Rule("ipv4", 2500, action="goto", goto=2999, fwmask=0x1F00),
-        Rule("ipv4", 2700, table=254, iif="eth0", **requests),
         *(
-            Rule("ipv4", 2700, table=254, iif="eth0", destination=endpoints, **replies)
-            for endpoints in ("10.112.0.0/12", "192.168.1.11/32", "192.168.1.12/32")
+            Rule("ipv4", 2690, table=7701, iif="eth0", source=endpoints, **requests)
+            for endpoints in ("10.112.0.0/12", "192.168.1.0/24")
         ),
-        Rule("ipv4", 2700, table=254, iif="eth0", destination="192.168.1.11/32", **replies),
-        Rule("ipv4", 2700, table=254, iif="eth0", destination="192.168.1.12/32", **replies),
+        Rule("ipv4", 2700, action="goto", goto=2999, iif="eth0", **requests),
         Rule("ipv4", 2800, table=7701, **requests),
         Rule("ipv4", 2800, table=7701, **replies),
         Rule("ipv4", 2999, action="nop"),
     }
     mangle = chains_of(state, "ipv4", "mangle")
     assert mangle["HOMEWARD-0x100"].rules[1] == "-j MARK --set-xmark 0x200/0x1f00"
-    assert mangle["HOMEWARD-FORWARD"].rules == (
-        "-m mark --mark 0x0/0x1f00 -j RETURN",
-        "-d 1.2.3.0/24 -i eth0 -m mark --mark 0x200/0x1f00 -j DROP",
+    assert "HOMEWARD-FORWARD" not in mangle
+
+
+@pytest.mark.parametrize(
+    ("pods", "nodes", "sources"),
+    [
+        (("10.112.0.0/12",), ("192.168.1.11", "192.168.1.12"), ("10.112.0.0/12", "192.168.1.0/24")),
+        (("10.112.0.0/12",), ("172.20.0.5", "fd00::5"), ("10.112.0.0/12",)),
+        ((), ("192.168.1.12", "192.168.1.13", "172.20.0.5"), ("192.168.1.12/31",)),
+        (("10.112.0.0/12",), ("10.112.2.7",), ("10.112.0.0/12",)),
+    ],
+    ids=["network", "behind the default route", "pods unknown", "inside the pods' network"],
+)
+def test_a_shared_link_routes_source_checks_of_endpoints_by_the_gateway(
+    pods: tuple[str, ...], nodes: tuple[str, ...], sources: tuple[str, ...]
+) -> None:
+    """A request of any other host on the link is routed as without the collection."""
+    state = compiled(pool(**SHARED), cluster=Cluster(pod_networks=pods, node_addresses=nodes))
+    assert sorted(rule.source for rule in state.rules if rule.priority == 2690) == sorted(sources)
+
+
+def test_throw_routes_are_as_few_as_possible_and_never_replace_a_route_of_the_link() -> None:
+    nodes = ("10.0.0.8", "10.0.0.9", "10.0.0.10", "10.0.0.11", "10.0.0.20", "10.112.0.1", "fd00::5")
+    cluster = Cluster(pod_networks=("10.112.0.0/12",), node_addresses=nodes)
+    state = compiled(pool(onlink_networks=("10.0.0.20/32", "1.2.3.0/24")), cluster=cluster)
+    assert {route.destination for route in state.routes if route.type == "throw"} == {"10.0.0.8/30", "10.112.0.0/12"}
+    assert Route("ipv4", 7701, "10.0.0.20/32", interface="eth0.100") in state.routes
+
+
+@pytest.mark.parametrize("mode", ["iptables", "ipvs"])
+@pytest.mark.parametrize("case", ["source_routing", "policy_routing"])
+def test_sockets_bound_to_the_link_find_its_ipv6_networks(case: str, mode: str) -> None:
+    both = pool(
+        case=case,
+        networks=("1.2.3.0/24", "fd00:1::/64"),
+        gateways=("1.2.3.1", "fd00:1::1"),
+        onlink_networks=("fd00:1::/48",),
     )
+    rules = compiled(both, cluster=replace(IPVS, kube_proxy_mode=mode)).rules
+    assert {rule for rule in rules if rule.oif} == {
+        Rule("ipv6", 2400, table=7701, destination="fd00:1::/48", oif="eth0.100")
+    }
 
 
 @pytest.mark.parametrize(
@@ -263,6 +306,58 @@ def test_addresses_and_routes_of_the_node_decide_whether_a_link_is_shared(
     desired = declaration(pool(networks=("1.2.3.128/25",), onlink_networks=("1.2.3.1/32",)))
     (group,) = compile_node(desired, change(cluster_node())).groups
     assert group.shared is shared
+
+
+def with_link(link: Interface, *others: Interface, **sysctls: str) -> Node:
+    """Return the node with these links, and values of settings of br_netfilter."""
+    node = cluster_node()
+    interfaces = {**node.interfaces, **{one.name: one for one in (*others, link)}}
+    settings = {f"net/bridge/{name.replace('_', '-')}": value for name, value in sysctls.items()}
+    ipv6 = {f"net/ipv6/conf/{link.name}/disable_ipv6": "0"}
+    return replace(node, interfaces=interfaces, sysctls={**node.sysctls, **ipv6, **settings})
+
+
+@pytest.mark.parametrize(
+    ("kind", "ports", "shared"),
+    [("bridge", 1, True), ("bridge", 0, True), ("bond", 2, True), ("bond", 0, False), ("openvswitch", 1, True)],
+)
+def test_a_link_with_ports_is_never_considered_dedicated(kind: str, ports: int, shared: bool) -> None:
+    members = [Interface(f"port{number}", 20 + number, True, master="link0") for number in range(ports)]
+    node = with_link(Interface("link0", 9, True, kind=kind), *members)
+    (group,) = compile_node(declaration(pool(interface="link0")), node).groups
+    assert group.shared is shared
+
+
+BRIDGE = Interface("link0", 9, True, kind="bridge")
+ON_BRIDGE = Interface("link0.100", 10, True, kind="vlan", parent="link0", vlan_id=100)
+
+
+@pytest.mark.parametrize(
+    ("link", "sysctls", "matches"),
+    [
+        (BRIDGE, {"bridge_nf_call_iptables": "1"}, True),
+        (BRIDGE, {"bridge_nf_call_iptables": "0"}, True),  # someone may set it later
+        (BRIDGE, {}, False),
+        (ON_BRIDGE, {"bridge_nf_call_iptables": "1"}, False),
+        (ON_BRIDGE, {"bridge_nf_call_iptables": "1", "bridge_nf_pass_vlan_input_dev": "1"}, True),
+        (replace(BRIDGE, kind="bond"), {"bridge_nf_call_iptables": "1"}, False),
+    ],
+)
+@pytest.mark.parametrize("case", ["policy_routing", "source_routing"])
+def test_bridged_frames_to_the_pool_pass_where_iptables_sees_them(
+    case: str, link: Interface, sysctls: dict[str, str], matches: bool
+) -> None:
+    state = compiled(pool(interface=link.name, case=case), node=with_link(link, BRIDGE, **sysctls))
+    (rule,) = chains_of(state, "ipv4", "mangle")["HOMEWARD-UNSERVED"].rules
+    assert rule == f"-d 1.2.3.0/24 {'-m physdev ! --physdev-is-bridged ' if matches else ''}-j DROP"
+
+
+@pytest.mark.parametrize("deny", [(), ("192.168.9.0/24",)])
+def test_the_guard_of_a_dedicated_bridge_drops_only_packets_to_the_pool(deny: tuple[str, ...]) -> None:
+    result = compile_node(declaration(pool(interface="link0", dedicated=True, deny=deny)), with_link(BRIDGE))
+    rules = chains_of(result.state, "ipv4", "raw")["HOMEWARD-IN-link0"].rules
+    assert all("-d 1.2.3.0/24" in rule for rule in rules)
+    assert any("pools[0].dedicated: link0 is a bridge" in warning for warning in result.warnings)
 
 
 def test_a_missing_link_is_created_and_a_foreign_one_is_left_unchanged() -> None:

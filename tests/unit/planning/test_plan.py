@@ -117,8 +117,9 @@ def test_networks_come_before_gateways_and_requests_before_replies() -> None:
     assert routes.index(
         next(r for r in routes if isinstance(r, Route) and r.destination == "1.2.3.0/24")
     ) < routes.index(next(r for r in routes if isinstance(r, Route) and r.gateway))
-    priorities = [step.after.priority for step in steps if isinstance(step.after, Rule)]
-    assert priorities == sorted(priorities)
+    target, *others = [step.after for step in steps if isinstance(step.after, Rule)]
+    assert (target.action, target.priority) == ("nop", 2999)
+    assert [rule.priority for rule in others] == sorted(rule.priority for rule in others)
     kinds = [step.kind for step in steps]
     assert kinds == sorted(kinds, key=["file", "link", "sysctl", "address", "route", "chains", "rule"].index)
 
