@@ -12,6 +12,7 @@ from ..declaration.model import Cluster, Pool
 from ..state import Node
 from ..state.family import FAMILIES, FAMILY_NAMES, family_of
 from ..state.node import IPVS_LINKS
+from ..state.route import MAIN_TABLE
 from .context import Context
 from .forwarding import not_forwarding
 from .links import ARP_ANNOUNCE, ARP_IGNORE, IPVS_CONNTRACK
@@ -29,6 +30,7 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
             " modes; declare ipvs if it will run in that mode."
         )
     yield from _undeclared_sources(cluster, groups)
+    yield from _no_default_route(groups, context.node)
     filtered = {group.interface for group in groups if group.traits.filters}
     for choice in choices:
         yield from _options_without_effect(choice, filtered)
@@ -84,6 +86,39 @@ def _undeclared_sources(cluster: Cluster, groups: Sequence[Group]) -> Iterator[s
         if missing:
             which = f"no {missing} entry" if declared else "not declared"
             yield f"cluster.{option}: {which}, so the guard cannot drop packets with forged {missing} {whose} addresses."
+
+
+def _no_default_route(groups: Iterable[Group], node: Node) -> Iterator[str]:
+    """Yield the families in which processes of the node cannot reply to clients.
+
+    The kernel routes a packet of a process before OUTPUT, where it gets the mark (``ip_queue_xmit``, ``inet6_csk_xmit``), so
+    without any route to the client there is no packet.
+    """
+    paths: dict[str, str] = {}
+    for group in groups:
+        if group.traits.uses_marks:
+            paths.update({family: group.path for family in group.families if family not in paths})
+    for family in sorted(paths.keys() - _families_with_default_route(node)):
+        name = FAMILY_NAMES[family]
+        yield (
+            f"{paths[family]}.networks: the node has no {name} default route, so its own processes cannot reply to {name}"
+            " clients outside the networks that it has routes to. Pods are served, endpoints in the host network are not. Add a"
+            f" default route to the main table (ip -{family[-1]} route add default via ...). It only has to exist: replies still"
+            " leave through the pool's gateway."
+        )
+
+
+def _families_with_default_route(node: Node) -> set[str]:
+    """Return the families that have a default route in a table which every packet may reach."""
+    tables = {
+        (rule.family, rule.table) for rule in node.foreign_rules if rule.matches_all and rule.suppress_prefixlength < 0
+    }
+    tables |= {(family, MAIN_TABLE) for family in FAMILIES}
+    return {
+        route.family
+        for route in node.foreign_routes
+        if route.is_default and route.type == "unicast" and (route.family, route.table) in tables
+    }
 
 
 def _options_without_effect(choice: Choice, filtered: set[str]) -> Iterator[str]:

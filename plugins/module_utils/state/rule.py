@@ -53,6 +53,12 @@ class Rule:
         """What identifies a rule in the kernel: all of it."""
         return self
 
+    @property
+    def matches_all(self) -> bool:
+        """Whether the rule matches every packet."""
+        has_selector = self.source or self.destination or self.iif or self.oif or self.fwmask or self.extra
+        return not has_selector and not self.invert
+
     def words(self) -> tuple[str, ...]:
         """Return the arguments of ``ip rule`` after its verb, without the extra attributes."""
         words = ["priority", str(self.priority)]

@@ -12,8 +12,18 @@ from collections.abc import Mapping
 
 import pytest
 
-from tests.kernel.delivery.lab import apply, assert_matrix, lab_of, pool_of
-from tests.lab import Lab
+from tests.kernel.delivery.lab import (
+    LOST_TIMEOUT,
+    TIMEOUT,
+    apply,
+    assert_all_reached,
+    assert_matrix,
+    lab_of,
+    pool_of,
+)
+from tests.lab import Cell, Lab
+from tests.lab.delivery import all_cells
+from tests.support.modules import warnings_of
 
 #: Filters of other programs that look up the source of a packet with its mark, behind mangle, as firewalld does for IPv6
 #: (IPv6_rpfilter=strict). Neighbour discovery has no mark and is accepted first.
@@ -92,6 +102,24 @@ def test_replies_pass_a_filter_that_looks_up_their_mark(mode: str, shared: bool)
         add_filter(lab)
         apply(lab)
         assert_matrix(lab)
+
+
+def test_processes_of_a_node_without_a_default_route_are_named_and_served_with_any() -> None:
+    """The kernel looks up a route before a packet gets its mark; which one it finds does not matter."""
+    with lab_of(kube_proxy="iptables", rp_filter=1) as lab:
+        own = pool_of(lab, networks=["1.2.3.0/24"], gateways=["1.2.3.1"])
+        for node in lab.nodes:
+            node.run("ip -4 route del default")
+        for answer in apply(lab, own):
+            (text,) = [one for one in warnings_of(answer) if "default route" in one]
+            assert text.startswith("pools[0].networks: the node has no IPv4 default route, so its own processes cannot")
+        host, pod = lab.deliver([Cell("outside", "lo-host1"), Cell("outside", "lo-p1")], timeout=LOST_TIMEOUT)
+        assert (host.reached, pod.reached) == (False, True)
+        for node in lab.nodes:
+            node.run("ip link add other type veth peer name far; ip link set other up; ip link set far up")
+            node.run("ip -4 route add default dev other")
+        assert "default route" not in str([warnings_of(answer) for answer in apply(lab, own)])
+        assert_all_reached(lab, lab.deliver(all_cells(lab, ["outside"], families=[4]), timeout=TIMEOUT))
 
 
 def test_many_nodes_make_few_rules() -> None:

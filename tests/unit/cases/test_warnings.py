@@ -14,7 +14,14 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.com
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import ARP_ANNOUNCE, ARP_IGNORE
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.warnings import removal_warnings
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster, Pool
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, NodeState, Sysctl
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Interface,
+    NodeState,
+    Route,
+    Rule,
+    Sysctl,
+)
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route import MAIN_TABLE
 from tests.unit.nodes import cluster_node, declaration, pool, vlan
 
 WHOLE = Cluster(
@@ -41,6 +48,42 @@ def cluster_with(**changes: Any) -> Cluster:
 
 def test_a_complete_declaration_has_no_warning() -> None:
     assert warnings_of(BOTH) == ()
+
+
+DEFAULT6 = Route("ipv6", MAIN_TABLE, "::/0", gateway="fd00:192:168:1::1", interface="eth0")
+
+
+@pytest.mark.parametrize(
+    ("routes", "rules", "warned"),
+    [
+        ((DEFAULT6,), (), False),
+        ((), (), True),
+        ((replace(DEFAULT6, type="unreachable", interface="", gateway=""),), (), True),
+        ((replace(DEFAULT6, table=52),), (), True),
+        ((replace(DEFAULT6, table=52),), (Rule("ipv6", 5270, table=52),), False),
+        ((replace(DEFAULT6, table=52),), (Rule("ipv6", 5270, table=52, suppress_prefixlength=0),), True),
+        ((replace(DEFAULT6, table=52),), (Rule("ipv6", 5270, table=52, iif="eth0"),), True),
+        ((replace(DEFAULT6, table=52),), (Rule("ipv4", 5270, table=52),), True),
+    ],
+)
+@pytest.mark.parametrize("case", ["policy_routing", "source_routing"])
+@pytest.mark.parametrize("mode", ["iptables", "ipvs"])
+def test_a_family_without_a_default_route(
+    mode: str, case: str, routes: tuple[Route, ...], rules: tuple[Rule, ...], warned: bool
+) -> None:
+    node = cluster_node()
+    others = {route for route in node.foreign_routes if route != DEFAULT6}
+    node = replace(node, foreign_routes=frozenset({*others, *routes}), foreign_rules=node.foreign_rules.union(rules))
+    declared = declaration(replace(BOTH, case=case), cluster=cluster_with(kube_proxy_mode=mode))
+    texts = compile_node(declared, node).warnings
+    assert [text.startswith("pools[0].networks: the node has no IPv6 default route, ") for text in texts] == [
+        True
+    ] * warned
+
+
+def test_cases_without_a_gateway_need_no_default_route() -> None:
+    node = cluster_node(foreign_routes=frozenset())
+    assert compile_node(declaration(replace(BOTH, gateways=()), cluster=WHOLE), node).warnings == ()
 
 
 @pytest.mark.parametrize("option", SOURCES)

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 
 from ...declaration.settings import HIGHEST_PRIORITY
 from ...errors import InputError
-from ...state import Rule
 from ...state.family import FAMILY_NAMES, family_of
 from ...state.route import LOCAL_TABLE
 from ..context import Context
@@ -56,7 +55,7 @@ def _local_table(context: Context) -> Iterator[InputError]:
         priorities = [
             rule.priority
             for rule in context.node.foreign_rules
-            if rule.family == family and rule.action == "lookup" and rule.table == LOCAL_TABLE and _matches_all(rule)
+            if rule.family == family and rule.action == "lookup" and rule.table == LOCAL_TABLE and rule.matches_all
         ]
         if priorities and min(priorities) > base:
             moved = min(priorities)
@@ -67,7 +66,3 @@ def _local_table(context: Context) -> Iterator[InputError]:
                 if moved < HIGHEST_PRIORITY
                 else f"Add a rule for the local table before {base} (ip -{family[-1]} rule add priority 100 lookup local).",
             )
-
-
-def _matches_all(rule: Rule) -> bool:
-    return not (rule.source or rule.destination or rule.iif or rule.oif or rule.fwmask or rule.extra)
