@@ -62,7 +62,9 @@ options:
         description: Preferred source address of packets that the node sends over this route.
         type: str
       family:
-        description: Required only if O(routes[].destination) is V(default) and no other option determines the IP family.
+        description:
+          - IP family of a route to V(default) without O(routes[].gateway) and O(routes[].source). V(ipv4) by default.
+          - For all other routes, the addresses determine it.
         type: str
         choices: [ipv4, ipv6]
   protocol:

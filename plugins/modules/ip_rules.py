@@ -91,8 +91,8 @@ EXAMPLES = r"""
 - name: Send marked packets to table 100 and remove all other managed rules
   homeward.metallb_routing.ip_rules:
     rules:
-      - {priority: 3000, fwmark: "0x100/0x1f00", table: "100"}
-      - {priority: 3000, fwmark: "0x100/0x1f00", table: "100", family: ipv6}
+      - {priority: 3000, fwmark: "0x20/0x20", table: "100"}
+      - {priority: 3000, fwmark: "0x20/0x20", table: "100", family: ipv6}
     purge: true
 
 - name: Remove a rule
@@ -113,7 +113,7 @@ commands:
   type: list
   elements: str
   returned: success
-  sample: ["ip -4 rule add priority 3000 from all fwmark 0x100/0x1f00 lookup 100 protocol 78"]
+  sample: ["ip -4 rule add priority 3000 from all fwmark 0x20/0x20 lookup 100 protocol 78"]
 diff:
   description: The objects that only the old or only the new state has, sorted, one line each, by kind.
   type: dict
@@ -121,7 +121,7 @@ diff:
   sample:
     before: {}
     after:
-      rules: ["ipv4: priority 3000 from all fwmark 0x100/0x1f00 lookup 100"]
+      rules: ["ipv4: priority 3000 from all fwmark 0x20/0x20 lookup 100"]
 errors:
   description: All errors in the input, each with its path and the complete message.
   type: list

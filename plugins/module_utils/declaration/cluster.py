@@ -13,6 +13,7 @@ from .model import KUBE_PROXY_MODES, MAX_CLUSTER_ADDRESSES, MAX_NETWORKS_PER_POO
 from .networks import (
     Purpose,
     Span,
+    SpanIndex,
     canonical_addresses,
     canonical_networks,
     overlapping,
@@ -58,6 +59,12 @@ def read_cluster(errors: ErrorCollector, value: Any) -> ClusterInput:
     for later, earlier in overlapping([*pods, *services]):
         problem = f"{later.text} {relation(later, earlier)} {earlier.path} ({earlier.text})"
         errors.add(later.path, problem, "Correct one of the two, or remove the later one if it repeats the other.")
+    of_services = SpanIndex(services)
+    for node in nodes:
+        service = of_services.find(node)
+        if service is not None:
+            problem = f"{service.text} contains {node.path} ({node.text}), but no node has an address of a service"
+            errors.add(service.path, problem, _NETWORKS.remedy)
     cluster = Cluster(
         pod_networks=canonical_networks(pods),
         service_networks=canonical_networks(services),

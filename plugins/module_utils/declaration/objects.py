@@ -27,6 +27,7 @@ from .values import (
     read_boolean,
     read_bounded,
     read_choice,
+    read_entries,
     read_fwmark,
     read_interface_name,
     read_items,
@@ -100,7 +101,7 @@ def _parse_all(name: str, entries: Any, spec: Options, read: Callable[[OptionRea
     first: dict[Hashable, tuple[str, Parsed]] = {}
     names = frozenset(spec)
     nothing: list[tuple[str, Any]] = []
-    for path, entry in errors.read(nothing, read_items, name, entries):
+    for path, entry in errors.read(nothing, read_entries, name, entries):
         before = len(errors)
         options = open_options(errors, path, entry, names)
         if options is None:

@@ -5,13 +5,32 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Callable, TypeVar
 
 from ..errors import InputError, InputErrors
-from .values import is_unset, printable
+from .values import is_unset, printable, structure_remedy
 
 T = TypeVar("T")
+
+#: Words of MetalLB, Kubespray, Kubernetes and ip for options, by the options that may be meant; the first that exists is.
+_OTHER_WORDS = {
+    **dict.fromkeys(("ip_range", "ip_ranges", "range", "ranges", "cidr", "cidrs", "subnet", "subnets"), ("networks",)),
+    **dict.fromkeys(("interfaces", "iface", "nic", "device", "dev", "link"), ("interface", "parent")),
+    **dict.fromkeys(("router", "routers", "next_hop", "nexthop", "gw", "via"), ("gateways", "gateway")),
+    **dict.fromkeys(("vlan_id", "tag", "vid"), ("id", "vlan_id", "vlan")),
+    **dict.fromkeys(("pod_cidr", "pod_subnet", "cluster_cidr", "kube_pods_subnet"), ("pod_networks",)),
+    **dict.fromkeys(("service_cidr", "service_subnet", "kube_service_addresses"), ("service_networks",)),
+    **dict.fromkeys(("nodes", "node_ips", "hosts"), ("node_addresses",)),
+    **dict.fromkeys(("apiserver", "api_endpoint", "control_plane_endpoint"), ("api_servers",)),
+    **dict.fromkeys(("proxy_mode", "mode"), ("kube_proxy_mode",)),
+    **dict.fromkeys(("prio", "pref", "preference"), ("priority",)),
+    **dict.fromkeys(("lookup",), ("table",)),
+    **dict.fromkeys(("dst", "to"), ("destination",)),
+    **dict.fromkeys(("src", "from"), ("source",)),
+    **dict.fromkeys(("type",), ("kind",)),
+}
 
 
 class ErrorCollector:
@@ -109,7 +128,10 @@ def open_options(errors: ErrorCollector, path: str, value: Any, names: frozenset
     :param names: the options that exist.
     """
     if not isinstance(value, Mapping):
-        errors.add(path, f"{printable(value)} is not a mapping", f"Give a mapping with {', '.join(sorted(names))}.")
+        remedy = f"Give a mapping with {', '.join(sorted(names))}."
+        if value is None:
+            remedy = f"A variable or template in it may be empty. {remedy}"
+        errors.add(path, f"{printable(value)} is not a mapping", structure_remedy(value, remedy))
         return None
     if not names.issuperset(value):
         for name in value:
@@ -119,6 +141,11 @@ def open_options(errors: ErrorCollector, path: str, value: Any, names: frozenset
 
 
 def _refuse_unknown(errors: ErrorCollector, path: str, name: Any, names: frozenset[str]) -> None:
-    similar = [option for option in (f"{name}s", f"{name}es") if isinstance(name, str) and option in names]
-    remedy = f"Use {similar[0]}, a list." if similar else f"The options are {', '.join(sorted(names))}."
+    word = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower().replace("-", "_") if isinstance(name, str) else ""
+    plural = [option for option in (f"{word}s", f"{word}es") if option in names]
+    other = [option for option in (word, *_OTHER_WORDS.get(word, ())) if option in names]
+    if plural or other:
+        remedy = f"Use {plural[0]}, a list." if plural else f"Use {other[0]}."
+    else:
+        remedy = f"The options are {', '.join(sorted(names))}."
     errors.add(f"{path}.{printable(name)}", "there is no such option", remedy)

@@ -15,7 +15,7 @@ from .pool_checks import check_pool
 from .pool_conflicts import check_pools
 from .pools import PoolInput, read_pool
 from .settings import read_settings
-from .values import printable, read_choice, read_items
+from .values import printable, read_choice, read_entries
 
 
 def parse_declaration(parameters: Mapping[str, Any]) -> Declaration:
@@ -55,10 +55,13 @@ def _read_pools(errors: ErrorCollector, parameters: Mapping[str, Any], mark_mask
     options = OptionReader(errors, "", parameters)
     options.read("state", STATES[0], read_choice, STATES)
     nothing: list[tuple[str, Any]] = []
-    items = options.read("pools", nothing, read_items, MAX_POOLS)
+    items = options.read("pools", nothing, read_entries, MAX_POOLS)
     if not items and options.is_valid("pools"):
         problem = "the list is empty, but state is present; perhaps a variable is not set"
-        remedy = "Declare at least one pool, or remove everything with state: absent (the playbook remove)."
+        remedy = (
+            "Declare at least one pool (metallb_routing_pools, or CASE_pools of the role for a case), or remove everything with"
+            " state: absent (the playbook remove)."
+        )
         errors.add("pools", problem, remedy)
     entries = []
     for path, item in items:

@@ -13,6 +13,7 @@ from .model import MAX_NETWORKS, Pool, Vlan
 from .networks import Span, SpanIndex, overlapping, relation
 from .option_reader import ErrorCollector
 from .pools import PoolInput
+from .values import comma_separated
 
 #: Bits 0 to 12 of a mark, of which network plugins use few (Antrea 0-7, AWS 7, Cilium 8-11).
 _BITS_BELOW_OTHERS = 13
@@ -29,6 +30,7 @@ def check_pools(
     _check_names(errors, entries)
     _check_number_of_networks(errors, entries)
     _check_networks(errors, entries, protected)
+    _check_gateways(errors, entries, protected)
     _check_deny(errors, entries)
     _check_interfaces(errors, entries)
     _check_vlans(errors, entries)
@@ -67,10 +69,32 @@ def _check_networks(errors: ErrorCollector, entries: Sequence[PoolInput], protec
     for span in networks:
         other = of_cluster.find(span)
         if other is not None:
-            where = f"{relation(span, other)} {other.path} ({other.text})"
+            all_others = [one for one in protected if _overlap(one, span)]
+            further = comma_separated(f"{one.path} ({one.text})" for one in all_others if one.path != other.path)
+            where = f"{relation(span, other)} {other.path} ({other.text})" + (f", also {further}" if further else "")
             problem = f"{span.text} {where}, so the cluster's own traffic would be routed as the pool's"
             remedy = "Correct one of the two; a pool may only contain addresses that nothing else in the cluster uses."
             errors.add(span.path, problem, remedy)
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.family == other.family and one.first <= other.last and other.first <= one.last
+
+
+def _check_gateways(errors: ErrorCollector, entries: Sequence[PoolInput], protected: Sequence[Span]) -> None:
+    """Refuse gateways that are declared as pods, services or nodes: the guard would drop their packets as forged.
+
+    A gateway that is also an API server is a load balancer on the router.
+    """
+    of_cluster = SpanIndex(span for span in protected if not span.path.startswith("cluster.api_servers"))
+    for span in (gateway for entry in entries for gateway in entry.gateways):
+        other = of_cluster.find(span)
+        if other is not None:
+            where = f"{relation(span, other)} {other.path} ({other.text})"
+            problem = f"{span.text} {where}, so the guard would drop the gateway's own packets as forged"
+            errors.add(
+                span.path, problem, "Correct the gateway, or remove it from the cluster's networks and addresses."
+            )
 
 
 def _check_deny(errors: ErrorCollector, entries: Sequence[PoolInput]) -> None:

@@ -26,6 +26,7 @@ from .values import (
     KERNEL_TABLES,
     LARGEST_TABLE,
     TableUse,
+    printable,
     read_boolean,
     read_choice,
     read_interface_name,
@@ -111,7 +112,7 @@ def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> 
     options.require("interface", interface, problem, "Give interface; every pool needs it.")
     onlink_networks = _spans(options, "onlink_networks", _ONLINK)
     gateways = _spans(options, "gateways", _GATEWAYS, parse_address)
-    addresses = _spans(options, "addresses", _ADDRESSES, parse_address)
+    addresses = _spans(options, "addresses", _ADDRESSES, _parse_own_address)
     deny = _spans(options, "deny", _DENY)
     families = frozenset(span.family for span in networks)
     pool = Pool(
@@ -138,6 +139,16 @@ def _spans(
 ) -> tuple[Span, ...]:
     """Return the entries of an option that is a list of networks or addresses."""
     return options.read_nested(name, (), read_spans, purpose, MAX_NETWORKS_PER_POOL, parse)
+
+
+def _parse_own_address(path: str, value: Any, purpose: Purpose) -> Span:
+    """Return an address of the node; a network or range is what MetalLB, but not this collection, calls ``addresses``."""
+    text = value.strip() if isinstance(value, str) else ""
+    single = text.partition("/")[2] in ("", "32", "128") and "-" not in text
+    if text and not single:
+        problem = f"{printable(text)} is not a single address, but addresses are those of the node itself on the link"
+        raise InputError(path, problem, "Declare the addresses that MetalLB assigns as networks.")
+    return parse_address(path, value, purpose)
 
 
 def _read_vlan(errors: ErrorCollector, path: str, value: Any, interface: str, families: frozenset[str]) -> Vlan | None:

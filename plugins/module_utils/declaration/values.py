@@ -22,6 +22,13 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:/@%+-]{1,64}")
 _LONGEST_PRINTED = 64
 _LONGEST_PATH = 4095  # bytes: PATH_MAX - 1, include/uapi/linux/limits.h
 
+# A list or mapping that was turned into text, as `-e NAME='[...]'` does.
+_STRUCTURE = re.compile(r"\s*(?:\{|\[\s*(?:[\[{\"']|\]|[0-9.]+/))")
+_STRUCTURE_REMEDY = (
+    "It looks like a list or mapping that was turned into text. On the command line, give JSON or a file: -e '{\"NAME\": ...}'"
+    " or -e @FILE, not -e NAME=...; in a template, do not convert it to a string."
+)
+
 # What Ansible itself accepts as a boolean.
 _TRUE = frozenset({"y", "yes", "on", "1", "true", "t"})
 _FALSE = frozenset({"n", "no", "off", "0", "false", "f"})
@@ -80,6 +87,8 @@ def printable(value: Any) -> str:
         return str(value) if value.bit_length() <= 64 else "a number of more than 64 bits"
     if isinstance(value, float):
         return repr(value)
+    if value is None:
+        return "null"
     if isinstance(value, Mapping):
         return "a mapping"
     return "a list" if isinstance(value, (list, tuple)) else "an unknown value"
@@ -138,6 +147,30 @@ def read_choice(path: str, value: Any, choices: tuple[str, ...]) -> str:
     raise InputError(path, f"{printable(value)} is not one of the choices", remedy)
 
 
+def structure_remedy(value: Any, otherwise: str) -> str:
+    """Return what to do about a value that should be a list or mapping.
+
+    :param otherwise: the remedy unless the value is text that looks like one.
+    """
+    return _STRUCTURE_REMEDY if isinstance(value, str) and _STRUCTURE.match(value) else otherwise
+
+
+def read_entries(path: str, value: Any, limit: int | None = None) -> list[tuple[str, Any]]:
+    """Return the items of a list of mappings, each with its path; they are not checked.
+
+    :param limit: how many items are allowed; None allows any number.
+    """
+    if not isinstance(value, (list, tuple)):
+        one = isinstance(value, Mapping)
+        remedy = (
+            "Give a list: put a dash before each entry, also before the only one."
+            if one
+            else "Give a list of mappings."
+        )
+        raise InputError(path, f"{printable(value)} is not a list", structure_remedy(value, remedy))
+    return read_items(path, value, limit, skip_unset=False)
+
+
 def read_items(path: str, value: Any, limit: int | None = None, *, skip_unset: bool = True) -> list[tuple[str, Any]]:
     """Return the items of a list, each with its path.
 
@@ -148,6 +181,8 @@ def read_items(path: str, value: Any, limit: int | None = None, *, skip_unset: b
     """
     if is_unset(value):
         return []
+    if isinstance(value, str) and _STRUCTURE.match(value):
+        raise InputError(path, f"{printable(value)} is text, not a list", _STRUCTURE_REMEDY)
     items = value.split(",") if isinstance(value, str) else value
     if not isinstance(items, (list, tuple)):
         raise InputError(path, f"{printable(value)} is not a list", "Give a list, in brackets or with dashes.")

@@ -70,7 +70,7 @@ def require_link_types(steps: Sequence[Step], pyroute2_path: str) -> None:
         module = MODULE_OF_KIND[kind]
         raise NodeError(
             f"This node's kernel does not support links of type {kind} (module {module}). Load the module (modprobe {module}), run"
-            " a kernel that has it, or create the link by other means and declare it without vlan."
+            " a kernel that has it, or create the link by other means; a pool on it needs no vlan then."
         )
 
 

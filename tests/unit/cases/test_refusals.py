@@ -243,6 +243,33 @@ TAKEN = [
         node=cluster_node(kube_proxy=KubeProxy("ebpf", "link cilium_host")),
     ),
     Refusal(
+        "the default router among the nodes",
+        "cluster.node_addresses",
+        (
+            "192.168.1.1 is the node's default gateway on eth0, whose packets the guard would drop as forged",
+            "Declare the addresses of the nodes themselves",
+        ),
+        declaration(pool(), cluster=Cluster(node_addresses=("192.168.1.1", "192.168.1.11"))),
+    ),
+    Refusal(
+        "the default router among the nodes over IPv6",
+        "cluster.node_addresses",
+        ("fd00:192:168:1::1 is the node's default gateway on eth0",),
+        declaration(pool(), cluster=Cluster(node_addresses=("fd00:192:168:1::1",))),
+    ),
+    Refusal(
+        "services in the LAN",
+        "cluster.service_networks",
+        ("192.168.0.0/16 covers 192.168.1.1, the node's default gateway on eth0", "that the cluster was set up with"),
+        declaration(pool(), cluster=Cluster(service_networks=("192.168.0.0/16",))),
+    ),
+    Refusal(
+        "services that cover the node",
+        "cluster.service_networks",
+        ("192.168.1.8/29 covers 192.168.1.11, this node's own address on eth0",),
+        declaration(pool(), cluster=Cluster(service_networks=("192.168.1.8/29",))),
+    ),
+    Refusal(
         "Cilium's mark",
         "mark_mask",
         (

@@ -204,6 +204,7 @@ def test_all_errors_are_reported_together() -> None:
         "pools[0].gateways[0]",
         "pools[1].networks[1]",
         "pools[1].mark",
+        "pools[2]",
         "pools[3]",
         "pools[1].networks[0]",
     ]

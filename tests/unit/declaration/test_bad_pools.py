@@ -110,7 +110,7 @@ VLAN = [
     option("vlan.mtu", 1279, "1279 is less than the 1280 bytes that IPv6 needs"),
     option("vlan.mtu", 65536, "not between 0 and 65535"),
     option("vlan.mtu", "jumbo", "jumbo is not a whole number"),
-    option("vlan.link", "eth0", "no such option", "id, mtu, parent"),
+    option("vlan.name", "eth0", "no such option", "id, mtu, parent"),
 ]
 
 GATEWAYS = [

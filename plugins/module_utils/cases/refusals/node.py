@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from ...declaration.settings import HIGHEST_PRIORITY
 from ...errors import InputError
-from ...state.family import FAMILY_NAMES, family_of
+from ...state.family import FAMILY_NAMES, contains, family_of
 from ...state.route import LOCAL_TABLE
 from ..context import Context
 from ..recipe import END, UNMARKED
@@ -20,6 +20,7 @@ def node_refusals(context: Context) -> Iterator[InputError]:
     yield from _kube_proxy(context)
     yield from _priorities(context)
     yield from _local_table(context)
+    yield from _cluster(context)
 
 
 def _kube_proxy(context: Context) -> Iterator[InputError]:
@@ -65,4 +66,28 @@ def _local_table(context: Context) -> Iterator[InputError]:
                 f"Choose a priority_base above {moved}."
                 if moved < HIGHEST_PRIORITY
                 else f"Add a rule for the local table before {base} (ip -{family[-1]} rule add priority 100 lookup local).",
+            )
+
+
+def _cluster(context: Context) -> Iterator[InputError]:
+    """Refuse addresses of the cluster that cannot be right: the guard would drop packets of the default router, or of the LAN."""
+    cluster, node = context.declaration.cluster, context.node
+    links = {route.interface for route in node.default_routes} | {node.ssh_interface}
+    needed = {route.gateway: f"the node's default gateway on {route.interface}" for route in node.default_routes}
+    own = sorted(address for address in node.foreign_addresses if address.interface in links)
+    nodes = set(cluster.node_addresses)
+    for address in sorted(needed.keys() & nodes):
+        yield InputError(
+            "cluster.node_addresses",
+            f"{address} is {needed[address]}, whose packets the guard would drop as forged",
+            "Declare the addresses of the nodes themselves: those at which the other nodes reach them.",
+        )
+    needed.update({one.address.partition("/")[0]: f"this node's own address on {one.interface}" for one in own})
+    for network in cluster.service_networks:
+        covered = next((address for address in needed if address and contains(network, address)), "")
+        if covered and covered not in nodes:  # that is refused without a node
+            yield InputError(
+                "cluster.service_networks",
+                f"{network} covers {covered}, {needed[covered]}, but addresses of services exist on no link",
+                "Give the networks that the cluster was set up with.",
             )

@@ -55,8 +55,8 @@ _MODELLED = frozenset(
 _OTHER_NEXT_HOPS = frozenset({"RTA_MULTIPATH", "RTA_NH_ID", "RTA_VIA"})
 
 _UNREACHABLE = (
-    "the gateway is not in a network on the link: if it is outside the pool, declare its network in onlink_networks; also check"
-    " that the link is up"
+    "the gateway is not in a network on the link: declare that network (onlink_networks of a pool; a route to it, or onlink: true),"
+    " and check that the link is up"
 )
 HINTS = {
     errno.ENETUNREACH: _UNREACHABLE,

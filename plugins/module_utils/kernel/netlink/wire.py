@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
+from ...errors import NodeError
+
 NLM_F_REQUEST, NLM_F_ACK, NLM_F_DUMP = 0x1, 0x4, 0x300
 NLM_F_REPLACE, NLM_F_EXCL, NLM_F_CREATE, NLM_F_APPEND = 0x100, 0x200, 0x400, 0x800  # in requests that create
 NLM_F_DUMP_INTR = 0x10  # the objects changed during the dump
@@ -41,7 +43,7 @@ Buffer = Union[bytes, bytearray]
 Message = tuple[int, int, int, int, int, int]
 
 
-class MessageError(ValueError):
+class MessageError(NodeError, ValueError):
     """Raised for a damaged message, and for a value that no message can hold."""
 
 
