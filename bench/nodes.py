@@ -16,24 +16,9 @@ from typing import Any
 from bench.measure import Cost, cost_of_process
 from tests.lab import inventory
 from tests.lab.many_nodes import ManyNodes
+from tests.support import systemctl
 from tests.support.playbooks import environment
 from tests.support.pools import CLUSTER
-
-# A substitute for systemctl that creates the same files and starts nothing.
-SYSTEMCTL = """#!/bin/sh
-unit=homeward-metallb-routing.service
-case $1 in
-  enable)
-    mkdir -p /etc/systemd/system/multi-user.target.wants
-    ln -sf ../$unit /etc/systemd/system/multi-user.target.wants/$unit
-    ;;
-  restart)
-    mkdir -p /run/systemd/units /run/homeward-metallb-routing
-    ln -sfn none /run/systemd/units/invocation:$unit
-    sed -n 's/^ExecStart=.*--version //p' /etc/systemd/system/$unit > /run/homeward-metallb-routing/version
-    ;;
-esac
-"""
 
 
 def pools(count: int, *, ipv6: bool = True) -> list[dict[str, Any]]:
@@ -76,15 +61,8 @@ class Nodes:
 
     def fake_systemd(self) -> None:
         """Make the nodes look like systemd machines, so that runs persist their state."""
-        script = self.folder / "systemctl"
-        script.write_text(SYSTEMCTL)
-        steps = (
-            "mkdir -p /run/systemd/system",
-            "mount -t tmpfs tmpfs /usr/local/sbin",
-            f"install -m 755 {script} /usr/local/sbin/systemctl",
-        )
         for node in self.site.nodes:
-            node.run(["sh", "-ec", "\n".join(steps)])
+            systemctl.install(node)
 
     def play(
         self,

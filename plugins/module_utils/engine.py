@@ -215,7 +215,7 @@ def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mappin
     """Return the files and the unit with which the compiled state survives a reboot; nothing without ``persist``."""
     if compiled.state.is_empty:
         return Persisted()
-    program = bundle.program(str(parameters["pyroute2_path"]))
+    program = bundle.program(str(parameters["pyroute2_path"]), current.managed.files)
     if not parameters["persist"]:
         return Persisted(kept_tables(program))
     saved = Saved(

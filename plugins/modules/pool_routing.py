@@ -302,21 +302,16 @@ warnings:
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import argument_spec
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import (
+    pool_routing_options,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import converge_pools
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import run_module
 
 
 def main() -> None:
     """Run the module."""
-    spec = {
-        **argument_spec(),
-        "persist": {"type": "bool", "default": True},
-        "metrics_directory": {"type": "str"},
-        "confirm_timeout": {"type": "int", "default": 0},
-        "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
-    }
-    run_module(AnsibleModule(argument_spec=spec, supports_check_mode=True), converge_pools)
+    run_module(AnsibleModule(argument_spec=pool_routing_options(), supports_check_mode=True), converge_pools)
 
 
 if __name__ == "__main__":

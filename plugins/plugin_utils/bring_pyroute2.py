@@ -39,7 +39,7 @@ class BringPyroute2(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module; if it lacks pyroute2, send the controller's tables and run the module again."""
         super().run(tmp, task_vars)
-        result: dict[str, Any] = self._execute_module(task_vars=task_vars)
+        result: dict[str, Any] = self.run_module(task_vars)
         if not result.pop(MISSING, False):
             return result
         configured = str(result.pop("pyroute2_path"))
@@ -47,6 +47,11 @@ class BringPyroute2(ActionBase):
         arguments = {**self._task.args, "pyroute2_path": os.pathsep.join((configured, tables))}
         result = self._execute_module(module_args=arguments, task_vars=task_vars)
         result.pop(MISSING, None)
+        return result
+
+    def run_module(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
+        """Run the task's module, for the first time."""
+        result: dict[str, Any] = self._execute_module(task_vars=task_vars)
         return result
 
     def _temporary(self, name: str) -> str:

@@ -34,6 +34,7 @@ COMMON = {"errors", "paths"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "paths": set(),
+    "installed": {"paths"},
     "state": COMMON,
     "declaration": {*COMMON, "state"},
     "cases": {*COMMON, "declaration", "state"},
@@ -42,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "transaction": {*COMMON, "state", "planning", "kernel"},
     "rollback": COMMON,
     "persistence": {*COMMON, "state", "kernel"},
-    "agent": {*COMMON, "state", "planning", "kernel", "transaction", "rollback", "persistence"},
+    "agent": {*COMMON, "installed", "state", "planning", "kernel", "transaction", "rollback", "persistence"},
     "engine": {
         *COMMON,
         "declaration",
@@ -63,6 +64,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 #: Folders of plugins/ whose strings are documentation: options name paths in their defaults and descriptions.
 DOCUMENTED = ("modules", "doc_fragments")
 NODE_PATH = re.compile(r"/?(run|var|etc|usr|opt)/\w")
+
+INTERNAL_MODULES = {"pool_routing_installed"}
 
 #: The cases are named in their table and by their compilers; everything else in plugins/ reads the traits.
 CASE_NAMES = re.compile("|".join(CASES), re.IGNORECASE)
@@ -88,8 +91,9 @@ def plugin_files(root: Path) -> list[Path]:
 
 
 def module_names(root: Path) -> set[str]:
-    """Return the names of the modules, private files left out."""
-    return {path.stem for path in (root / "plugins/modules").glob("*.py") if not path.name.startswith("_")}
+    """Return the names of the modules for users: without private files, and without modules that only action plugins run."""
+    names = {path.stem for path in (root / "plugins/modules").glob("*.py") if not path.name.startswith("_")}
+    return names - INTERNAL_MODULES
 
 
 def load(path: Path) -> Any:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from ..paths import PYROUTE2_DIRECTORY
 from ..state import link, route, rule
 from ..state.chain import BUILT_IN
 from ..state.family import FAMILIES, IPV4
@@ -86,6 +87,17 @@ def argument_spec() -> Options:
         "cluster": {"type": "dict", "options": cluster_options()},
         **settings_options(),
         "state": _choice(STATES, default="present"),
+    }
+
+
+def pool_routing_options() -> Options:
+    """Return all options of pool_routing: the declaration, and how a change is made."""
+    return {
+        **argument_spec(),
+        "persist": {"type": "bool", "default": True},
+        "metrics_directory": {"type": "str"},
+        "confirm_timeout": {"type": "int", "default": 0},
+        "pyroute2_path": {"type": "str", "default": PYROUTE2_DIRECTORY},
     }
 
 

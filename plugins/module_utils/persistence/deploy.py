@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -132,21 +133,20 @@ MANAGED_FILES = (STATE_FILE, RUNTIME, FORMATS_FILE, COMMAND, SHORT_COMMAND, UNIT
 class Program:
     """The files of the agent.
 
-    :param archive: its modules.
+    :param archive: makes or finds the archive of its modules, which takes time.
     :param command: runs the archive.
     :param tables: what it needs of pyroute2.
     :param tables_needed: whether the modules need the tables too, because the node has no pyroute2 that is new enough.
     """
 
-    archive: File
+    archive: Callable[[], File]
     command: File
     tables: File
     tables_needed: bool = False
 
-    @property
     def files(self) -> tuple[File, ...]:
-        """All files."""
-        return (self.archive, self.command, self.tables)
+        """Make the archive, and return all files."""
+        return (self.archive(), self.command, self.tables)
 
 
 @dataclass(frozen=True)
@@ -175,13 +175,14 @@ def persist(saved: Saved, node: Node, program: Program) -> Persisted:
         return Persisted(kept_tables(program), (warning,))
     if program.command not in node.managed.files:  # or it has found a Python already
         launcher.require_python(program.command.content)
-    content = "".join([*(file.content for file in program.files), unit_text("", saved.metrics_directory)])
+    files_of_program = program.files()
+    content = "".join([*(file.content for file in files_of_program), unit_text("", saved.metrics_directory)])
     version = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
     files = [
         File(STATE_FILE, dumps(saved), MODE),
         File(UNIT_FILE, unit_text(version, saved.metrics_directory)),
         *network_managers.files_for(node.services, saved.state.links),
-        *program.files,
+        *files_of_program,
     ]
     if may_write(str(Path(SHORT_COMMAND).parent)):
         files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT, 0o755))
