@@ -34,6 +34,7 @@ from .persistence.deploy import MANAGED_FILES, Persisted, kept_tables, persist, 
 from .persistence.statefile import Saved
 from .planning.commands import commands
 from .planning.diff import diff
+from .planning.placement import place_rules
 from .planning.plan import Plan, make_plan
 from .rollback import PendingChange, cancel, confirm_earlier, unless_confirmed
 from .state import Chain, Node, NodeState, Ownership
@@ -71,10 +72,12 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         compiled = compile_node(declaration, current)
         compiled = replace(compiled, state=_as_printed(compiled.state, current, scope.ownership))
         persisted = _persist(compiled, current, scope, parameters)
-        plan = make_plan(NodeState.union((compiled.state, persisted.state)), current)
+        placement = place_rules(compiled.state, current)
+        plan = make_plan(NodeState.union((placement.state, persisted.state)), current)
         marks = _check_marks(compiled, Context(declaration, current), plan, scope.ownership)
         pending = apply(plan, current, scope, run)
-    warnings = [*_removed_pools(earlier_pools, compiled), *compiled.warnings, *marks, *persisted.warnings]
+    warnings = [*_removed_pools(earlier_pools, compiled), *compiled.warnings, *marks]
+    warnings += [*placement.notes, *placement.problems, *persisted.warnings]
     return {**module_result(plan, current, scope, run, pending, warnings), "cases": _cases(compiled)}
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from ..planning.placement import place_rules
 from ..planning.plan import make_plan
 from ..state import Address, Node, NodeState, Route
 from ..state.chain import ChainSetKey, unreadable_table
@@ -27,11 +28,13 @@ class Drift:
     :param steps: in order.
     :param waiting: a sentence for each object that cannot be reconciled now.
     :param unreadable: a sentence for each iptables table that cannot be read, so that its chains cannot be reconciled.
+    :param notes: a sentence for each way in which the node is as desired, but not as declared.
     """
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def find_drift(desired: NodeState, node: Node) -> Drift:
@@ -41,7 +44,8 @@ def find_drift(desired: NodeState, node: Node) -> Drift:
     desired one was first: in a table with managed routes only, a foreign route with its key is replaced. In the main table,
     and for addresses, the foreign object stays and the desired one waits.
     """
-    feasible = feasible_part(desired, node)
+    placement = place_rules(desired, node)
+    feasible = feasible_part(placement.state, node)
     routes = dict(_contested_routes(feasible.state, node))
     addresses = dict(_contested_addresses(feasible.state, node))
     state = replace(
@@ -52,10 +56,11 @@ def find_drift(desired: NodeState, node: Node) -> Drift:
     tables = _unreadable_tables(state, node)
     keys = {ChainSetKey("nft", family) for family, _table in tables}
     plan = make_plan(_without_chains(state, keys), _with_replaced_routes(state, _without_unreadable(node, keys)))
-    waiting = [f"route {route} waits: {reason}" for route, reason in sorted(routes.items())]
+    waiting = [*placement.problems]
+    waiting += [f"route {route} waits: {reason}" for route, reason in sorted(routes.items())]
     waiting += [f"address {address} waits: {reason}" for address, reason in sorted(addresses.items())]
     unreadable = tuple(f"{family} chains wait: {unreadable_table(family, table)}" for family, table in tables)
-    return Drift(plan.steps, (*feasible.waiting, *waiting), unreadable)
+    return Drift(plan.steps, (*feasible.waiting, *waiting), unreadable, placement.notes)
 
 
 def _unreadable_tables(desired: NodeState, node: Node) -> list[tuple[str, str]]:

@@ -45,6 +45,7 @@ class Reconciler:
         self._failures: dict[_Key, str] = {}
         self._waiting: tuple[str, ...] = ()
         self._unreadable: tuple[str, ...] = ()
+        self._notes: tuple[str, ...] = ()
 
     def load(self) -> None:
         """Read the state file if it has changed.
@@ -90,6 +91,7 @@ class Reconciler:
         kinds = frozenset(changes.kinds)
         drift = _find_drift(saved, kinds)
         self._report_waiting(kinds, drift)
+        self._print_notes(kinds, drift)
         if changes.originators:
             self._originators.update((_key(step), ", ".join(changes.originators)) for step in drift.steps)
         now = time.monotonic()
@@ -115,6 +117,14 @@ class Reconciler:
             if sentence not in self.report.waiting:
                 print(sentence, flush=True)
         self.report.waiting = waiting
+
+    def _print_notes(self, kinds: frozenset[str], drift: Drift) -> None:
+        """Print what is new of that the node is not as declared."""
+        if kinds >= NETLINK:
+            for sentence in drift.notes:
+                if sentence not in self._notes:
+                    print(sentence, flush=True)
+            self._notes = drift.notes
 
     def _write(self, steps: Sequence[Step], saved: Saved) -> list[Step]:
         """Carry out the steps that can be carried out and return them; a failure does not block the others."""
@@ -224,6 +234,7 @@ def _event_filter(saved: Saved) -> EventFilter:
         frozenset(route.table for route in state.routes),
         frozenset(route.destination for route in state.routes if route.table == MAIN_TABLE),
         frozenset(chain.table for chains in state.chains for chain in chains.chains),
+        max((rule.priority for rule in state.rules), default=0),
     )
 
 

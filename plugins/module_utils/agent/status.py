@@ -33,6 +33,7 @@ def gather() -> dict[str, Any]:
         "right": not drift.steps and not waiting,
         "missing": [str(step) for step in drift.steps],
         "waiting": waiting,
+        "notes": list(drift.notes),
         "undecided": list(undecided()),
         "guard": _agent(),
     }
@@ -68,6 +69,7 @@ def as_text(facts: dict[str, Any]) -> str:
         lines.append("The node is in the desired state.")
     lines += [f"To reconcile: {step}" for step in facts["missing"]]
     lines += [f"Waiting: {sentence}" for sentence in facts["waiting"]]
+    lines += [f"Note: {sentence}" for sentence in facts["notes"]]
     lines += facts["undecided"]
     return "\n".join([*lines, *_agent_lines(facts["guard"])])
 

@@ -36,6 +36,7 @@ MANAGED = EventFilter(
     tables=frozenset({254, 100, 7701}),
     main_networks=frozenset({"10.9.8.0/24", "fd00:98::/64", "0.0.0.0/0"}),
     chain_tables=frozenset({"mangle"}),
+    last_priority=2999,
 )
 #: Created before the monitor. The links have no IPv6, because the events of its addresses and routes would match, too.
 WORLD = """
@@ -48,7 +49,8 @@ ip route add 10.9.9.0/24 dev eth0 proto 77
 ip route add 10.9.8.0/24 dev eth0 table 7701
 ip route add 10.9.7.0/24 dev eth0 metric 5
 ip rule add priority 2800 lookup 7701 protocol 77
-ip rule add priority 99 lookup 99
+ip rule add priority 5099 lookup 99
+ip rule add priority 97 lookup 97
 nft add table ip mangle; nft add chain ip mangle HOMEWARD-X; nft add table ip nat
 """
 MATCHING = {
@@ -67,6 +69,8 @@ MATCHING = {
     "IPv6 route in a table with managed routes": ("ip -6 route add blackhole fd00:1::/64 table 7701", NETLINK),
     "foreign IPv6 route to the destination of a managed one": ("ip -6 route add blackhole fd00:98::/64", NETLINK),
     "rule deleted": ("ip rule del priority 2800", NETLINK),
+    "foreign rule added before the managed ones": ("ip -6 rule add priority 98 lookup 98", NETLINK),
+    "foreign rule deleted before the managed ones": ("ip rule del priority 97", NETLINK),
     "managed rule added": ("ip -6 rule add priority 2800 lookup 7701 protocol 77", NETLINK),
     "rp_filter of a link": ("sysctl -qw net/ipv4/conf/eth0/rp_filter=2", NETLINK),
     "rp_filter of all links": ("sysctl -qw net/ipv4/conf/all/rp_filter=2", NETLINK),
@@ -81,7 +85,7 @@ IGNORED = {
     "other route of the main table deleted": "ip route del 10.9.7.0/24 metric 5",
     "route of another length": "ip route add 10.9.8.0/25 dev pod0",
     "route in another table": "ip route add 10.9.8.0/24 dev pod0 table 7702; ip route add 10.9.8.0/24 dev pod0 table 99",
-    "foreign rule": "ip rule del priority 99; ip rule add priority 98 lookup 98 protocol static",
+    "foreign rule behind the managed ones": "ip rule del priority 5099; ip rule add priority 4294967295 lookup 98",
     "setting of another link": "sysctl -qw net/ipv4/conf/pod0/rp_filter=2 net/ipv4/conf/default/rp_filter=2",
     "chain of another table": "nft add chain ip nat KUBE; nft add rule ip nat KUBE accept; nft delete table ip nat",
 }

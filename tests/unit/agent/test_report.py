@@ -161,6 +161,7 @@ def test_status_as_text_shows_everything() -> None:
         "right": False,
         "missing": ["add rule 2700"],
         "waiting": known.waiting,
+        "notes": ["the rules are moved"],
         "undecided": ["A change is not confirmed."],
         "guard": {**json.loads(json.dumps(known.as_json())), "running": True},
     }
@@ -170,6 +171,7 @@ def test_status_as_text_shows_everything() -> None:
         "external on eth0.100: policy_routing (so)",
         "To reconcile: add rule 2700",
         "Waiting: link eth0.100 waits: its parent eth0 is down",
+        "Note: the rules are moved",
         "A change is not confirmed.",
         "has reconciled 1 object.",
         "add rule 2800 (after 12 ms, changed by nm (pid 7))",

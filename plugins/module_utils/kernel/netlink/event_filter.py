@@ -41,7 +41,7 @@ from .wire import find, messages
 # Sizes of struct ifinfomsg, rtmsg, fib_rule_hdr, and of struct netconfmsg with its padding
 _LINK_HEADER, _ROUTE_HEADER, _RULE_HEADER, _NETCONF_HEADER = 16, 12, 12, 4
 _INDEX_OFFSET = 4  # of the index in struct ifinfomsg and ifaddrmsg
-_IFLA_IFNAME, _RTA_DST, _RTA_TABLE, _FRA_PROTOCOL, _NETCONFA_IFINDEX = 3, 1, 15, 21, 1
+_IFLA_IFNAME, _RTA_DST, _RTA_TABLE, _FRA_PRIORITY, _FRA_PROTOCOL, _NETCONFA_IFINDEX = 3, 1, 15, 6, 21, 1
 _ALL_INTERFACES = -1  # NETCONFA_IFINDEX_ALL
 _INTEGER = struct.Struct("=i")
 
@@ -57,6 +57,7 @@ class EventFilter:
     :param tables: numbers of routing tables with managed routes.
     :param main_networks: destinations of managed routes in the main table, where most routes are foreign.
     :param chain_tables: names of iptables' tables with managed chains.
+    :param last_priority: of the managed rules; foreign rules before it may match the same packets.
     """
 
     protocol: int
@@ -64,6 +65,7 @@ class EventFilter:
     tables: frozenset[int] = frozenset()
     main_networks: frozenset[str] = frozenset()
     chain_tables: frozenset[str] = frozenset()
+    last_priority: int = 0
 
 
 class EventMatcher:
@@ -112,7 +114,8 @@ class EventMatcher:
             return self._integer_at(start + _INDEX_OFFSET) in self._indexes
         if kind in (RTM_NEWRULE, RTM_DELRULE):
             protocol = find(self._buffer, start + _RULE_HEADER, stop, _FRA_PROTOCOL)
-            return protocol == bytes([self.filter.protocol])
+            priority = self._integer(start + _RULE_HEADER, stop, _FRA_PRIORITY)
+            return protocol == bytes([self.filter.protocol]) or 0 <= priority < self.filter.last_priority
         if kind == RTM_NEWNETCONF:
             index = self._integer(start + _NETCONF_HEADER, stop, _NETCONFA_IFINDEX)
             return index == _ALL_INTERFACES or index in self._indexes
