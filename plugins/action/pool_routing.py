@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ansible.errors import AnsibleConnectionFailure
 from ansible.module_utils.parsing.convert_bool import boolean
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.archive import version
@@ -24,12 +25,24 @@ from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.confirm i
 class ActionModule(BringPyroute2):
     """Action plugin of the module pool_routing."""
 
+    _unreachable = False
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Refuse invalid arguments, run the module, and confirm its change over a new connection."""
         refusal = _refusal(self._task.args)
         if refusal:
             return refusal
-        return confirm(self, super().run(tmp, task_vars))
+        result = confirm(self, super().run(tmp, task_vars))
+        self._unreachable = result.get("confirmed") is False
+        return result
+
+    def cleanup(self, force: bool = False) -> None:  # noqa: FBT001 - as in Ansible
+        """Remove temporary files, unless the node cannot be reached: that would replace the result by "unreachable"."""
+        try:
+            super().cleanup(force)
+        except AnsibleConnectionFailure:
+            if not self._unreachable:
+                raise
 
     def run_module(self, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Run from the code that an earlier run installed on the node; if that is not possible, send all of the code."""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -26,17 +26,27 @@ from .errors import HomewardError, RollbackFailed
 from .kernel import foreign_marks
 from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
-from .kernel.lock import write_lock
+from .kernel.lock import WAIT, write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
+from .kernel.systemd import systemd_runs
 from .kernel.writer import require_link_types
 from .paths import FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
+from .persistence import change
 from .persistence.deploy import MANAGED_FILES, Persisted, kept_tables, persist, persisted_pools, stale_metrics_files
 from .persistence.statefile import Saved
 from .planning.commands import commands
 from .planning.diff import diff
 from .planning.placement import place_rules
 from .planning.plan import Plan, make_plan
-from .rollback import PendingChange, cancel, confirm_earlier, unless_confirmed
+from .rollback import (
+    PendingChange,
+    await_commits,
+    awaiting_commit,
+    cancel,
+    confirm_earlier,
+    folder_of,
+    unless_confirmed,
+)
 from .state import Chain, Node, NodeState, Ownership
 from .state.kinds import CHAINS, RULE
 from .state.step import Step
@@ -106,8 +116,19 @@ def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:
 @contextmanager
 def reading(scope: Scope, run: Run) -> Iterator[Node]:
     """Yield the node as it is; it is locked for the whole block, except in check mode."""
-    with nullcontext() if run.check else write_lock():
+    with nullcontext() if run.check else _lock_of_decided_node():
         yield read_node(scope, run.pyroute2_path)
+
+
+@contextmanager
+def _lock_of_decided_node() -> Iterator[None]:
+    """Hold the lock while no change of another run is incomplete without its commit, which needs the lock itself."""
+    while True:
+        await_commits(WAIT)
+        with write_lock():
+            if not awaiting_commit():
+                yield
+                return
 
 
 def apply(plan: Plan, current: Node, scope: Scope, run: Run) -> PendingChange | None:
@@ -121,23 +142,25 @@ def apply(plan: Plan, current: Node, scope: Scope, run: Run) -> PendingChange | 
     require_extensions(plan.steps, scope.ownership)
     if run.check:
         return None
-    pending = _change(plan.steps, current.managed, scope, run) if plan.steps else None
+    pending = _change(plan.steps, current, scope, run) if plan.steps else None
     confirm_earlier(pending, whole_state=scope.kinds == ALL_KINDS)
     return pending
 
 
-def _change(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, run: Run) -> PendingChange | None:
+def _change(steps: Sequence[Step], current: Node, scope: Scope, run: Run) -> PendingChange | None:
     """Carry out the steps; return what is to be confirmed, if a confirmation is required.
 
     The rollback is prepared before the first step, so even a run that is killed leaves no partial change.
     """
     if not run.confirm_timeout:
-        transaction.apply(steps, checkpoint, scope, run.pyroute2_path)
+        transaction.apply(steps, current.managed, scope, run.pyroute2_path)
         return None
-    roll_back = partial(_roll_back, checkpoint, scope, run.pyroute2_path)
-    with transaction.signals_blocked(), unless_confirmed(run.confirm_timeout, roll_back) as pending:
+    roll_back = partial(transaction.roll_back_unconfirmed, current.managed, scope, run.pyroute2_path)
+    now, later = change.split(steps, current)
+    prepare = partial(_prepare, change.Change(current.managed, scope, later), run)
+    with transaction.signals_blocked(), unless_confirmed(run.confirm_timeout, roll_back, prepare) as pending:
         try:
-            transaction.apply(steps, checkpoint, scope, run.pyroute2_path)
+            transaction.apply(now, current.managed, scope, run.pyroute2_path)
         except RollbackFailed as error:
             raise RollbackFailed(
                 f"{error} The node retries the rollback in {run.confirm_timeout} s, unless a run succeeds first."
@@ -148,11 +171,17 @@ def _change(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, run: Run
     return pending
 
 
-def _roll_back(checkpoint: NodeState, scope: Scope, pyroute2_path: str, decision: AbstractContextManager[bool]) -> None:
-    """Roll back to the checkpoint, if that is the decision once the lock is held."""
-    with write_lock(), decision as decided:
-        if decided:
-            transaction.roll_back(checkpoint, scope, pyroute2_path)
+def _prepare(prepared: change.Change, run: Run, name: str) -> tuple[str, bool]:
+    """Let another process commit the change or roll it back, where systemd runs or the change needs a commit.
+
+    :return: the command line of the commit, and whether systemd will roll back.
+    """
+    if not prepared.later and not systemd_runs():
+        return "", False
+    folder = folder_of(name)
+    program = bundle.program(run.pyroute2_path, prepared.checkpoint.files)
+    armed = change.prepare(prepared, program, folder, name, run.confirm_timeout)
+    return f"/bin/sh {folder}/{change.SCRIPT} commit {name}", armed
 
 
 def module_result(

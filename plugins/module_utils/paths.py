@@ -32,6 +32,7 @@ METRICS_FILE = "homeward_metallb_routing.prom"
 
 SYSTEMD_DIRECTORY = "/run/systemd/system"  # exists where systemd is the init system (sd_booted(3))
 SYSTEMD_UNITS = "/run/systemd/units"  # has a link for every active unit, from systemd 240 on
+SYSTEMD_TRANSIENT = "/run/systemd/transient"  # has a file for every transient unit
 SYSTEMD_WANTS = "/etc/systemd/system/multi-user.target.wants"
 XTABLES_LOCK_FILE = "/run/xtables.lock"
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # PATH of root may lack them under sudo or cron

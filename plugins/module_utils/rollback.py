@@ -12,39 +12,52 @@ A pending change has a marker file. The first part of the file's name is the sta
     remove the file ``unconfirmed``.) The file stays for a while: if the reply to a confirmation gets lost, the next try must
     get the same answer.
 ``rolling-back``
-    Time is up, and the background process rolls the change back. The file stays until that is done.
+    Time is up, and the change is being rolled back. The file stays until that is done.
 
 Whoever renames or removes the file ``unconfirmed`` decides. That succeeds only once, so no change is both confirmed and
-rolled back. The background process decides while it holds the node's lock, and so does every run.
+rolled back. Whoever rolls back decides while it holds the node's lock, and so does every run.
+
+The service manager rolls back where there is one (see :mod:`.persistence.change`): a process of our own would end with the
+control group of the connection. Elsewhere it is a background process.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
 import sys
 import syslog
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from .errors import NodeError, describe
 from .paths import RUN_DIRECTORY
 
 DIRECTORY = Path(RUN_DIRECTORY)
+SCRIPT = "run"  # in the folder of a change: "run commit NAME", "run rollback NAME"
+INCOMPLETE = "incomplete"  # in the folder of a change that needs its commit
 _UNCONFIRMED, _CONFIRMED, _ROLLING_BACK = "unconfirmed", "confirmed", "rolling-back"
 _ROLLING_BACK_0_1 = "taking-back"  # in version 0.1.0, whose background process may outlive an upgrade of the collection
 _POLL = 1  # seconds between two checks for the confirmation; affects only how long the process stays
 # The controller's last try may be late, so a confirmation is remembered for a while after the deadline.
 _REMEMBER = 60  # seconds
+_OVERDUE = 5.0  # seconds after which another run no longer waits for the rollback, and starts it
+_PAUSE = 0.1  # seconds between two looks at the decision about another run's change
 FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds between two tries to roll back
 GIVE_UP_AFTER = 3600.0  # seconds
 
-#: Rolls a change back, as far as possible. While it holds the lock, it enters the given context, whose value says whether to
-#: roll back at all, and leaves it when the rollback is complete; with an exception if it failed.
-RollBack = Callable[[AbstractContextManager[bool]], object]
+#: To be entered with the lock held; its value says whether to roll back. The argument says whether the rollback is complete.
+Decide = Callable[[bool], AbstractContextManager[bool]]
+#: Rolls a change back, as far as possible; raises an exception if it is not complete.
+RollBack = Callable[[Decide], object]
+#: Has somebody else roll back the change of this name; returns the script that confirms it, and whether somebody will.
+Prepare = Callable[[str], "tuple[str, bool]"]
 
 
 @dataclass(frozen=True)
@@ -54,19 +67,21 @@ class PendingChange:
     :param path: rename this file to confirm the change, or remove it.
     :param confirmed: its new name; if this file exists, the change is confirmed already.
     :param seconds: time to confirm it, counted from the end of the change.
+    :param commit: command line that confirms the change in place of a renaming; ``""`` if there is none.
     """
 
     path: str
     confirmed: str
     seconds: int
+    commit: str = ""
 
 
 @contextmanager
-def unless_confirmed(seconds: int, roll_back: RollBack) -> Iterator[PendingChange]:
-    """Start a background process that calls ``roll_back`` this long after the block, unless the change is confirmed.
+def unless_confirmed(seconds: int, roll_back: RollBack, prepare: Prepare) -> Iterator[PendingChange]:
+    """Have the change rolled back this long after the block, unless it is confirmed.
 
-    The time also starts when the caller is killed within the block. All that ``roll_back`` needs must have been imported:
-    the module's own files are removed by then.
+    The time also starts when the caller is killed within the block. If ``prepare`` does not find anybody to do it, a background
+    process calls ``roll_back``. All that this needs must have been imported: the module's own files are removed by then.
 
     :raises NodeError: the marker file or the process cannot be created; nothing has been changed yet.
     """
@@ -77,31 +92,131 @@ def unless_confirmed(seconds: int, roll_back: RollBack) -> Iterator[PendingChang
     try:
         DIRECTORY.mkdir(mode=0o700, exist_ok=True)
         marker.touch(mode=0o600)
-        until_done, done = os.pipe()  # nothing is written to it: closing the other end is the message
-        child = os.fork()
+        commit, prepared = prepare(name)
+        done = None if prepared else _fork(name, seconds, roll_back)
     except OSError as error:
         with suppress(OSError):
-            _remove(marker)
+            discard(name)
         raise NodeError(
             f"The node cannot prepare to roll back an unconfirmed change: {error}. Nothing was changed."
             " Fix the cause, or set confirm_timeout: 0."
         ) from error
+    try:
+        yield PendingChange(str(marker), str(_marker(_CONFIRMED, name)), seconds, commit)
+    finally:
+        if commit:
+            with suppress(OSError):  # then it is rolled back a little earlier
+                _until(name).write_text(str(time.monotonic() + seconds), encoding="ascii")
+        if done is not None:
+            os.close(done)
+
+
+def _fork(name: str, seconds: int, roll_back: RollBack) -> int:
+    """Start the background process; return the descriptor whose end tells it that the change is complete."""
+    until_done, done = os.pipe()  # nothing is written to it: closing the other end is the message
+    child = os.fork()
     if not child:
         _detach(keep=until_done)
+        with suppress(OSError):
+            _note_process(name)
         os.read(until_done, 1)
-        _wait(name, time.monotonic() + seconds, roll_back)
+        _own_due[name] = time.monotonic() + seconds
+        wait_and_roll_back(name, roll_back)
         os._exit(0)
     os.close(until_done)
     os.waitpid(child, 0)
+    return done
+
+
+def _note_process(name: str) -> None:
+    """Write this process into the marker file, unless that has been renamed already."""
+    descriptor = os.open(_marker(_UNCONFIRMED, name), os.O_WRONLY)
+    os.write(descriptor, f"{os.getpid()} {_start_of(os.getpid())}".encode())
+    os.close(descriptor)
+
+
+def _start_of(pid: int) -> str:
+    """Return when a process started, as the kernel reuses process IDs, and ``""`` for one that has ended.
+
+    These are fields 22 and 3 of proc_pid_stat(5).
+    """
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+    return "" if fields[0] in "ZX" else fields[19]
+
+
+def _process_lives(marker: Path) -> bool:
     try:
-        yield PendingChange(str(marker), str(_marker(_CONFIRMED, name)), seconds)
-    finally:
-        os.close(done)
+        pid, start = marker.read_text(encoding="ascii").split()
+        return _start_of(int(pid)) == start
+    except (OSError, ValueError, IndexError):
+        return False
 
 
 def cancel(pending: PendingChange) -> None:
     """Cancel the rollback: nothing has been changed after all."""
-    _remove(Path(pending.path))
+    discard(_name(Path(pending.path)))
+
+
+def folder_of(name: str) -> Path:
+    """Return the folder with what another process needs to confirm the change or to roll it back."""
+    return DIRECTORY / f"change.{name}"
+
+
+def discard(name: str) -> None:
+    """Remove all that exists for the change, except the note that it was confirmed."""
+    shutil.rmtree(folder_of(name), ignore_errors=True)
+    _until(name).unlink(missing_ok=True)
+    _remove(_marker(_UNCONFIRMED, name))
+
+
+def is_unconfirmed(name: str) -> bool:
+    """Return whether the change is still to be decided.
+
+    :raises NodeError: it has been rolled back, or is being so.
+    """
+    if _marker(_UNCONFIRMED, name).exists():
+        return True
+    if _marker(_CONFIRMED, name).exists():
+        return False
+    raise NodeError("The change was not confirmed in time; the node has rolled it back or is doing so.")
+
+
+def confirm(name: str) -> None:
+    """Decide that the change stays. Call it with the lock held."""
+    _marker(_UNCONFIRMED, name).rename(_marker(_CONFIRMED, name))
+
+
+def await_commits(seconds: float) -> None:
+    """Wait until no undecided change is incomplete without its commit: another run cannot build on it.
+
+    :raises NodeError: one is still undecided after this time.
+    """
+    give_up = time.monotonic() + seconds
+    for name in awaiting_commit():
+        while _marker(_UNCONFIRMED, name).exists():
+            if time.monotonic() >= give_up:
+                raise NodeError(
+                    f"The change of another run on this node waits for its confirmation ({_marker(_UNCONFIRMED, name)})."
+                    " Run again when it is confirmed or rolled back. Nothing was changed."
+                )
+            if 0 < _due(name) < time.monotonic() - _OVERDUE:
+                _roll_back_overdue(name, give_up - time.monotonic())
+            time.sleep(_PAUSE)
+
+
+def awaiting_commit() -> tuple[str, ...]:
+    """Return the names of the undecided changes that are incomplete without their commit."""
+    names = (_name(marker) for marker in _markers(_UNCONFIRMED))
+    return tuple(name for name in names if (folder_of(name) / INCOMPLETE).exists())
+
+
+def _roll_back_overdue(name: str, seconds: float) -> None:
+    """Do what nobody else has done in time: the process that was to do it may have been killed."""
+    command = ["/bin/sh", str(folder_of(name) / SCRIPT), "rollback", name]
+    with suppress(OSError, subprocess.SubprocessError):
+        subprocess.run(  # pylint: disable=ansible-bad-function
+            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=max(1.0, seconds), check=False
+        )
 
 
 def confirm_earlier(own: PendingChange | None = None, *, whole_state: bool) -> None:
@@ -118,25 +233,39 @@ def confirm_earlier(own: PendingChange | None = None, *, whole_state: bool) -> N
         if own is None or str(marker) != own.path:
             with suppress(FileNotFoundError):  # the controller or an administrator was first
                 marker.rename(_marker(_CONFIRMED, _name(marker)))
+                discard(_name(marker))
     if whole_state:
         for marker in _markers(_ROLLING_BACK, _ROLLING_BACK_0_1):
             _remove(marker)
+            discard(_name(marker))
 
 
 def forget_earlier() -> None:
     """Cancel the rollback of all earlier changes and remove every marker file. Call it with the lock held."""
     for marker in _markers(_UNCONFIRMED, _CONFIRMED, _ROLLING_BACK, _ROLLING_BACK_0_1):
         _remove(marker)
+        discard(_name(marker))
 
 
-def undecided() -> tuple[str, ...]:
-    """Return a sentence for each change that is not confirmed, or not completely rolled back."""
-    sentences = {
-        _UNCONFIRMED: "A change is not confirmed yet; the node rolls it back unless it is confirmed in time.",
-        _ROLLING_BACK: "A change is being rolled back; this is not complete yet (see journalctl -t metallb-routing).",
-    }
-    sentences[_ROLLING_BACK_0_1] = sentences[_ROLLING_BACK]
-    return tuple(sentence for state, sentence in sentences.items() for _found in _markers(state))
+def undecided(is_prepared: Callable[[str], bool]) -> tuple[str, ...]:
+    """Return a sentence for each change that is not confirmed, or not completely rolled back.
+
+    :param is_prepared: whether the service manager will roll back the change of this name.
+    """
+    sentences = []
+    for marker in _markers(_UNCONFIRMED):
+        if _process_lives(marker) or is_prepared(_name(marker)):
+            sentences.append("A change is not confirmed yet; the node rolls it back unless it is confirmed in time.")
+        else:
+            script = folder_of(_name(marker)) / SCRIPT
+            remedy = f'"sh {script} rollback {_name(marker)}" does it' if script.exists() else "run apply again"
+            sentences.append(
+                "A change is not confirmed, and nothing on this node is going to roll it back, because the process that"
+                f" would do so has ended; {remedy}."
+            )
+    for _marker_file in _markers(_ROLLING_BACK, _ROLLING_BACK_0_1):
+        sentences.append("A change is being rolled back; this is not complete yet (see journalctl -t metallb-routing).")
+    return tuple(sentences)
 
 
 def _markers(*states: str) -> list[Path]:
@@ -145,6 +274,23 @@ def _markers(*states: str) -> list[Path]:
 
 def _marker(state: str, name: str) -> Path:
     return DIRECTORY / f"{state}.{name}"
+
+
+_own_due: dict[str, float] = {}  # in the background process
+
+
+def _until(name: str) -> Path:
+    return DIRECTORY / f"until.{name}"
+
+
+def _due(name: str) -> float:
+    """Return when the change is to be rolled back (monotonic time); 0 if its run has not completed it."""
+    if name in _own_due:
+        return _own_due[name]
+    try:
+        return float(_until(name).read_text(encoding="ascii"))
+    except (OSError, ValueError):
+        return 0.0
 
 
 def _name(marker: Path) -> str:
@@ -174,32 +320,36 @@ def _detach(keep: int) -> None:
         os.dup2(null, standard)
 
 
-def _wait(name: str, deadline: float, roll_back: RollBack) -> None:
-    """Wait until the change is confirmed or the deadline has passed; then roll it back."""
+def wait_and_roll_back(name: str, roll_back: RollBack) -> None:
+    """Wait until the change is confirmed or its time has passed; then roll it back."""
     unconfirmed, confirmed = _marker(_UNCONFIRMED, name), _marker(_CONFIRMED, name)
-    while unconfirmed.exists() and time.monotonic() < deadline:
-        time.sleep(max(0.0, min(_POLL, deadline - time.monotonic())))
-    if unconfirmed.exists():
-        _roll_back_with_retries(name, roll_back)
+    deadline = _due(name)
+    while unconfirmed.exists() or _marker(_ROLLING_BACK, name).exists():
+        deadline = _due(name)
+        if time.monotonic() < deadline:
+            time.sleep(max(0.0, min(_POLL, deadline - time.monotonic())))
+        elif not _roll_back_with_retries(name, roll_back):
+            return
     while confirmed.exists() and time.monotonic() < deadline + _REMEMBER:
         time.sleep(_POLL)
     with suppress(OSError):
+        discard(name)
         _remove(confirmed)
 
 
-def _roll_back_with_retries(name: str, roll_back: RollBack) -> None:
-    """Try to roll the change back until that succeeds or is void, and log failures."""
+def _roll_back_with_retries(name: str, roll_back: RollBack) -> bool:
+    """Try to roll the change back until that succeeds or is void, and log failures; return False to give up."""
     syslog.openlog("metallb-routing")
     give_up = time.monotonic() + GIVE_UP_AFTER
     delay, logged = FIRST_DELAY, ""
     while True:
         try:
-            roll_back(_decision(name))
-            return
+            roll_back(partial(_decision, name))
+            return True
         except Exception as error:  # noqa: BLE001 - the journal is the only place where it can be reported
             problem = describe(error)
         if not any(_marker(state, name).exists() for state in (_UNCONFIRMED, _ROLLING_BACK)):
-            return
+            return True
         last = time.monotonic() >= give_up
         if last or problem != logged:
             action = f"giving up after {GIVE_UP_AFTER:.0f} s" if last else "retrying"
@@ -207,26 +357,28 @@ def _roll_back_with_retries(name: str, roll_back: RollBack) -> None:
                 syslog.LOG_ERR, f"The last change was not confirmed, and its rollback failed; {action}: {problem}"
             )
         if last:
-            return
+            return False
         logged = problem
         time.sleep(delay)
         delay = min(LONGEST_DELAY, 2 * delay)
 
 
 @contextmanager
-def _decision(name: str) -> Iterator[bool]:
-    """Decide that the change is rolled back, unless it has been confirmed; yield whether it is. The block then does so.
+def _decision(name: str, complete: bool) -> Iterator[bool]:  # noqa: FBT001 - see Decide
+    """Decide that the change is rolled back, unless it has been confirmed or its run has just ended; yield whether it is.
 
     The checkpoint is older than all later changes, so these are rolled back with it and nothing is left to decide about them.
     """
     rolling_back = _marker(_ROLLING_BACK, name)
-    with suppress(FileNotFoundError):
-        _marker(_UNCONFIRMED, name).rename(rolling_back)
+    if _due(name) <= time.monotonic():
+        with suppress(FileNotFoundError):
+            _marker(_UNCONFIRMED, name).rename(rolling_back)
     decided = rolling_back.exists()
     yield decided
-    if not decided:
+    if not decided or not complete:
         return
     for marker in _markers(_UNCONFIRMED, _ROLLING_BACK):
         if _name(marker) >= name:
+            discard(_name(marker))
             _remove(marker)
     syslog.syslog(syslog.LOG_WARNING, "The last change was not confirmed in time and was rolled back.")

@@ -6,16 +6,24 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 
-from .errors import RollbackFailed, StepError, describe
+from .errors import HomewardError, RollbackFailed, StepError, describe
+from .kernel.iptables import tables
+from .kernel.lock import write_lock
 from .kernel.reader import Scope, read_node
 from .kernel.writer import write_steps
 from .planning.plan import make_plan
 from .state import NodeState, Ownership
+from .state.kinds import CHAINS, KINDS, plurals
 from .state.step import Step, StepsFailed
 
+#: Kinds that are read and rolled back together. Programs that fail or hang must not keep the others from it, so chains are last.
+WITHOUT_CHAINS = plurals(kind for kind in KINDS if kind is not CHAINS)
+PARTS = (WITHOUT_CHAINS, plurals((CHAINS,)))
+Decide = Callable[[bool], AbstractContextManager[bool]]
 INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
@@ -49,9 +57,57 @@ def roll_back(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> None:
     :raises RollbackFailed: some steps failed; names each with its reason.
     """
     with signals_blocked():
-        problems = _write_possible(_steps_to(checkpoint, scope, pyroute2_path), scope.ownership, pyroute2_path)
+        problems = _roll_back_parts(checkpoint, scope, pyroute2_path)
     if problems:
         raise RollbackFailed("; ".join(problems))
+
+
+def roll_back_unconfirmed(checkpoint: NodeState, scope: Scope, pyroute2_path: str, decide: Decide) -> None:
+    """Roll back as :func:`roll_back` does, if that is the decision each time that the lock is held.
+
+    The lock is not held while nothing is known about the programs of iptables: they may hang.
+
+    :param decide: is called with the lock held, with whether this is the last part; tells whether to roll back.
+    :raises HomewardError: something could not be rolled back yet.
+    """
+    problems: list[str] = []
+    for kinds in PARTS:
+        part = replace(scope, kinds=scope.kinds & kinds)
+        if CHAINS.plural in part.kinds:
+            problems += _problem_of_programs(part)
+            if problems:
+                break
+        with write_lock(), decide(False) as decided:
+            if not decided:
+                return
+            with signals_blocked():
+                problems += _roll_back_parts(checkpoint, part, pyroute2_path)
+    if problems:
+        raise RollbackFailed("; ".join(problems))
+    with write_lock(), decide(True):
+        pass
+
+
+def _problem_of_programs(scope: Scope) -> list[str]:
+    try:
+        tables.read(scope.iptables_variant, scope.ownership)
+    except HomewardError as error:
+        return [describe(error)]
+    return []
+
+
+def _roll_back_parts(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> list[str]:
+    """Make each part equal the checkpoint by itself; return what could not be done."""
+    problems = []
+    for kinds in PARTS:
+        part = replace(scope, kinds=scope.kinds & kinds)
+        try:
+            steps = _steps_to(checkpoint.only(part.kinds), part, pyroute2_path) if part.kinds else ()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the user has to know what the rollback achieved
+            problems.append(f"the {'chains' if CHAINS.plural in kinds else 'node'} cannot be read: {describe(error)}")
+        else:
+            problems += _write_possible(steps, scope.ownership, pyroute2_path)
+    return problems
 
 
 def _revert(failure: StepsFailed, checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> list[str]:
@@ -64,11 +120,8 @@ def _revert(failure: StepsFailed, checkpoint: NodeState, scope: Scope, pyroute2_
     problems = _write_possible(inverse, scope.ownership, pyroute2_path)
     if not problems and not failure.unsure:
         return []
-    try:
-        remaining = _steps_to(checkpoint, scope, pyroute2_path)
-    except Exception as error:  # noqa: BLE001 - whatever it is, the user has to know what the rollback achieved
-        return [*problems, f"the node cannot be read: {describe(error)}"]
-    return _write_possible(remaining, scope.ownership, pyroute2_path)
+    remaining = _roll_back_parts(checkpoint, scope, pyroute2_path)
+    return [*problems, *remaining] if any("cannot be read" in problem for problem in remaining) else remaining
 
 
 def _steps_to(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> Sequence[Step]:

@@ -16,7 +16,9 @@ from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
 
 UNCONFIRMED = "unconfirmed"  # the module's result: rollback.PendingChange
+_LATE = "it was not confirmed in time, and the node has rolled it back or is doing so"
 _DELAY = 1.0  # seconds between two tries
+_PATIENCE = 60.0  # seconds to wait after the deadline for a node that rolls back
 
 
 def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
@@ -25,35 +27,75 @@ def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
     if not pending:
         return result
     marker, confirmed, seconds = str(pending["path"]), str(pending["confirmed"]), int(pending["seconds"])
-    deadline = time.monotonic() + seconds
-    while True:
-        try:
-            problem = _confirm_over_new_connection(action, marker, confirmed)
-            break
-        except AnsibleConnectionFailure as error:
-            problem = str(error)
-        if time.monotonic() >= deadline:
-            break
-        time.sleep(_DELAY)
+    command = _command(marker, confirmed, str(pending.get("commit") or ""))
+    failures: list[str] = []
+    try:
+        problem = _run_until(time.monotonic() + seconds, action, command, failures)
+    except AnsibleConnectionFailure:
+        problem = _LATE
     if problem:
-        return {**result, "confirmed": False, "failed": True, "msg": _failure(seconds, problem)}
+        reason = failures[-1] if failures else ""
+        text = (
+            _cut_off(seconds, reason, rolled_back=_is_rolled_back(action, marker))
+            if reason and _LATE in problem
+            else f"The change was applied, but the node did not confirm it: {problem.rstrip('.')}."
+        )
+        return {**result, "confirmed": False, "failed": True, "msg": text}
     with suppress(AnsibleConnectionFailure):  # the node also does it by itself, later
         _clean_up(action, confirmed)
     return {**result, "confirmed": True}
 
 
-def _confirm_over_new_connection(action: ActionBase, marker: str, confirmed: str) -> str:
-    """Rename the marker file of the change; return why that failed, or ``""``.
+def _run_until(deadline: float, action: ActionBase, command: str, failures: list[str]) -> str:
+    """Run the command over a new connection until the node answers; return its complaint, or ``""``.
+
+    :param failures: receives the reason of each try that did not reach the node.
+    :raises AnsibleConnectionFailure: the node did not answer in time.
+    """
+    while True:
+        try:
+            return _run_over_new_connection(action, command)
+        except AnsibleConnectionFailure as error:
+            failures.append(str(error))
+            if time.monotonic() >= deadline:
+                raise
+        time.sleep(_DELAY)
+
+
+def _is_rolled_back(action: ActionBase, marker: str) -> bool:
+    """Wait until the node is reachable again and has rolled the change back; return whether that is so."""
+    folder, _state, name = marker.rpartition("unconfirmed.")
+    undecided, rolling = shlex.quote(marker), shlex.quote(f"{folder}rolling-back.{name}")
+    command = f"if [ -e {undecided} ] || [ -e {rolling} ]; then echo pending; exit 1; fi"
+    deadline = time.monotonic() + _PATIENCE
+    while time.monotonic() < deadline:
+        with suppress(AnsibleConnectionFailure):
+            if not _run_until(deadline, action, command, []):
+                return True
+        time.sleep(_DELAY)
+    return False
+
+
+def _command(marker: str, confirmed: str, commit: str) -> str:
+    """Return the command that confirms a change: a script on the node, or renaming the marker file.
 
     If the file already has its new name, the reply to an earlier try got lost, or another run confirmed the change.
+    """
+    old, new = shlex.quote(marker), shlex.quote(confirmed)
+    late = f"echo {shlex.quote(_LATE)} >&2; exit 1"
+    confirming = commit or f"mv {old} {new}"
+    return f"if [ -e {new} ]; then exit 0; elif [ -e {old} ]; then {confirming}; else {late}; fi"
+
+
+def _run_over_new_connection(action: ActionBase, command: str) -> str:
+    """Run the command; return why it failed, or ``""``.
 
     :raises AnsibleConnectionFailure: the node is unreachable.
     """
     connection = action._connection  # noqa: SLF001 - what Ansible's own action plugins use
     if type(connection).reset is not ConnectionBase.reset:  # that one only warns
         connection.reset()
-    old, new = shlex.quote(marker), shlex.quote(confirmed)
-    done = action._low_level_execute_command(f"mv {old} {new} || [ -e {new} ]")  # noqa: SLF001
+    done = action._low_level_execute_command(command)  # noqa: SLF001
     return "" if done["rc"] == 0 else str(done["stderr"] or done["stdout"] or f"exit {done['rc']}").strip()
 
 
@@ -67,9 +109,14 @@ def _clean_up(action: ActionBase, confirmed: str) -> None:
     action._low_level_execute_command(f"rm -f {file}; rmdir {directory} 2>/dev/null || true")  # noqa: SLF001
 
 
-def _failure(seconds: int, problem: str) -> str:
+def _cut_off(seconds: int, problem: str, *, rolled_back: bool) -> str:
+    result = (
+        "The node has rolled it back and is as before."
+        if rolled_back
+        else "The node rolls it back and retries until it is as before; it has not been reachable since."
+    )
     return (
-        f"The change was applied, but could not be confirmed over a new connection within {seconds} s: {problem}."
-        " The node rolls it back and retries until it is as before. Find out which part of the change cut the connection"
-        " (--check --diff shows all of it). On the node, journalctl -t metallb-routing shows when it was rolled back."
+        f"The change was applied, but could not be confirmed over a new connection within {seconds} s: {problem.rstrip('.')}."
+        f" {result} Find out which part of the change cut the connection (--check --diff shows all of it)."
+        " On the node, journalctl -t metallb-routing shows when it was rolled back."
     )

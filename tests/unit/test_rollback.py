@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -41,8 +42,27 @@ def test_a_run_for_one_kind_confirms_and_ends_no_rollback(directory: Path) -> No
 
 @pytest.mark.usefixtures("directory")
 def test_pending_changes_and_rollbacks_are_reported_those_of_version_0_1_0_too() -> None:
-    beginnings = [sentence.partition(";")[0] for sentence in rollback.undecided()]
+    beginnings = [sentence.partition(";")[0] for sentence in rollback.undecided(lambda name: name == "1-unconfirmed")]
     assert beginnings == ["A change is not confirmed yet", *["A change is being rolled back"] * 2]
+
+
+@pytest.mark.parametrize("content", ["", "1 0", "4194305 77", "nonsense"])
+def test_a_change_that_nobody_will_roll_back_is_reported_as_such(directory: Path, content: str) -> None:
+    """Its process has ended, or its process ID belongs to another one now."""
+    (directory / "unconfirmed.1-unconfirmed").write_text(content)
+    first = rollback.undecided(lambda _name: False)[0]
+    assert "nothing on this node is going to roll it back" in first
+    assert "run apply again" in first
+    (directory / "change.1-unconfirmed").mkdir()
+    (directory / "change.1-unconfirmed" / "run").touch()
+    command = f"sh {directory}/change.1-unconfirmed/run rollback 1-unconfirmed"
+    assert f'"{command}" does it' in rollback.undecided(lambda _name: False)[0]
+
+
+def test_a_change_whose_process_lives_is_going_to_be_rolled_back(directory: Path) -> None:
+    start = Path(f"/proc/{os.getpid()}/stat").read_text().rpartition(")")[2].split()[19]
+    (directory / "unconfirmed.1-unconfirmed").write_text(f"{os.getpid()} {start}")
+    assert "the node rolls it back" in rollback.undecided(lambda _name: False)[0]
 
 
 def test_its_own_change_stays_pending(directory: Path) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..errors import FAILED, UNUSABLE_STATE, USAGE, HomewardError, StateUnusable
-from . import reconciler, removal, service, status
+from . import changes, reconciler, removal, service, status
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -27,6 +27,12 @@ def main(words: Sequence[str] | None = None) -> int:
             return _restore()
         if arguments.command == "remove":
             return _remove()
+        if arguments.command == "commit":
+            changes.commit(arguments.name)
+            return 0
+        if arguments.command == "rollback":
+            changes.roll_back(arguments.name)
+            return 0
         service.Agent(arguments.version, arguments.sweep).run()
     except HomewardError as error:
         print(error, file=sys.stderr)
@@ -63,6 +69,12 @@ def _parser() -> argparse.ArgumentParser:
         default=service.CHECK_INTERVAL,
         help="seconds between two full checks (%(default)s)",
     )
+    for name, text in (
+        ("commit", "confirm a change"),
+        ("rollback", "roll a change back unless it is confirmed in time"),
+    ):
+        deciding = commands.add_parser(name, help=f"{text} (its folder in /run has this program)")
+        deciding.add_argument("name", help="name of the change")
     return parser
 
 

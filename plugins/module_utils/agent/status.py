@@ -6,12 +6,14 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from ..errors import HomewardError
 from ..kernel.systemd import active
 from ..paths import COMMAND, RUNTIME, UNIT_NAME
+from ..persistence.change import is_prepared
 from ..rollback import undecided
 from ..state.kinds import SAVED
 from . import reconciler
@@ -34,14 +36,14 @@ def gather() -> dict[str, Any]:
         "missing": [str(step) for step in drift.steps],
         "waiting": waiting,
         "notes": list(drift.notes),
-        "undecided": list(undecided()),
+        "undecided": list(undecided(is_prepared)),
         "guard": _agent(),
     }
 
 
 def gather_without_state(error: HomewardError) -> dict[str, Any]:
     """Return what ``status --json`` prints if :func:`gather` fails."""
-    return {"right": False, "error": str(error), "undecided": list(undecided()), "guard": _agent()}
+    return {"right": False, "error": str(error), "undecided": list(undecided(is_prepared)), "guard": _agent()}
 
 
 def _agent() -> dict[str, Any]:
@@ -71,10 +73,12 @@ def as_text(facts: dict[str, Any]) -> str:
     lines += [f"Waiting: {sentence}" for sentence in facts["waiting"]]
     lines += [f"Note: {sentence}" for sentence in facts["notes"]]
     lines += facts["undecided"]
-    return "\n".join([*lines, *_agent_lines(facts["guard"])])
+    return "\n".join([*lines, *_agent_lines(facts["guard"], facts["undecided"])])
 
 
-def _agent_lines(report: dict[str, Any]) -> list[str]:
+def _agent_lines(report: dict[str, Any], undecided: Sequence[str]) -> list[str]:
+    if not report["running"] and undecided:
+        return ["The agent is stopped until that is decided."]
     if not report["running"]:
         return [f"The agent is not running, so drift is not reconciled (see systemctl status {UNIT_NAME})."]
     if "started" not in report:

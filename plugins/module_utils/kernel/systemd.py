@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from ..paths import SYSTEMD_DIRECTORY, SYSTEMD_UNITS, SYSTEMD_WANTS, VERSION_FILE
+from ..paths import SYSTEMD_DIRECTORY, SYSTEMD_TRANSIENT, SYSTEMD_UNITS, SYSTEMD_WANTS, VERSION_FILE
 from ..state import Unit
 from ..state.step import Step, StepsFailed
 
@@ -70,9 +72,52 @@ def write(steps: Sequence[Step]) -> None:
         done.append(step)
 
 
+def start_timer(name: str, seconds: int, command: Sequence[str]) -> bool:
+    """Have systemd run a command after this time, as a transient unit; return whether it will.
+
+    A process in another network namespace than systemd's would act on the wrong one.
+    """
+    if not systemd_runs() or not _in_namespace_of_systemd():
+        return False
+    words = (
+        "--quiet",
+        "--collect",
+        f"--unit={name}",
+        "--description=Roll back an unconfirmed change of the routing of MetalLB pools",
+        f"--on-active={seconds}",
+        "--timer-property=AccuracySec=100ms",
+        "--property=Restart=on-failure",
+        "--property=RestartSec=5",
+        "--property=OOMScoreAdjust=-900",
+        "--property=SyslogIdentifier=metallb-routing",
+    )
+    return not _run("systemd-run", *words, *command)
+
+
+def stop_timer(name: str) -> None:
+    """Stop a timer of :func:`start_timer`, if it exists."""
+    if Path(SYSTEMD_TRANSIENT, f"{name}.timer").exists():
+        _systemctl("stop", f"{name}.timer")
+
+
+def has_timer(name: str) -> bool:
+    """Whether a timer of :func:`start_timer` waits, or its command runs."""
+    return any(Path(SYSTEMD_TRANSIENT, f"{name}.{suffix}").exists() for suffix in ("timer", "service"))
+
+
+def _in_namespace_of_systemd() -> bool:
+    try:
+        return os.path.samestat(Path("/proc/1/ns/net").stat(), Path("/proc/self/ns/net").stat())
+    except OSError:
+        return False
+
+
 def _commands(step: Step, unit: Unit) -> Iterable[tuple[str, ...]]:
     if step.after is None:
         yield ("disable", "--now", unit.name)
+        return
+    if step.before == replace(unit, running=True):
+        yield ("stop", unit.name)
         return
     yield ("daemon-reload",)
     yield ("enable" if unit.enabled else "disable", unit.name)
@@ -87,7 +132,11 @@ def _disable(name: str) -> None:
 
 def _systemctl(*words: str) -> str:
     """Run systemctl; return why it failed, ``""`` for success."""
-    command = ["systemctl", *words]
+    return _run("systemctl", *words)
+
+
+def _run(program: str, *words: str) -> str:
+    command = [program, *words]
     try:
         completed = subprocess.run(  # pylint: disable=ansible-bad-function
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_TIMEOUT, check=False
@@ -95,7 +144,7 @@ def _systemctl(*words: str) -> str:
     except subprocess.TimeoutExpired:
         return f'"{" ".join(command)}" did not end within {ANSWER_TIMEOUT} s; see "journalctl -u {words[-1]}"'
     except OSError as error:
-        return f"systemctl cannot be run: {error.strerror}"
+        return f"{program} cannot be run: {error.strerror}"
     if completed.returncode == 0:
         return ""
     return f'"{" ".join(command)}" failed: {completed.stderr.strip() or completed.stdout.strip()}'

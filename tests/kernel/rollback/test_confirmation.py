@@ -21,7 +21,7 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LOCK_FILE
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LOCK_FILE, STATE_FILE
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.rollback.failure import ROLLED_BACK, fail_reverting
 from tests.lab.namespaces import processes_in
@@ -80,12 +80,13 @@ def test_the_files_of_the_agent_are_rolled_back_too(node: Node) -> None:
     before = node.snapshot()
     apply(node.host, {**FIRST, **SOON})
     assert before.difference(node.snapshot(), "files")
+    assert not node.host.path(STATE_FILE).exists()
     until_rolled_back(node)
     assert_equivalent(before, node.snapshot())
     apply(node.host, FIRST)
     saved = read_state(node.host)
     apply(node.host, {**CHANGED, **SOON})
-    assert read_state(node.host) != saved
+    assert read_state(node.host) == saved, "the next boot would have an unconfirmed state"
     until_rolled_back(node)
     assert read_state(node.host) == saved
 
@@ -187,7 +188,8 @@ def fail_unexpectedly(*_arguments: object) -> None:
 def test_a_removal_on_the_node_cancels_the_rollback(node: Node) -> None:
     """Otherwise removed objects would come back."""
     with unchanged(node, assert_equivalent):
-        persist(node.host, **LATER)
+        persist(node.host)
+        apply(node.host, {**CHANGED, **LATER})
         assert pending_processes(node)
         node.host.run(command("remove"))
         assert not markers(node)
@@ -328,6 +330,14 @@ def test_a_failed_rollback_of_a_failed_run_is_retried(node: Node) -> None:
 # --- with Ansible
 
 
+def role_values(seconds: int) -> dict[str, Any]:
+    return {
+        "metallb_routing_pools": [dict(EXTERNAL)],
+        "metallb_routing_cluster": dict(CLUSTER),
+        "metallb_routing_confirm_timeout": seconds,
+    }
+
+
 def play_node(node: Node, folder: Path, seconds: int, state: str = "present", fault: str = "") -> Played:
     """Run the role node.
 
@@ -336,9 +346,7 @@ def play_node(node: Node, folder: Path, seconds: int, state: str = "present", fa
     book = [{"hosts": "all", "gather_facts": False, "roles": ["homeward.metallb_routing.node"]}]
     (folder / "site.yml").write_text(json.dumps(book))
     values = {
-        "metallb_routing_pools": [dict(EXTERNAL)],
-        "metallb_routing_cluster": dict(CLUSTER),
-        "metallb_routing_confirm_timeout": seconds,
+        **role_values(seconds),
         "metallb_routing_state": state,
         **({"ansible_connection": "netns_with_fault", "ansible_netns_fault": fault} if fault else {}),
     }
@@ -346,7 +354,7 @@ def play_node(node: Node, folder: Path, seconds: int, state: str = "present", fa
 
 
 def test_the_role_confirms_over_a_new_connection(node: Node, tmp_path: Path) -> None:
-    assert play_node(node, tmp_path, 0).code == 0, "copies pyroute2, which stays"
+    assert play_node(node, tmp_path, 0).code == 0
     node.change(POOLS, ABSENT)
     with unchanged(node):
         played = play_node(node, tmp_path, 60)
@@ -367,6 +375,23 @@ def test_a_node_that_is_cut_off_becomes_reachable_again(node: Node, tmp_path: Pa
         played = play_node(node, tmp_path, 3, fault="cut_off")
         assert played.code != 0
         assert "could not be confirmed over a new connection within 3 s" in played.text, played.text
+        assert "The node has rolled it back and is as before." in played.text, played.text
+        assert played.counts["node1"]["failed"] == 1
+        assert played.counts["node1"]["unreachable"] == 0
+        until_none_pending(node)
+
+
+def test_a_rescue_sees_that_a_node_was_cut_off(node: Node, tmp_path: Path) -> None:
+    """The connection fails until the node has rolled back: also when temporary files are removed."""
+    role = {"name": "apply", "ansible.builtin.include_role": {"name": "homeward.metallb_routing.node"}}
+    seen = {"name": "see", "ansible.builtin.debug": {"msg": "rescued: {{ ansible_failed_result.msg }}"}}
+    book = [{"hosts": "all", "gather_facts": False, "tasks": [{"block": [role], "rescue": [seen]}]}]
+    (tmp_path / "site.yml").write_text(json.dumps(book))
+    with unchanged(node):
+        values = {**role_values(2), "ansible_connection": "netns_with_fault", "ansible_netns_fault": "cut_off"}
+        played = play(node, str(tmp_path / "site.yml"), values, connection_plugins=PLUGINS)
+        assert played.code == 0, played.text
+        assert "rescued: The change was applied, but could not be confirmed" in played.text, played.text
         until_none_pending(node)
 
 

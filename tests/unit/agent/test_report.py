@@ -180,5 +180,7 @@ def test_status_as_text_shows_everything() -> None:
     ):
         assert words in text
     assert "in the desired state" not in text
-    assert "The agent is not running" in status.as_text({**facts, "guard": {"running": False}})
+    assert "The agent is stopped until that is decided" in status.as_text({**facts, "guard": {"running": False}})
+    nothing_pending = {**facts, "undecided": [], "guard": {"running": False}}
+    assert "The agent is not running" in status.as_text(nothing_pending)
     assert "has not checked the node yet" in status.as_text({**facts, "guard": {"running": True}})

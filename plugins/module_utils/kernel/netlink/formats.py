@@ -101,7 +101,7 @@ def read_formats(path: str) -> Formats:
 def dump_formats(formats: Formats) -> str:
     """Return the text of the file."""
     tables = {name: getattr(formats, name).table for name in NAMES}
-    return json.dumps({"version": VERSION, **tables}, separators=(",", ":")) + "\n"
+    return json.dumps({"version": VERSION, **tables}, indent=0) + "\n"
 
 
 def parse_formats(text: str) -> Formats:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import Any
 
@@ -20,7 +21,7 @@ author: The homeward.metallb_routing authors
 options:
   fault:
     description:
-      - V(cut_off) makes a reset fail while the node has managed rules, as if they cut it off.
+      - V(cut_off) makes a reset, and commands after it, fail while the node has managed rules, as if they cut it off.
       - V(lost_reply) loses the reply to the first command after the first reset.
     choices: [cut_off, lost_reply]
     required: true
@@ -51,12 +52,19 @@ class Connection(netns):  # type: ignore[misc,valid-type] - known when it is loa
     def reset(self) -> None:
         """Reconnect, or fail like ssh."""
         self._resets += 1
-        rules = ["nsenter", "--target", self._holder(), "--net", "ip", "rule", "show", "protocol", "77"]
-        if self.get_option("fault") == "cut_off" and subprocess.run(rules, capture_output=True, check=True).stdout:
+        self._fail_if_cut_off()
+
+    def _fail_if_cut_off(self) -> None:
+        rules = ["nsenter", "--target", self._holder(), "--net", "ip", "-details", "-json", "rule", "show"]
+        shown = json.loads(subprocess.run(rules, capture_output=True, check=True).stdout)
+        managed = [rule for rule in shown if str(rule.get("protocol")) in ("77", "homeward")]
+        if self.get_option("fault") == "cut_off" and managed:
             raise AnsibleConnectionFailure("Failed to connect to the host: Connection timed out")
 
     def exec_command(self, *arguments: Any, **options: Any) -> Any:
         """Run a command on the node."""
+        if self._resets:
+            self._fail_if_cut_off()
         answer = super().exec_command(*arguments, **options)
         if self.get_option("fault") == "lost_reply" and self._resets and not self._lost:
             self._lost += 1
