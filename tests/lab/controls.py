@@ -1,5 +1,8 @@
 """Recipes as plain commands: the article's cases, and the mark recipe that this collection implements.
 
+`recipe` is the mark recipe as it was first: requests follow the main table, and those for a port without a service are
+discarded when they are routed. `refined` and `shared` are what it became.
+
 They are controls of the lab: what each recipe reaches is known from measurements on real nodes. If the lab shows
 something else, the lab is wrong.
 """
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
     from .lab import Lab
 
 GATEWAYS = {4: "1.2.3.1", 6: "fd00:1:2:3::1"}
+NODES = {4: ("192.168.1.11", "192.168.1.12"), 6: ("fd00:192:168:1::11", "fd00:192:168:1::12")}
 MARK, MASK, TABLE = "0x100", "0x1f00", "7701"
 # Parts of the same mask: a bit for requests, and the remaining bits for the gateway
 REQUEST_MARK, GATEWAY_MASK = "0x1100", "0xf00"
@@ -83,6 +87,17 @@ def issue610(options: LabOptions) -> list[str]:
     ]
 
 
+def _exceptions(family: int) -> list[str]:
+    """Return the routes that lead packets for pods and nodes on to the following rules."""
+    return [f"ip -{family} route add throw {network} table {TABLE}" for network in (PODS[family], *NODES[family])]
+
+
+def _bound_sockets(family: int, options: LabOptions) -> list[str]:
+    """Return the rule by which a socket bound to the link finds the pool's network there, as MetalLB's answers need."""
+    rule = f"rule add priority 2400 to {POOL[family]} oif {options.pool_interface} lookup {TABLE}"
+    return [f"ip -6 {rule}"] if family == 6 else []
+
+
 def _routes(family: int, options: LabOptions) -> list[str]:
     ip = f"ip -{family}"
     return [
@@ -145,6 +160,7 @@ def recipe(options: LabOptions) -> list[str]:
             f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY {set_packet}",
             *_clear_marks(family, options),
             *_guard(family, options),
+            *_bound_sockets(family, options),
             f"{ip} rule add priority 2100 iif {options.pool_interface} to {POOL[family]} blackhole",
             f"{ip} rule add priority 2500 iif {options.pool_interface} lookup main",
             f"{ip} rule add priority 2700 fwmark {MARK}/{MASK} lookup {TABLE}",
@@ -153,20 +169,21 @@ def recipe(options: LabOptions) -> list[str]:
 
 
 def refined_recipe(options: LabOptions) -> list[str]:
-    """The mark recipe in which a goto lets unmarked packets skip all other rules."""
+    """The mark recipe in which requests are routed as unmarked packets are, and unmarked packets skip all other rules."""
     link, marked = options.pool_interface, f"fwmark {MARK}/{MASK}"
     lines = [*make_link(options), *_strict_filter(options)]
     for family in (4, 6):
         ip = f"ip -{family}"
         lines += [
             *_routes(family, options),
+            *_exceptions(family),
             *_refined_mangle(family, options, MARK),
             *_guard(family, options),
             f"{ip} rule add priority 2999 nop",
-            f"{ip} rule add priority 2100 {marked} iif {link} to {POOL[family]} blackhole",
-            f"{ip} rule add priority 2500 {marked} iif {link} lookup main",
-            f"{ip} rule add priority 2700 {marked} lookup {TABLE}",
-            f"{ip} rule add priority 2000 fwmark 0/{MASK} goto 2999",
+            *_bound_sockets(family, options),
+            f"{ip} rule add priority 2700 {marked} iif {link} goto 2999",
+            f"{ip} rule add priority 2800 {marked} lookup {TABLE}",
+            f"{ip} rule add priority 2500 fwmark 0/{MASK} goto 2999",
         ]
     return lines
 
@@ -174,32 +191,38 @@ def refined_recipe(options: LabOptions) -> list[str]:
 def shared_recipe(options: LabOptions) -> list[str]:
     """The refined recipe for a shared link, on which replies from other nodes' endpoints also arrive.
 
-    There `iif` does not distinguish requests from replies, so requests carry an additional bit. The rule for pods is
-    needed for strict source validation with all.src_valid_mark=1, which looks up a reply's source as if the reply had
-    arrived on its outgoing link. For the same reason requests to ports without a service are not stopped by a blackhole
-    rule, which would match the source of every on-link client whose endpoint is on another node; they are dropped in
-    FORWARD. There is no guard: with native routing, packets from other nodes' pods arrive on this link.
+    There `iif` does not distinguish requests from replies, so requests carry an additional bit. The rules for pods and
+    nodes are needed for strict source validation: for a request whose endpoint is behind this link, the kernel looks up
+    the client as the destination of a packet from the endpoint that arrived here. There is no guard: with native routing,
+    packets from other nodes' pods arrive on this link.
     """
-    link, request, reply = options.pool_interface, f"fwmark {REQUEST_MARK}/{MASK}", f"fwmark {MARK}/{MASK}"
+    link, request = options.pool_interface, f"fwmark {REQUEST_MARK}/{MASK}"
     lines = [f"sysctl -q -w net/ipv4/conf/{link}/src_valid_mark=1"]
     for family in (4, 6):
-        ip, tables = f"ip -{family}", f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
+        ip = f"ip -{family}"
         lines += [
             *_routes(family, options),
+            *_exceptions(family),
             *_refined_mangle(family, options, REQUEST_MARK),
             f"{ip} rule add priority 2999 nop",
-            *_mangle_chains(family, options, ("FORWARD",)),
-            f"{tables} -A HOMEWARD-FORWARD -i {link} -d {POOL[family]} -m mark --mark {REQUEST_MARK}/{MASK} -j DROP",
-            f"{ip} rule add priority 2500 {request} iif {link} lookup main",
-            f"{ip} rule add priority 2501 {reply} iif {link} to {PODS[family]} lookup main",
-            f"{ip} rule add priority 2700 fwmark {MARK}/{GATEWAY_MASK} lookup {TABLE}",
-            f"{ip} rule add priority 2000 fwmark 0/{MASK} goto 2999",
+            *_bound_sockets(family, options),
+            *(
+                f"{ip} rule add priority 2690 from {network} {request} iif {link} lookup {TABLE}"
+                for network in (PODS[family], *NODES[family])
+            ),
+            f"{ip} rule add priority 2700 {request} iif {link} goto 2999",
+            f"{ip} rule add priority 2800 fwmark {MARK}/{GATEWAY_MASK} lookup {TABLE}",
+            f"{ip} rule add priority 2500 fwmark 0/{MASK} goto 2999",
         ]
     return lines
 
 
 def _refined_mangle(family: int, options: LabOptions, request_mark: str) -> list[str]:
-    """Mark connections to the pool and their packets in both directions; clear the packet mark at the end."""
+    """Mark connections to the pool and their packets in both directions; clear the packet mark at the end.
+
+    A request that is still for the pool there has no service and must not loop between router and node.
+    """
+    unserved = f"-d {POOL[family]} -m mark --mark {request_mark}/{MASK} -m conntrack --ctdir ORIGINAL"
     tables = f"ip{'6' if family == 6 else ''}tables-{options.variant} -w -t mangle"
     restore = f"-j CONNMARK --restore-mark --nfmask {MASK} --ctmask {MASK}"
     return [
@@ -210,6 +233,7 @@ def _refined_mangle(family: int, options: LabOptions, request_mark: str) -> list
         f"{tables} -A HOMEWARD-PREROUTING -i {options.pool_interface} -d {POOL[family]} -g HOMEWARD-GATEWAY-1",
         f"{tables} -A HOMEWARD-PREROUTING -m connmark ! --mark 0/{MASK} {restore}",
         f"{tables} -A HOMEWARD-OUTPUT -m conntrack --ctdir REPLY -m connmark ! --mark 0/{MASK} {restore}",
+        f"{tables} -A HOMEWARD-POSTROUTING {unserved} -j DROP",
         *_clear_marks(family, options),
     ]
 
@@ -241,3 +265,5 @@ def apply(lab: Lab, name: str) -> None:
 
     with ThreadPoolExecutor() as pool:
         list(pool.map(run_on, lab.nodes))
+    if lab.options.vlan == "real":
+        lab.restart_speakers()  # they gave up the services while the link was missing

@@ -7,71 +7,103 @@ namespace and is killed when that namespace is removed.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
+import contextlib
 import json
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
-from itertools import product
 
-from .lab import ANNOUNCED, ANNOUNCEMENTS, Lab
+from .lab import ANNOUNCED, ANNOUNCEMENTS, Announcements, Lab
 from .namespaces import in_namespace
-from .responder import Responder
 from .servers import listeners, open_sockets, serve
+from .speaker import ANNOUNCE_FOR_SECONDS, Responder, Speaker
 from .topology import NODES
 
-_ANNOUNCEMENT_POLL_SECONDS = 0.05
+_POLL_SECONDS = 0.05
+#: A link gets its link-local address a moment after it is up
+_LINK_LOCAL_SECONDS = 5.0
 
 
-def announced_by(lab: Lab, node: str, announcers: dict[str, str]) -> list[str]:
-    """Addresses that a node announces."""
-    return [
-        address
-        for name, announcer in announcers.items()
-        if announcer == node
-        for address in (lab.services[name].address, lab.services[name].address6)
-        if address
-    ]
+class Speakers:
+    """The speakers of all nodes, which follow the announcements file."""
 
+    def __init__(self, lab: Lab) -> None:
+        self._lab, self._loop = lab, asyncio.get_running_loop()
+        self._speakers: dict[str, Speaker] = {}
+        self._done = Announcements({}, restarts=-1)
 
-async def follow_announcements(lab: Lab, responders: dict[tuple[str, str], Responder]) -> None:
-    """Update all responders, by node and link, whenever the announcements file changes."""
-    last = None
-    while True:
-        text = (lab.state / ANNOUNCEMENTS).read_text()
-        if text != last:
-            announcers = json.loads(text)
-            # Withdraw before announcing, so that two nodes never answer for one address
-            for (node, _link), responder in responders.items():
-                responder.addresses &= frozenset(_packed(announced_by(lab, node, announcers)))
-            for (node, _link), responder in responders.items():
-                responder.announce(announced_by(lab, node, announcers))
-            (lab.state / ANNOUNCED).write_text(text)
-            if last is None:
-                print("ready", flush=True)
-            last = text
-        await asyncio.sleep(_ANNOUNCEMENT_POLL_SECONDS)
+    async def follow(self) -> None:
+        """Do what the file asks for, again and again."""
+        while True:
+            text = (self._lab.state / ANNOUNCEMENTS).read_text()
+            wanted = Announcements(**json.loads(text))
+            if wanted != self._done:
+                await self._adopt(wanted)
+                (self._lab.state / ANNOUNCED).write_text(text)
+                if self._done.restarts < 0:
+                    print("ready", flush=True)
+                self._done = wanted
+            for node, speaker in self._speakers.items():
+                if speaker.must_scan(self._loop.time()):
+                    self._scan(node)
+                speaker.repeat_announcements(self._loop.time())
+            await asyncio.sleep(_POLL_SECONDS)
 
+    async def _adopt(self, wanted: Announcements) -> None:
+        services, repeat_until = tuple(wanted.touched), self._loop.time() + ANNOUNCE_FOR_SECONDS
+        if wanted.restarts != self._done.restarts:
+            # As if long ago: an unsolicited advertisement answers a client whose solicitation could not be answered
+            services, repeat_until = tuple(wanted.announcers), 0.0
+            await self._restart()
+        elif wanted.scans != self._done.scans:
+            services = ()
+            for node in self._speakers:
+                self._scan(node)
+        # Withdraw before announcing, so that two nodes never answer for one address
+        for name in services:
+            for node, speaker in self._speakers.items():
+                if node != wanted.announcers[name]:
+                    speaker.delete_service(name)
+        for name in services:
+            service = self._lab.services[name]
+            addresses = filter(None, (service.address, service.address6))
+            self._speakers[wanted.announcers[name]].set_service(name, addresses, repeat_until)
 
-def _packed(addresses: list[str]) -> list[bytes]:
-    return [ipaddress.ip_address(address).packed for address in addresses]
+    async def _restart(self) -> None:
+        for speaker in self._speakers.values():
+            speaker.close()
+        for node in NODES:
+            self._speakers[node] = Speaker(node, self._lab.options.pool_interfaces, self._opened(node), self._closed)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_LINK_LOCAL_SECONDS):
+                while [node for node in NODES if not self._scan(node)]:
+                    await asyncio.sleep(_POLL_SECONDS)
+
+    def _scan(self, node: str) -> bool:
+        return in_namespace(self._lab.namespace(node), self._speakers[node].scan)
+
+    def _opened(self, node: str) -> Callable[[Responder], None]:
+        """Return a function to be called in a thread that has entered a namespace."""
+
+        def start_reading(responder: Responder) -> None:
+            if responder.socket.fileno() >= 0:
+                self._loop.add_reader(responder.socket, lambda: self._speakers[node].answer(responder))
+
+        return lambda responder: self._loop.call_soon_threadsafe(start_reading, responder)
+
+    def _closed(self, responder: Responder) -> None:
+        self._loop.remove_reader(responder.socket)
 
 
 async def main(prefix: str) -> None:
     lab = Lab.attach(prefix)
-    loop = asyncio.get_running_loop()
     sockets: list[asyncio.Server | socket.socket] = []
     for listener in listeners(lab.options):
         stream, datagram = in_namespace(lab.namespace(listener.host), partial(open_sockets, listener))
         sockets.append(await serve(listener, stream, datagram))
         sockets.append(datagram)
-    responders = {}
-    for node, link in product(NODES, lab.options.pool_interfaces):
-        responder = in_namespace(lab.namespace(node), partial(Responder, link))
-        for handle in responder.sockets:
-            loop.add_reader(handle, responder.answer_all, handle)
-        responders[node, link] = responder
-    await follow_announcements(lab, responders)
+    await Speakers(lab).follow()
 
 
 if __name__ == "__main__":

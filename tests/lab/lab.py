@@ -7,8 +7,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from . import kernel_features, kube_proxy_rules, namespaces, offloads, topology
@@ -22,7 +23,22 @@ from .waiting import wait_until
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 ANNOUNCEMENTS, ANNOUNCED = "announcements.json", "announced"
-_ANNOUNCE_SECONDS = 10.0
+_ANNOUNCE_SECONDS = 20.0
+
+
+@dataclass(frozen=True)
+class Announcements:
+    """What the daemon's speakers shall do.
+
+    announcers: service name -> node that announces it. touched: the services that changed last. changes, restarts, scans:
+    how often announcements changed, speakers were restarted, and speakers were told to look for links.
+    """
+
+    announcers: dict[str, str]
+    touched: Sequence[str] = ()
+    changes: int = 0
+    restarts: int = 0
+    scans: int = 0
 
 
 class Lab(Site):
@@ -62,18 +78,42 @@ class Lab(Site):
     def announce(self, announcers: dict[str, str]) -> None:
         """Change which nodes announce these services (service name -> node name) and wait until it is done.
 
-        A node that takes over an address announces it immediately, as MetalLB does.
+        A node that takes over an address announces it immediately, as MetalLB does. A service that stays on its node is
+        processed again, which matters if its link was missing before.
         """
-        path = self.state / ANNOUNCEMENTS
-        text = json.dumps(json.loads(path.read_text()) | announcers)
-        self._write_announcements(text)
+        now = self._announcements()
+        self._change(
+            replace(now, announcers=now.announcers | announcers, touched=tuple(announcers), changes=now.changes + 1)
+        )
+
+    def restart_speakers(self) -> None:
+        """Restart the speakers of all nodes, which then find all links and announce all services, and wait until it is done."""
+        now = self._announcements()
+        self._change(replace(now, restarts=now.restarts + 1))
+
+    def scan_links(self) -> None:
+        """Have all speakers look for links now, which they also do every second, and wait until it is done."""
+        now = self._announcements()
+        self._change(replace(now, scans=now.scans + 1))
+
+    def speaker_log(self) -> list[str]:
+        """Return the lines that the speakers have logged."""
+        return (self.state / "daemon.log").read_text().splitlines()
+
+    def _announcements(self) -> Announcements:
+        return Announcements(**json.loads((self.state / ANNOUNCEMENTS).read_text()))
+
+    def _change(self, announcements: Announcements) -> None:
+        text = self._write_announcements(announcements)
         explain = f"the lab's speakers respond; see {self.state / 'daemon.log'}"
         wait_until(lambda: (self.state / ANNOUNCED).read_text() == text, explain, _ANNOUNCE_SECONDS)
 
-    def _write_announcements(self, text: str) -> None:
+    def _write_announcements(self, announcements: Announcements) -> str:
+        text = json.dumps(asdict(announcements))
         temporary = self.state / f"{ANNOUNCEMENTS}.new"
         temporary.write_text(text)
         temporary.replace(self.state / ANNOUNCEMENTS)
+        return text
 
     def tools(self) -> list[str]:
         """Names of the required programs."""
@@ -98,7 +138,9 @@ class Lab(Site):
         self._await_links(plan.name for plan in self.plans)
         with ThreadPoolExecutor(2) as pool:
             list(pool.map(lambda node: kube_proxy_rules.load(node, self.options, self.services), self.nodes))
-        self._write_announcements(json.dumps({service.name: service.announcer for service in self.services.values()}))
+        self._write_announcements(
+            Announcements({service.name: service.announcer for service in self.services.values()})
+        )
         self._start_daemon()
 
     def _configure_host(self, plan: topology.HostPlan) -> None:

@@ -66,8 +66,10 @@ def refusal(node: Host, parameters: Mapping[str, Any]) -> str:
 
 
 def apply_everywhere(lab: Lab, parameters: Mapping[str, Any]) -> list[Answer]:
-    """Run pool_routing on all nodes, one after the other."""
-    return [apply(node, parameters) for node in lab.nodes]
+    """Run pool_routing on all nodes, one after the other, and restart the speakers, which may have lacked the link."""
+    answers = [apply(node, parameters) for node in lab.nodes]
+    lab.restart_speakers()
+    return answers
 
 
 def link(node: Host, name: str) -> dict[str, Any]:
