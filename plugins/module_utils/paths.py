@@ -57,6 +57,9 @@ KUBECONFIGS = (
     "/var/lib/k0s/kubelet.conf",
 )
 
+#: Lists of DNS servers; the second one has the servers behind the local one of systemd-resolved.
+RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
+
 MANAGED_BY = "Managed by homeward.metallb_routing: apply rewrites this file, remove deletes it."
 #: First line of every text file that is installed.
 FILE_HEADER = f"# {MANAGED_BY}\n"

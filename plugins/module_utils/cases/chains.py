@@ -119,6 +119,9 @@ def _guard_of_interface(family: str, items: Sequence[GuardRule], forged: str) ->
     dedicated = any(item.drop_other_destinations for item in items)
     if dedicated:
         yield from _mld_and_nd_rules(family)
+        icmp = "icmp" if family == IPV4 else "ipv6-icmp"
+        yield from (f"-d {own} ! -p {icmp} -j DROP" for item in items for own in item.own)
+        yield from (f"-d {vital} -j RETURN" for item in items for vital in item.vital)
     for item in items:
         if dedicated:
             yield from (f"-s {source} -j DROP" for source in item.deny)
@@ -128,6 +131,7 @@ def _guard_of_interface(family: str, items: Sequence[GuardRule], forged: str) ->
     if dedicated:
         passing = (item for item in items if not item.drop_cluster_sources)
         yield from (f"-d {network} -j RETURN" for item in passing for network in item.networks)
+        yield from (f"-s {vital} -j RETURN" for item in items for vital in item.vital)
         yield "-j DROP"
 
 

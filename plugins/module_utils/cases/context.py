@@ -14,7 +14,7 @@ from ..state import Node
 from ..state.family import FAMILIES, collapse, family_of
 from ..state.lookup import AddressLookup, NetworkLookup
 from ..state.route import MAIN_TABLE
-from .vital import VitalAddress, find_vital_addresses, find_vital_peers
+from .vital import VitalAddress, find_servers, find_vital_addresses, find_vital_peers
 
 
 @dataclass(frozen=True)
@@ -66,6 +66,11 @@ class Context:
     def vital_peers(self) -> tuple[VitalAddress, ...]:
         """The vital addresses of other hosts, which the node must reach."""
         return tuple(find_vital_peers(self.declaration, self.node))
+
+    @cached_property
+    def servers(self) -> tuple[VitalAddress, ...]:
+        """The servers that the node needs, wherever they are; no guard may drop their packets."""
+        return tuple(find_servers(self.declaration, self.node))
 
     @cached_property
     def vital_lookup(self) -> AddressLookup[VitalAddress]:

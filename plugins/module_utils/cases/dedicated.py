@@ -26,19 +26,23 @@ def is_shared(interface: str, context: Context) -> bool:
 def shared_reason(interface: str, context: Context) -> str:
     """Return the evidence that the link carries other traffic of the node, or ``""`` if there is none."""
     node = context.node
+    pools = context.declaration.pools_by_interface.get(interface, ())
+    attached = [network for pool in pools for network in pool.onlink_networks]
+    server = next((one for one in context.servers if covering(attached, one.address)), None)
+    if server:
+        return f"{server.address}, {server.description}, is in a network on it"
     if interface not in node.interfaces:
         return ""
     vital = vital_reason(interface, context) or _bridging_reason(interface, context)
     if vital:
         return vital
-    pools = context.declaration.pools_by_interface.get(interface, ())
     networks = [network for pool in pools for network in pool.networks]
     # Before Linux 5.18 addresses have no protocol, so the pools' own ones look foreign.
     declared = [address for pool in pools for address in pool.addresses]
     addresses = _other_addresses(interface, (*networks, *declared), context)
     if addresses:
         return f"the node has the address {addresses[0]} on it"
-    onlink = (*networks, *(network for pool in pools for network in pool.onlink_networks))
+    onlink = (*networks, *attached)
     routes = [route for route in node.foreign_routes_by_link.get(interface, ()) if not _belongs_to_link(route, onlink)]
     return f'the route "{routes[0]}" of the node uses it' if routes else ""
 

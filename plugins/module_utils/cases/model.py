@@ -127,6 +127,8 @@ class GuardRule:
     :param deny: sources whose packets are dropped.
     :param drop_cluster_sources: drop packets to ``networks`` from the cluster's own networks: they can only be forged.
     :param drop_other_destinations: drop everything that is not for ``networks``; on dedicated links only.
+    :param own: addresses of the node among the destinations: there, only ICMP passes on dedicated links.
+    :param vital: hosts outside ``networks`` whose packets always pass, in both directions.
     """
 
     family: str
@@ -135,6 +137,8 @@ class GuardRule:
     deny: tuple[str, ...] = ()
     drop_cluster_sources: bool = False
     drop_other_destinations: bool = False
+    own: tuple[str, ...] = ()
+    vital: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ The mark recipe and the guard, which drops packets on the pools' link that can o
 from __future__ import annotations
 
 from ..state import NodeState
-from ..state.family import family_of, full_length
+from ..state.family import covering, family_of, full_length
 from .context import Context
 from .dedicated import has_bridged_frames
 from .links import link_and_addresses, no_router_advertisements, reverse_path_filter, strict_arp
@@ -32,7 +32,9 @@ def compile_group(group: Group, context: Context) -> CompiledGroup:
     drop_others = not group.shared and not has_bridged_frames(group.interface, context)
     if not group.shared and not drop_others:
         warnings = (*warnings, _bridge_warning(group))
-    return CompiledGroup(state, connmark_rules(group, context), _guard_rules(group, drop_others=drop_others), warnings)
+    return CompiledGroup(
+        state, connmark_rules(group, context), _guard_rules(group, context, drop_others=drop_others), warnings
+    )
 
 
 def _bridge_warning(group: Group) -> str:
@@ -42,7 +44,7 @@ def _bridge_warning(group: Group) -> str:
     )
 
 
-def _guard_rules(group: Group, *, drop_others: bool) -> tuple[GuardRule, ...]:
+def _guard_rules(group: Group, context: Context, *, drop_others: bool) -> tuple[GuardRule, ...]:
     return tuple(
         GuardRule(
             family,
@@ -51,6 +53,8 @@ def _guard_rules(group: Group, *, drop_others: bool) -> tuple[GuardRule, ...]:
             _refused_sources(group, family),
             drop_cluster_sources=True,
             drop_other_destinations=drop_others,
+            own=_own(group, family),
+            vital=_vital(group, family, context),
         )
         for family in group.families
     )
@@ -58,6 +62,21 @@ def _guard_rules(group: Group, *, drop_others: bool) -> tuple[GuardRule, ...]:
 
 def _refused_sources(group: Group, family: str) -> tuple[str, ...]:
     """Return the sources that the pools deny, and this node's own addresses of the pools, which no other host has."""
-    own = (f"{address}/{full_length(family_of(address))}" for pool in group.pools for address in pool.addresses)
-    denied = (network for pool in group.pools for network in pool.deny)
-    return tuple(dict.fromkeys(source for source in (*denied, *own) if family_of(source) == family))
+    denied = (network for pool in group.pools for network in pool.deny if family_of(network) == family)
+    return tuple(dict.fromkeys((*denied, *_own(group, family))))
+
+
+def _own(group: Group, family: str) -> tuple[str, ...]:
+    """Return this node's own addresses of the pools."""
+    addresses = (address for pool in group.pools for address in pool.addresses if family_of(address) == family)
+    return tuple(f"{address}/{full_length(family)}" for address in addresses)
+
+
+def _vital(group: Group, family: str, context: Context) -> tuple[str, ...]:
+    """Return the servers that the node needs, and the peer of this run's connection if it is on the link."""
+    peer = context.node.ssh_peer
+    on_link = peer and family_of(peer) == family and covering(group.onlink_networks(family), peer)
+    addresses = (server.address for server in context.servers if family_of(server.address) == family)
+    return tuple(
+        f"{address}/{full_length(family)}" for address in dict.fromkeys((*addresses, *([peer] if on_link else [])))
+    )

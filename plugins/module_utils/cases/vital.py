@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from ..declaration.model import Declaration
 from ..state import Node
+from ..state.family import covering
 from ..state.node import IPVS_LINKS
 
 
@@ -46,6 +47,20 @@ def find_vital_peers(declaration: Declaration, node: Node) -> Iterator[VitalAddr
         yield VitalAddress(node.ssh_peer, "the peer of this run's SSH connection")
     for server in dict.fromkeys((*declaration.cluster.api_servers, *node.api_servers)):
         yield VitalAddress(server, "a Kubernetes API server")
+
+
+def find_servers(declaration: Declaration, node: Node) -> Iterator[VitalAddress]:
+    """Yield the hosts that the node needs and that may move to another link: API servers, and DNS servers outside the pools.
+
+    The cluster itself may serve DNS, at an address of a pool.
+    """
+    for server in dict.fromkeys((*declaration.cluster.api_servers, *node.api_servers)):
+        if not ipaddress.ip_address(server).is_loopback:
+            yield VitalAddress(server, "a Kubernetes API server")
+    networks = [network for pool in declaration.pools for network in pool.networks]
+    for server in node.dns_servers:
+        if not covering(networks, server):
+            yield VitalAddress(server, "a DNS server of this node")
 
 
 def is_link_local(address: str) -> bool:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
-from ..paths import KUBECONFIGS
+from ..paths import KUBECONFIGS, RESOLV_CONFS
 from ..state import Interface, KubeProxy
 from ..state.family import IPAddress
 from ..state.iptables_save import ClusterChains
@@ -25,6 +25,7 @@ _KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
 
 _HOST = r"(?P<host>\[[^\]\s]+\]|[^\s:/\"'\[\],]+)"
 _SERVER = re.compile(rf"^\s*-?\s*[\"']?server[\"']?:\s*[\"']?https?://{_HOST}", re.MULTILINE)
+_NAMESERVER = re.compile(r"^\s*nameserver\s+(\S+)", re.MULTILINE)  # resolv.conf(5)
 # The list of servers of k3s: {"ServerURL": "https://192.168.1.10:6443", "ServerAddresses": ["192.168.1.10:6443"]}
 _LISTED = re.compile(rf"\"(?:https?://)?{_HOST}:\d+\"")
 
@@ -140,6 +141,21 @@ def api_servers(root: Path = Path("/")) -> tuple[str, ...]:
         except OSError:
             continue
         found |= set(servers_in(text))
+    return tuple(sorted(found))
+
+
+def dns_servers(root: Path = Path("/")) -> tuple[str, ...]:
+    """Return the addresses of the node's DNS servers, without loopback and link-local ones."""
+    found = set()
+    for path in RESOLV_CONFS:
+        try:
+            text = (root / path.lstrip("/")).read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            continue
+        for match in _NAMESERVER.finditer(text):
+            address, _zone = _address(match.group(1))
+            if address and not (address.is_loopback or address.is_link_local):
+                found.add(str(address))
     return tuple(sorted(found))
 
 

@@ -100,6 +100,7 @@ def read_node(scope: Scope, pyroute2_path: str) -> Node:
         ssh_peer=peer,
         ssh_interface=interface,
         api_servers=facts.api_servers(),
+        dns_servers=facts.dns_servers(),
     )
 
 

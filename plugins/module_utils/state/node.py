@@ -161,6 +161,7 @@ class Node:
     :param services: names of the active systemd units.
     :param ssh_peer: address of the client of the SSH connection that this process runs in; ``""`` if there is none.
     :param ssh_interface: name of the link which that connection uses.
+    :param dns_servers: addresses of the DNS servers in resolv.conf.
     :param api_servers: addresses of the Kubernetes API servers in the configuration of the kubelet.
     """
 
@@ -183,6 +184,7 @@ class Node:
     ssh_peer: str = ""
     ssh_interface: str = ""
     api_servers: tuple[str, ...] = ()
+    dns_servers: tuple[str, ...] = ()
 
     @cached_property
     def default_routes(self) -> tuple[Route, ...]:

@@ -193,6 +193,45 @@ def test_denied_sources_are_dropped(lab: Lab, family: int, options: dict[str, st
 
 
 @pytest.mark.parametrize("family", FAMILIES)
+def test_only_icmp_reaches_the_nodes_own_address_of_the_pool(lab: Lab, family: int) -> None:
+    own = PER_NODE["node1"][0 if family == 4 else 1]
+    probes = [Probe(VALID[family], own, port) for port in (22, 10250, 30080)]
+    apply(lab, pool_of(lab, rp_filter="off"), per_node=True)
+    expected = probes if lab.options.shared_link else []
+    assert delivered(lab, probes, valid(family)) == expected
+    lab.host("onlink").run(f"ping -{family} -n -c 1 -W {TIMEOUT:.0f} {own}")
+
+
+#: A part of the link's network, which has the services, and servers in the rest of it and elsewhere
+PART = ["1.2.3.0/28", "fd00:1:2:3::/120"]
+WHOLE = ["1.2.3.0/24", "fd00:1:2:3::/64"]
+SERVERS = {4: ["1.2.3.60", "9.9.9.9"], 6: ["fd00:1:2:3:6::60", "fd00:9::9"]}
+
+
+@pytest.mark.parametrize("dedicated", [True, None], ids=["declared", "inferred"])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_packets_of_api_servers_always_pass(lab: Lab, family: int, dedicated: bool | None) -> None:
+    """Also at an address that moved to this node and link, as kube-vip does, when the run was over."""
+    if dedicated and lab.options.shared_link:
+        pytest.skip("a shared link cannot be declared as dedicated")
+    node, link = lab.host("node1"), lab.options.pool_interface
+    pool = pool_of(lab, rp_filter="off", networks=PART, onlink_networks=WHOLE, dedicated=dedicated)
+    apply(lab, pool, cluster={"api_servers": [*SERVERS[4], *SERVERS[6]]})
+    target, other = ELSEWHERE[family][-1][0], Probe(VALID[family], *ELSEWHERE[family][-1])
+    to_server = Probe(VALID[family], SERVERS[family][0], 6443)
+    from_servers = [Probe(server, target, 8081) for server in SERVERS[family]]
+    assert delivered(lab, [*from_servers, other], valid(family)) == [*from_servers, *([] if dedicated else [other])]
+    moved = f"{to_server.target}/{32 if family == 4 else 128} dev {link}"
+    node.run(f"ip addr add {moved}{' nodad' if family == 6 else ''}")
+    local = f"ip -{family} route show table local"  # IPv6 adds the route later
+    node.run(f"timeout {TIMEOUT:.0f} sh -c 'until {local} | grep -q \"{to_server.target} \"; do sleep 0.02; done'")
+    try:
+        assert delivered(lab, [to_server], valid(family)) == [to_server]
+    finally:
+        node.run(f"ip addr del {moved}")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
 def test_a_dedicated_link_accepts_no_other_destination(lab: Lab, family: int) -> None:
     """A shared link carries the node's own traffic, which must pass."""
     probes = [Probe(VALID[family], *target) for target in ELSEWHERE[family]]

@@ -15,7 +15,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.lin
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Cluster
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Node, Route
-from tests.unit.nodes import cluster_node, declaration, pool
+from tests.unit.nodes import cluster_node, declaration, pool, vlan
 
 LINK = "eth0.100"
 
@@ -195,3 +195,48 @@ def test_strict_arp_that_is_set_already_is_foreign(
     desired = declaration(pool(case="source_routing"), cluster=Cluster(kube_proxy_mode="ipvs"))
     sysctls = compile_node(desired, node).state.sysctls
     assert {item.name for item in sysctls if "/all/arp_" in item.name} == managed
+
+
+PART = pool(networks=("1.2.3.64/26",), onlink_networks=("1.2.3.0/24",))
+NEAR, FAR = "1.2.3.10", "9.9.9.9"
+
+
+@pytest.mark.parametrize("source", ["declared", "kubeconfig", "DNS"])
+@pytest.mark.parametrize(("address", "shared"), [(NEAR, True), (FAR, False)])
+def test_a_link_with_a_server_in_one_of_its_networks_is_shared(source: str, address: str, shared: bool) -> None:
+    cluster = Cluster(api_servers=(address,) if source == "declared" else ())
+    servers = {"kubeconfig": {"api_servers": (address,)}, "DNS": {"dns_servers": (address,)}}.get(source, {})
+    node = replace(cluster_node(), **servers)
+    (group,) = compile_node(declaration(PART, cluster=cluster), node).groups
+    assert group.shared is shared
+    new = replace(node, interfaces={name: one for name, one in node.interfaces.items() if name != LINK})
+    created = replace(PART, vlan=vlan())
+    assert [one.shared for one in compile_node(declaration(created, cluster=cluster), new).groups] == [shared]
+
+
+@pytest.mark.parametrize("address", [NEAR, FAR])
+def test_a_declared_dedicated_link_lets_packets_of_servers_pass(address: str) -> None:
+    node = replace(
+        cluster_node(), dns_servers=(address, "1.2.3.70", "fd00::53"), ssh_peer="1.2.3.20", ssh_interface="eth0"
+    )
+    state = compile_node(declaration(replace(PART, dedicated=True)), node).state
+    (rules,) = (
+        chain.rules
+        for chains in state.chains
+        for chain in chains.chains
+        if chain.name == f"HOMEWARD-IN-{LINK}" and chain.table == "raw"
+    )
+    assert [rule for rule in rules if rule.endswith("RETURN")] == [
+        f"-d {address}/32 -j RETURN",
+        "-d 1.2.3.20/32 -j RETURN",
+        f"-s {address}/32 -j RETURN",
+        "-s 1.2.3.20/32 -j RETURN",
+    ], "not those of a DNS server in the pool"
+    assert rules[-1] == "-j DROP"
+
+
+def test_a_peer_elsewhere_needs_no_exception() -> None:
+    """So the chains do not depend on where the controller is."""
+    here = replace(cluster_node(), ssh_peer="203.0.113.9", ssh_interface="eth0")
+    there = replace(here, ssh_peer="203.0.113.10")
+    assert compile_node(declaration(PART), here).state == compile_node(declaration(PART), there).state

@@ -176,3 +176,15 @@ def test_every_api_server_is_found_once(tmp_path: Path) -> None:
         '  "Listener": null\n}',
     )
     assert facts.api_servers(tmp_path) == ("192.168.1.10", "192.168.1.12", "fd00::13")
+
+
+def test_dns_servers_are_found_behind_the_local_one(tmp_path: Path) -> None:
+    assert facts.dns_servers(tmp_path) == ()
+    put(
+        tmp_path,
+        "etc/resolv.conf",
+        "# nameserver 9.9.9.9\nnameserver 127.0.0.53\nnameserver fe80::1%eth0\nsearch example.org\n",
+    )
+    assert facts.dns_servers(tmp_path) == ()
+    put(tmp_path, "run/systemd/resolve/resolv.conf", "nameserver 192.168.1.1\n nameserver FD00::53\nnameserver oops\n")
+    assert facts.dns_servers(tmp_path) == ("192.168.1.1", "fd00::53")
