@@ -55,6 +55,20 @@ def in_role(option: Any, names: dict[str, str]) -> Any:
     return option
 
 
+def unchecked(option: dict[str, Any]) -> dict[str, Any]:
+    """Return an option of a role that Ansible does not check, with its type and its choices in the description.
+
+    Ansible's message about an invalid one contains the whole specification, but no remedy. The action plugin of the module
+    reports it with path, reason and remedy.
+    """
+    facts = [f"Type C({option['type']})."] if option["type"] not in ("str", "raw") else []
+    facts += [f"One of {', '.join(f'V({choice})' for choice in option['choices'])}."] if "choices" in option else []
+    description = option.get("description", [])
+    lines = [description] if isinstance(description, str) else list(description)
+    changed = {"description": [*lines, " ".join(facts)], "type": "raw"} if facts else {}
+    return {key: value for key, value in {**option, **changed}.items() if key not in ("choices", "elements")}
+
+
 def names_in_role(spec: dict[str, Any], prefix: str = "") -> dict[str, str]:
     """Return the role's name of each option of the module that the role has."""
     return {given["from"]: f"{prefix}{name}" for name, given in spec["options"].items() if "from" in given}
@@ -71,6 +85,7 @@ def rendered(root: Path) -> dict[Path, str]:
         for name, given in spec["options"].items():
             option = in_role(documented[given["from"]], names) if "from" in given else {}
             option |= {key: value for key, value in given.items() if key != "from"}
+            option = unchecked(option)
             options[name] = {key: option[key] for key in sorted(option, key=lambda key: key == "options")}
         content = {"argument_specs": {"main": {"version_added": "0.1.0", **spec, "options": options}}}
         text = yaml.dump(content, Dumper=_Indented, sort_keys=False, width=100)

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Action plugin of pool_routing: validates its input, supplies code and pyroute2, and confirms the change."""
+"""Action plugin of pool_routing: validates its input, supplies node addresses, code and pyroute2, and confirms the change."""
 
 from __future__ import annotations
 
@@ -16,10 +16,16 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
     parse_declaration,
     parse_settings,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import is_unset
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, refused
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.installed import UNUSABLE
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.bring_pyroute2 import BringPyroute2
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.confirm import confirm
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.declared_pools import (
+    is_by_variable,
+    join_pools,
+)
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.play_addresses import PlayAddresses
 
 
 class ActionModule(BringPyroute2):
@@ -29,10 +35,16 @@ class ActionModule(BringPyroute2):
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Refuse invalid arguments, run the module, and confirm its change over a new connection."""
-        refusal = _refusal(self._task.args)
-        if refusal:
-            return refusal
+        given = self._task.args
+        arguments = dict(given)
+        try:
+            self._complete(arguments, task_vars or {})
+        except InputError as error:
+            return refused(error, arguments)
+        self._task.args = arguments
         result = confirm(self, super().run(tmp, task_vars))
+        if "nodes" in arguments and "module_args" in result.get("invocation", {}):
+            result["invocation"]["module_args"]["nodes"] = given["nodes"]  # not the addresses of the whole cluster
         self._unreachable = result.get("confirmed") is False
         return result
 
@@ -62,15 +74,25 @@ class ActionModule(BringPyroute2):
         persists = boolean(arguments.get("persist", True), strict=False)
         return persists and arguments.get("state") != "absent" and not self._task.async_val
 
+    def _complete(self, arguments: dict[str, Any], task_vars: Mapping[str, Any]) -> None:
+        """Validate the arguments, join the pools of the role's variables, and replace ``nodes`` by the addresses.
 
-def _refusal(arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the failed result of a task with invalid arguments, or ``{}``.
+        The module validates them, too, but Ansible does so before it, and its messages have neither a pool's index nor a remedy.
 
-    The module checks them too, but Ansible does so before it, and its messages have neither a pool's index nor a remedy.
-    """
-    parse = parse_settings if arguments.get("state") == "absent" else parse_declaration
-    try:
-        parse(arguments)
-    except InputError as error:
-        return refused(error, arguments)
-    return {}
+        :raises InputError: an argument is invalid.
+        """
+        if arguments.get("state") == "absent":
+            for name in ("pools", "cluster", "nodes"):
+                arguments.pop(name, None)
+            parse_settings(arguments)
+            return
+        pools: Any = arguments.get("pools")
+        if is_by_variable(pools):
+            arguments["pools"] = join_pools(pools, str(pools.get("required", "")))
+        parse_declaration(arguments)
+        if "nodes" not in arguments:
+            return
+        if is_unset((arguments.get("cluster") or {}).get("node_addresses")):
+            arguments["nodes"] = PlayAddresses(self, task_vars, arguments["nodes"]).for_module()
+        else:
+            del arguments["nodes"]

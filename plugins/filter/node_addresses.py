@@ -12,8 +12,9 @@ short_description: Extract the addresses of hosts from their inventory variables
 author: homeward.metallb_routing authors (@homeward)
 description:
   - Returns the addresses of both IP families that the inventory variables of the given hosts contain.
-  - Host names are ignored because their addresses can change between two runs. Loopback addresses are ignored, too.
-  - The C(node) role uses this filter for O(homeward.metallb_routing.pool_routing#module:cluster.node_addresses).
+  - Host names are ignored because their addresses can change between two runs. Loopback and link-local addresses and values that
+    are not addresses are ignored, too. A host whose name is an address has this address.
+  - O(homeward.metallb_routing.pool_routing#module:nodes) reads the same variables.
 positional: hostvars
 options:
   _input:
@@ -28,10 +29,10 @@ options:
   variables:
     description:
       - The variables to read. The value of each can be an address, several addresses separated by commas, or a list.
-      - The default contains the variables of Ansible and Kubespray and those commonly used with k3s.
+      - The default contains the variables of Ansible, of Kubespray and of playbooks for k3s.
     type: list
     elements: str
-    default: [ansible_host, ip, ip6, access_ip, access_ip6, node_ip]
+    default: [ansible_host, ansible_ssh_host, ip, ip6, access_ip, access_ip6, node_ip, k3s_node_ip]
 seealso:
   - plugin: ansible.builtin.inventory_hostnames
     plugin_type: lookup

@@ -19,8 +19,9 @@ from .cases.links import settings_to_read
 from .cases.model import Compiled
 from .cases.refusals import refuse
 from .cases.refusals.marks import mark_refusals, unmasked_marks
-from .cases.warnings import removal_warnings
-from .declaration import Settings, parse_declaration, parse_settings
+from .cases.warnings import node_address_warnings, removal_warnings
+from .declaration import Settings, parse_settings
+from .declaration.nodes import Nodes, parse_with_nodes
 from .declaration.settings import check_run_options
 from .errors import HomewardError, RollbackFailed
 from .kernel import foreign_marks
@@ -32,7 +33,7 @@ from .kernel.systemd import systemd_runs
 from .kernel.writer import require_link_types
 from .paths import FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
 from .persistence import change
-from .persistence.deploy import MANAGED_FILES, Persisted, kept_tables, persist, persisted_pools, stale_metrics_files
+from .persistence.deploy import MANAGED_FILES, Persisted, kept_tables, persist, persisted, stale_metrics_files
 from .persistence.statefile import Saved
 from .planning.commands import commands
 from .planning.diff import diff
@@ -74,21 +75,36 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     check_run_options(parameters)
     if parameters["state"] == "absent":
         return _remove_pools(parameters, run)
-    declaration = parse_declaration(parameters)
+    earlier_pools, earlier_nodes = persisted()
+    declaration, nodes = parse_with_nodes(parameters, earlier_nodes)
     metrics_directory = str(parameters.get("metrics_directory") or "") if parameters["persist"] else ""
     scope = _scope(declaration.settings, settings_to_read(declaration), metrics_directory)
-    earlier_pools = persisted_pools()
     with reading(scope, run) as current:
         compiled = compile_node(declaration, current)
         compiled = replace(compiled, state=_as_printed(compiled.state, current, scope.ownership))
-        persisted = _persist(compiled, current, scope, parameters)
+        files = _persist(compiled, current, scope, parameters, nodes)
         placement = place_rules(compiled.state, current)
-        plan = make_plan(NodeState.union((placement.state, persisted.state)), current)
+        plan = make_plan(NodeState.union((placement.state, files.state)), current)
         marks = _check_marks(compiled, Context(declaration, current), plan, scope.ownership)
         pending = apply(plan, current, scope, run)
-    warnings = [*_removed_pools(earlier_pools, compiled), *compiled.warnings, *marks]
-    warnings += [*placement.notes, *placement.problems, *persisted.warnings]
-    return {**module_result(plan, current, scope, run, pending, warnings), "cases": _cases(compiled)}
+    warnings = [
+        *_removed_pools(earlier_pools, compiled),
+        *node_address_warnings(nodes, earlier_nodes, declaration.families),
+        *compiled.warnings,
+        *marks,
+        *placement.notes,
+        *placement.problems,
+        *files.warnings,
+    ]
+    return {
+        **module_result(plan, current, scope, run, pending, warnings),
+        "cases": _cases(compiled),
+        "node_addresses": {
+            "declared": not declaration.finds_nodes,
+            "families": declaration.families,
+            "kept": dict(nodes.kept),
+        },
+    }
 
 
 def _check_marks(compiled: Compiled, context: Context, plan: Plan, ownership: Ownership) -> tuple[str, ...]:
@@ -243,7 +259,7 @@ def _path_in(chains: Sequence[Chain]) -> Callable[[int, int], str]:
     return lambda chain, rule: f"pools: the rule {chains[chain].rules[rule]!r} of {chains[chain]}"
 
 
-def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mapping[str, Any]) -> Persisted:
+def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mapping[str, Any], nodes: Nodes) -> Persisted:
     """Return the files and the unit with which the compiled state survives a reboot; nothing without ``persist``."""
     if compiled.state.is_empty:
         return Persisted()
@@ -257,6 +273,7 @@ def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mappin
         cases=tuple(_cases(compiled)),
         pyroute2_path=FORMATS_FILE,
         metrics_directory=str(parameters.get("metrics_directory") or ""),
+        nodes=nodes.addresses,
     )
     return persist(saved, current, program)
 

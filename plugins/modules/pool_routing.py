@@ -137,7 +137,7 @@ options:
       node_addresses:
         description:
           - Addresses of all nodes, of both IP families. Packets with such a source are dropped on a pool's interface.
-          - The roles take them from the inventory by default.
+          - By default they are the addresses of O(nodes).
         type: list
         elements: str
       api_servers:
@@ -150,6 +150,19 @@ options:
         type: str
         choices: [auto, iptables, nftables, ipvs]
         default: auto
+  nodes:
+    description:
+      - The nodes of the cluster, as an inventory pattern or a list of patterns, whose addresses are the default of
+        O(cluster.node_addresses). An empty string stands for the groups C(k8s_cluster), else C(k3s_cluster), else C(kube_control_plane)
+        and C(kube_node), else for the hosts of the play. The roles set it to C(metallb_routing_hosts).
+      - The controller reads the inventory variables C(ansible_host), C(ansible_ssh_host), C(ip), C(ip6), C(access_ip), C(access_ip6),
+        C(node_ip) and C(k3s_node_ip) of these hosts, and their names, if these are addresses. If they contain no address of an IP
+        family, it uses what the node answered when the playbooks asked it, or the gathered facts of a host of the play.
+      - For nodes of which nothing is known in this run, for example because of C(--limit), the addresses of the last run on this node
+        are kept. A warning names nodes of which there is no address, and addresses that no longer belong to a node.
+      - An address that several hosts share is not used, for example that of a router that forwards ports to them.
+      - If it is not set, there is no default.
+    type: raw
   mark_mask:
     description:
       - The bits of the packet mark to use. They must be adjacent. Their number limits the number of gateways, 31 for V(0x1f00).
@@ -284,6 +297,14 @@ diff:
     before: {}
     after:
       routes: ["ipv4: 1.2.3.0/24 dev eth0.100 table 7701"]
+node_addresses:
+  description:
+    - RV(node_addresses.declared) says whether O(cluster.node_addresses) is declared.
+    - RV(node_addresses.families) contains the IP families of the pools.
+    - RV(node_addresses.kept) contains, by node, the addresses that only an earlier run knew.
+  type: dict
+  returned: if O(state=present)
+  sample: {declared: false, families: [ipv4], kept: {node3: [192.168.1.13]}}
 errors:
   description: All errors in the input, each with its path and the complete message.
   type: list

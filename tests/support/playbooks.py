@@ -72,6 +72,8 @@ def play(
     *options: str,
     echo: bool = False,
     connection_plugins: Path | None = None,
+    hosts: str = "",
+    settings: Mapping[str, str] | None = None,
 ) -> Played:
     """Run a playbook of the collection (or a file) on the lab's nodes.
 
@@ -79,16 +81,21 @@ def play(
     :param options: further words of the command line, ``--check`` say.
     :param echo: print what ansible prints, while it does.
     :param connection_plugins: a folder of more of them.
+    :param hosts: the inventory, INI or JSON, in place of the lab's.
+    :param settings: environment variables that configure ansible.
     """
     name = playbook if "/" in playbook else f"homeward.metallb_routing.{playbook}"
     with TemporaryDirectory(prefix="homeward-") as folder:
-        hosts = inventory.write(site, Path(folder) / "inventory.yml")
+        listed = inventory.write(site, Path(folder) / "inventory.yml")
+        if hosts:
+            listed = Path(folder) / ("inventory.yml" if hosts.startswith("{") else "inventory.ini")
+            listed.write_text(hosts)
         declared = Path(folder) / "variables.json"
         declared.write_text(json.dumps(values))
-        command = ["ansible-playbook", "-i", str(hosts), "-e", f"@{declared}", name, *options]
+        command = ["ansible-playbook", "-i", str(listed), "-e", f"@{declared}", name, *options]
         with subprocess.Popen(
             command,
-            env=environment(connection_plugins),
+            env={**environment(connection_plugins), **(settings or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

@@ -9,8 +9,10 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 
 from ..declaration.model import Cluster, Pool
+from ..declaration.nodes import AddressesByNode, Nodes
+from ..declaration.values import comma_separated
 from ..state import Node
-from ..state.family import FAMILIES, FAMILY_NAMES, family_of
+from ..state.family import FAMILIES, FAMILY_NAMES, IPV6, family_of
 from ..state.node import IPVS_LINKS
 from ..state.route import MAIN_TABLE
 from .context import Context
@@ -29,7 +31,7 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
             "cluster.kube_proxy_mode: kube-proxy was not detected on this node. The routing suits its iptables and nftables"
             " modes; declare ipvs if it will run in that mode."
         )
-    yield from _undeclared_sources(cluster, groups)
+    yield from _undeclared_sources(cluster, groups, finds_nodes=context.declaration.finds_nodes)
     yield from _no_default_route(groups, context.node)
     filtered = {group.interface for group in groups if group.traits.filters}
     for choice in choices:
@@ -73,7 +75,7 @@ def removal_warnings(node: Node) -> Iterator[str]:
         )
 
 
-def _undeclared_sources(cluster: Cluster, groups: Sequence[Group]) -> Iterator[str]:
+def _undeclared_sources(cluster: Cluster, groups: Sequence[Group], *, finds_nodes: bool) -> Iterator[str]:
     """Yield a warning for each kind of cluster address that the guard cannot recognise as forged, as it is not declared."""
     guarded = {family for group in groups if group.traits.has_guard for family in group.families}
     for option, whose, declared in (
@@ -81,6 +83,8 @@ def _undeclared_sources(cluster: Cluster, groups: Sequence[Group]) -> Iterator[s
         ("service_networks", "service", cluster.service_networks),
         ("node_addresses", "node", cluster.node_addresses),
     ):
+        if option == "node_addresses" and finds_nodes:
+            continue
         known = {family_of(one) for one in declared}
         missing = " and ".join(FAMILY_NAMES[family] for family in FAMILIES if family in guarded and family not in known)
         if missing:
@@ -119,6 +123,35 @@ def _families_with_default_route(node: Node) -> set[str]:
         for route in node.foreign_routes
         if route.is_default and route.type == "unicast" and (route.family, route.table) in tables
     }
+
+
+def node_address_warnings(nodes: Nodes, earlier: AddressesByNode, families: Iterable[str]) -> Iterator[str]:
+    """Yield which addresses the guard no longer drops as sources, and of which nodes it does not know any.
+
+    :param earlier: the addresses by node of the run before.
+    :param families: those of the pools.
+    """
+    current = set(nodes.all_addresses())
+    removed = [
+        f"{address} ({node})" if node else address
+        for node, addresses in sorted(earlier.items())
+        for address in addresses
+        if address not in current
+    ]
+    if removed:
+        yield (
+            f"cluster.node_addresses: {comma_separated(removed)} no longer belong to a node, so packets from there are no longer"
+            " dropped as forged. If this is wrong, correct the inventory."
+        )
+    for family, reasons in nodes.unknown.items():
+        if reasons and family in families:
+            variable = "ip6" if family == IPV6 else "ip"
+            yield (
+                f"cluster.node_addresses: no {FAMILY_NAMES[family]} address of {comma_separated(reasons)} is known"
+                f" ({comma_separated(dict.fromkeys(reasons.values()), 2)}), so the guard cannot drop packets with it as a forged"
+                f" source. Set {variable} of these hosts in the inventory, or run the playbook homeward.metallb_routing.apply"
+                " on them, which asks nodes."
+            )
 
 
 def _options_without_effect(choice: Choice, filtered: set[str]) -> Iterator[str]:

@@ -94,6 +94,7 @@ def pool_routing_options() -> Options:
     """Return all options of pool_routing: the declaration, and how a change is made."""
     return {
         **argument_spec(),
+        "nodes": {"type": "raw"},
         "persist": {"type": "bool", "default": True},
         "metrics_directory": {"type": "str"},
         "confirm_timeout": {"type": "int", "default": 0},

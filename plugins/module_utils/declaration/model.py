@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from ..state.family import family_of
 from .case_traits import AUTO
 
 KUBE_PROXY_MODES = ("auto", "iptables", "nftables", "ipvs")
@@ -107,11 +108,20 @@ class Settings:
 
 @dataclass(frozen=True)
 class Declaration:
-    """Everything that was declared for one node."""
+    """Everything that was declared for one node.
+
+    :param finds_nodes: the node addresses were found out, not declared; what is missing is reported by node.
+    """
 
     pools: tuple[Pool, ...] = ()
     cluster: Cluster = field(default_factory=Cluster)
     settings: Settings = field(default_factory=Settings)
+    finds_nodes: bool = False
+
+    @property
+    def families(self) -> list[str]:
+        """The families of the pools, IPv4 first."""
+        return sorted({family_of(network) for pool in self.pools for network in pool.networks})
 
     @cached_property
     def pools_by_interface(self) -> Mapping[str, tuple[Pool, ...]]:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
@@ -209,9 +209,10 @@ def stale_metrics_files(metrics_directory: str) -> tuple[str, ...]:
     return (str(Path(earlier, METRICS_FILE)),) if earlier not in ("", metrics_directory) else ()
 
 
-def persisted_pools() -> tuple[str, ...]:
-    """Return the names of the pools in the state file, none if there is no usable one."""
+def persisted() -> tuple[tuple[str, ...], Mapping[str, Sequence[str]]]:
+    """Return the names of the pools in the state file, and the addresses by node; none if there is no usable one."""
     try:
-        return tuple(str(case["pool"]) for case in load().cases)
+        saved = load()
     except NodeError:
-        return ()
+        return (), {}
+    return tuple(str(case["pool"]) for case in saved.cases), saved.nodes

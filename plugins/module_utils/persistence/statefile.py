@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -35,6 +35,7 @@ class Saved:
     :param cases: for each pool, for ``status``: ``{"pool": ..., "interface": ..., "case": ..., "reason": ...}``.
     :param pyroute2_path: directory of the copy of pyroute2 that the controller may have supplied.
     :param metrics_directory: of node_exporter's textfile collector; ``""`` for the directory of the report.
+    :param nodes: the node addresses by node, for runs that cannot find out all of them; under ``""`` if they were declared.
     """
 
     state: NodeState
@@ -43,6 +44,7 @@ class Saved:
     cases: tuple[Mapping[str, Any], ...] = ()
     pyroute2_path: str = ""
     metrics_directory: str = ""
+    nodes: Mapping[str, Sequence[str]] = field(default_factory=dict)
     format: int = field(default=FORMAT, init=False)
 
 
@@ -58,7 +60,8 @@ def dumps(saved: Saved) -> str:
         "metrics_directory": saved.metrics_directory,
     }
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
-    lists: dict[str, list[Any]] = {"cases": list(saved.cases), **state}
+    nodes = [{"node": node, "addresses": sorted(addresses)} for node, addresses in sorted(saved.nodes.items())]
+    lists: dict[str, list[Any]] = {"cases": list(saved.cases), "nodes": nodes, **state}
     for name, items in lists.items():
         listed = ",\n".join(f"    {json.dumps(item)}" for item in items)
         lines.append(f"  {json.dumps(name)}: [" + (f"\n{listed}\n  ]" if listed else "]"))
@@ -108,6 +111,9 @@ def _saved(content: Mapping[str, Any]) -> Saved:
         cases=tuple(_case(item) for item in _list(content, "cases")),
         pyroute2_path=_text(content, "pyroute2_path"),
         metrics_directory=_text(content, "metrics_directory"),
+        nodes=dict(
+            _node(item) for item in _list({"nodes": [], **content}, "nodes")
+        ),  # earlier versions did not write it
     )
 
 
@@ -129,6 +135,12 @@ def _case(item: Any) -> Mapping[str, Any]:
     if not isinstance(item, dict) or not {"pool", "interface", "case", "reason"} <= item.keys():
         raise TypeError(f"{item!r} of cases lacks pool, interface, case or reason")
     return item
+
+
+def _node(item: Any) -> tuple[str, tuple[str, ...]]:
+    if not isinstance(item, dict) or item.keys() != {"node", "addresses"}:
+        raise TypeError(f"{item!r} of nodes is not a node with addresses")
+    return _only_text(item["node"]), tuple(map(_only_text, _list(item, "addresses")))
 
 
 def _object(kind: Any, item: Any) -> Any:

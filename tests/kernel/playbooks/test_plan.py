@@ -33,14 +33,19 @@ def planned(site: ManyNodes, *options: str, interface: str = "eth0.100") -> Play
     return played
 
 
+def section(played: Played, title: str) -> list[str]:
+    """Return the lines of a section of the plan."""
+    return played.text.split(f"\n{title}:\n\n")[1].split("PLAY RECAP")[0].splitlines()
+
+
 def groups(played: Played) -> dict[str, list[str]]:
     """Return the commands by the line that names their nodes."""
-    shown = played.text.split("TASK [Show the commands that apply would run]")[1].split("PLAY RECAP")[0].splitlines()
+    shown = section(played, "The commands that apply would run")
     found: dict[str, list[str]] = {}
     for line in shown:
         if line.startswith("# "):
             commands = found[line] = []
-        elif found and line not in ("", ")") and not line.startswith("ok: "):
+        elif found and line and not line.startswith("ok: "):
             commands.append(line)
     return found
 
@@ -48,7 +53,7 @@ def groups(played: Played) -> dict[str, list[str]]:
 def test_nodes_with_the_same_commands_are_one_group(site: ManyNodes) -> None:
     played = planned(site)
     assert played.code == 0, played.text
-    cases = played.text.split("TASK [Show the case of each pool]")[1].split("TASK [")[0].splitlines()
+    cases = section(played, "The case of each pool")
     assert [line.split(" is ")[0] for line in cases if ": external on " in line] == [
         f"node{number}: external on eth0.100" for number in (1, 2, 3)
     ]

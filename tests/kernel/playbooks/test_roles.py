@@ -65,7 +65,7 @@ BAD: list[tuple[str, list[Mapping[str, Any]], tuple[str, ...]]] = [
     ("onlink_route", [EXTERNAL], ("pools[0].gateways", "onlink_route only adds a route to the link")),
     ("source_routing", [STORAGE], ("pools[0].gateways", "case onlink_route")),
     ("policy_routing", [INSIDE], ("pools[0].gateways", "there is no IPv4 gateway")),
-    ("policy_routing", [], ("policy_routing_pools is empty",)),
+    ("policy_routing", [], ("policy_routing_pools: the list is empty", "homeward.metallb_routing.remove")),
     (
         "node",
         [EXTERNAL, {**SECOND, "networks": ["1.2.4.1/24"], "mark": "0x4000"}],

@@ -69,4 +69,9 @@ def saved_states(draw: st.DrawFn) -> Saved:
         tuple(draw(st.lists(CASE, max_size=2))),
         draw(TEXTS),
         draw(TEXTS),
+        draw(
+            st.dictionaries(
+                TEXTS, st.lists(TEXTS, max_size=2, unique=True).map(lambda texts: tuple(sorted(texts))), max_size=2
+            )
+        ),
     )

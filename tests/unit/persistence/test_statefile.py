@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ ALL_KINDS = Saved(
     Ownership(),
     "nft",
     ({"pool": "external", "interface": "eth0.100", "case": "policy_routing", "reason": "so"},),
+    nodes={"node2": ("192.168.1.12", "fd00::12")},
 )
 TEXT = dumps(ALL_KINDS)
 WRONG: tuple[Any, ...] = (None, True, 1.5, "text", 7, [], [7], {}, {"a": 1})
@@ -122,12 +124,18 @@ def test_a_value_of_another_type_is_refused(path: tuple[Any, ...]) -> None:
                 loads(json.dumps(content))
 
 
-@pytest.mark.parametrize("name", [name for name in json.loads(TEXT) if name != "comment"])
+@pytest.mark.parametrize("name", [name for name in json.loads(TEXT) if name not in ("comment", "nodes")])
 def test_a_missing_key_is_refused(name: str) -> None:
     content = json.loads(TEXT)
     del content[name]
     with pytest.raises(NodeError, match="damaged"):
         loads(json.dumps(content))
+
+
+def test_a_file_of_a_version_without_nodes_is_read() -> None:
+    content = json.loads(TEXT)
+    del content["nodes"]
+    assert loads(json.dumps(content)) == replace(ALL_KINDS, nodes={})
 
 
 @pytest.mark.parametrize("kind", sorted(plurals(SAVED)))

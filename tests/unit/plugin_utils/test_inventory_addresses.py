@@ -15,6 +15,7 @@ import yaml
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.inventory_addresses import (
     VARIABLES,
     node_addresses,
+    read_host,
 )
 
 FILTER = Path(__file__).resolve().parents[3] / "plugins/filter/node_addresses.py"
@@ -47,6 +48,94 @@ def test_only_the_given_variables() -> None:
 def test_hosts_that_are_no_list_or_unknown_are_refused(hosts: Any) -> None:
     with pytest.raises(ValueError, match="node_addresses"):
         node_addresses(hosts, HOSTVARS)
+
+
+@pytest.mark.parametrize(
+    ("host", "variables", "sources"),
+    [
+        ("192.168.1.11", {}, {"192.168.1.11": "inventory_hostname"}),
+        (
+            "FD00::11",
+            {"ansible_host": "192.168.1.11"},
+            {"192.168.1.11": "ansible_host", "fd00::11": "inventory_hostname"},
+        ),
+        ("192.168.1.11", {"ansible_host": "192.168.1.11"}, {"192.168.1.11": "ansible_host"}),
+        ("node1", {"ansible_host": "[fd00::11]"}, {"fd00::11": "ansible_host"}),
+        ("node1", {"ansible_ssh_host": "192.168.1.11"}, {"192.168.1.11": "ansible_ssh_host"}),
+        ("node1", {"k3s_node_ip": "192.168.1.11"}, {"192.168.1.11": "k3s_node_ip"}),
+        ("node1", {"ip": "::ffff:192.168.1.11"}, {"192.168.1.11": "ip"}),
+        ("node1", {"ip": "192.168.1.11/32", "ip6": "fd00::11/128"}, {"192.168.1.11": "ip", "fd00::11": "ip6"}),
+        ("node1", {"node_ip": "192.168.1.11,"}, {"192.168.1.11": "node_ip"}),
+    ],
+)
+def test_addresses_and_where_they_come_from(host: str, variables: dict[str, Any], sources: dict[str, str]) -> None:
+    told = read_host(host, variables.get)
+    assert told.sources == sources
+    assert told.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("ansible_host", "node1"),
+        ("ansible_host", "node-1.example.com"),
+        ("ansible_host", "fe80::1%eth0"),
+        ("ansible_host", "[fe80::1%eth0]"),
+        ("ip", "169.254.1.1"),
+        ("ip", "169.254.1.1/16"),
+        ("ip", "127.0.1.1"),
+        ("ip6", "::1"),
+        ("ip6", "::ffff:127.0.0.1"),
+        ("ip6", "::"),
+        ("ip", ""),
+        ("ip", None),
+        ("ip", []),
+    ],
+)
+def test_what_is_no_address_of_the_node_without_a_word(name: str, value: Any) -> None:
+    told = read_host("node1", {name: value}.get)
+    assert told.sources == {}
+    assert told.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "where", "reason"),
+    [
+        ("ip", "192.168.1.11/24", "ip", "192.168.1.11/24 has a prefix length"),
+        ("ip6", "fd00::11/64", "ip6", "fd00::11/64 has a prefix length"),
+        ("ip6", 3661, "ip6", "3661 is a number"),
+        ("ip", True, "ip", "true is a number"),
+        ("ip", 1.5, "ip", "1.5 is a number"),
+        ("ip", {"v4": "192.168.1.11"}, "ip", "a mapping is not an address"),
+        ("node_ip", ["192.168.1.11", ["fd00::11"]], "node_ip[1]", "a list is not an address"),
+        ("node_ip", "192.168.1.11,x", "node_ip[1]", "x is neither an IPv4 nor an IPv6 address"),
+        ("ip", "node1", "ip", "node1 is neither an IPv4 nor an IPv6 address"),
+        ("ansible_host", "192.168.1.300", "ansible_host", "192.168.1.300 is neither"),
+        ("ansible_host", "192.168.1.11:22", "ansible_host", "192.168.1.11:22 is neither"),
+        ("ansible_host", "192.168.1.11/24", "ansible_host", "has a prefix length"),
+        ("ip", "192.168.001.011", "ip", "has a leading zero"),
+        ("ip", "224.0.0.1", "ip", "multicast"),
+        ("ip", "255.255.255.255", "ip", "reserved"),
+        ("ip6", "fd00::11%eth0", "ip6", "has a zone identifier"),
+    ],
+)
+def test_values_that_are_not_one_address_have_a_reason(name: str, value: Any, where: str, reason: str) -> None:
+    told = read_host("node1", {name: value}.get)
+    ((found, problem),) = told.problems
+    assert found == where
+    assert reason in problem
+    assert problem.endswith("."), "the remedy"
+
+
+def test_a_template_that_fails_hides_no_other_variable() -> None:
+    def get(name: str) -> Any:
+        if name == "ip":
+            raise RuntimeError("'ansible_default_ipv4' is undefined\nmore")
+        return {"ansible_host": "192.168.1.11"}.get(name)
+
+    told = read_host("node1", get)
+    assert told.sources == {"192.168.1.11": "ansible_host"}
+    assert told.problems == (("ip", "cannot be evaluated: 'ansible_default_ipv4' is undefined."),)
 
 
 def test_the_documented_default_is_the_default() -> None:

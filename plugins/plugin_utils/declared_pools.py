@@ -1,0 +1,56 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The pools of all five variables as one list for pool_routing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.case_traits import CASES
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.option_reader import ErrorCollector
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import is_unset, printable
+
+_ALL = "metallb_routing_pools"
+#: The variables that declare pools, with the case of their pools.
+POOL_VARIABLES: Mapping[str, str] = {_ALL: "", **{f"{case}_pools": case for case in CASES}}
+
+
+def is_by_variable(pools: Any) -> bool:
+    """Whether these are the pools of the role ``node``, by variable."""
+    return isinstance(pools, Mapping) and _ALL in pools and "name" not in pools
+
+
+def join_pools(by_variable: Mapping[str, Any], required: str = "") -> list[Any]:
+    """Return the pools of all variables as one list; the variable decides the case of its pools.
+
+    :param required: the variable that must not be empty.
+    :raises InputErrors: a value is not a list, or the required one is empty.
+    """
+    errors = ErrorCollector()
+    pools: list[Any] = []
+    for name, case in POOL_VARIABLES.items():
+        value = by_variable.get(name)
+        if is_unset(value) or value in ([], ()):
+            if name == required:
+                errors.add(
+                    name,
+                    "the list is empty",
+                    "Declare at least one pool of this case, or remove the configuration from the node with the playbook"
+                    " homeward.metallb_routing.remove.",
+                )
+        elif isinstance(value, (list, tuple)):
+            pools += [{**pool, "case": case} if case and isinstance(pool, Mapping) else pool for pool in value]
+        else:
+            errors.add(name, f"{printable(value)} is not a list", _remedy(name, value))
+    errors.raise_if_any()
+    return pools
+
+
+def _remedy(name: str, value: Any) -> str:
+    if isinstance(value, str):
+        return f"-e {name}=... always passes text. Pass JSON: -e '{{\"{name}\": [...]}}'."
+    if isinstance(value, Mapping):
+        return "Write a dash before each pool, also if there is only one."
+    return "Give a list of pools."
