@@ -15,7 +15,7 @@ import pytest
 from tests.lab.snapshot import Snapshot, assert_same
 from tests.support.node import Node
 from tests.support.playbooks import Played, play
-from tests.support.pools import CLUSTER, EXTERNAL, INSIDE, SECOND, STORAGE, declared
+from tests.support.pools import CLUSTER, EXTERNAL, INSIDE, NODE_ADDRESSES, SECOND, STORAGE, declared
 from tests.support.snapshots import without_lines
 
 ROLE = "homeward.metallb_routing."
@@ -36,7 +36,8 @@ def snapshot(node: Node) -> Snapshot:
 def play_roles(node: Node, folder: Path, plays: Sequence[Sequence[str]], values: dict[str, Any]) -> Played:
     """Run plays of roles, with the variables in group_vars."""
     (folder / "group_vars").mkdir(exist_ok=True)
-    (folder / "group_vars/all.json").write_text(json.dumps({"metallb_routing_cluster": dict(CLUSTER), **values}))
+    cluster = {**CLUSTER, "node_addresses": list(NODE_ADDRESSES)}
+    (folder / "group_vars/all.json").write_text(json.dumps({"metallb_routing_cluster": cluster, **values}))
     book = [{"hosts": "all", "gather_facts": False, "roles": [f"{ROLE}{role}" for role in roles]} for roles in plays]
     (folder / "site.yml").write_text(json.dumps(book))
     return play(node, str(folder / "site.yml"), {})
