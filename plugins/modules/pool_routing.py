@@ -113,6 +113,15 @@ options:
             V(true) is refused on an interface that is used by the connection to the node, a default route of the main table, or the
             route to the Kubernetes API. On a bridge, V(true) does not drop other packets.
         type: bool
+      node_services:
+        description:
+          - Whether connections to the node's own addresses on O(pools[].interface) are answered through O(pools[].gateways), too, for
+            example SSH, NodePorts and host ports. By default they follow the routes of the node.
+          - Replies to networks that the main table reaches over O(pools[].interface), to pods and to nodes are unaffected. In IPVS mode
+            with O(pools[].case=source_routing), this applies to all packets from these addresses.
+          - Refused if the node's default route uses O(pools[].interface) with a different gateway.
+        type: bool
+        default: false
       rp_filter:
         description:
           - Reverse path filtering of the interface. V(auto) is strict on a dedicated interface and leaves C(rp_filter) of a shared one

@@ -11,10 +11,10 @@ from functools import cached_property
 
 from ..declaration.model import Declaration
 from ..state import Node
-from ..state.family import FAMILIES, collapse, family_of
+from ..state.family import FAMILIES, collapse, family_of, full_length
 from ..state.lookup import AddressLookup, NetworkLookup
 from ..state.route import MAIN_TABLE
-from .vital import VitalAddress, find_servers, find_vital_addresses, find_vital_peers
+from .vital import VitalAddress, find_servers, find_vital_addresses, find_vital_peers, is_link_local
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,26 @@ class Context:
         cluster = self.declaration.cluster
         networks = collapse((*cluster.pod_networks, *cluster.node_addresses))
         return {family: tuple(one for one in networks if family_of(one) == family) for family in FAMILIES}
+
+    def own_networks(self, interface: str, family: str) -> tuple[str, ...]:
+        """Return the node's own addresses on a link, foreign and not link-local, as networks."""
+        return tuple(
+            f"{own.address.partition('/')[0]}/{full_length(family)}"
+            for own in self.node.foreign_addresses_by_link.get(interface, ())
+            if own.family == family and not is_link_local(own.address)
+        )
+
+    def reached_over(self, interface: str, family: str) -> tuple[str, ...]:
+        """Return the networks that foreign routes of the main table lead to over a link, default routes left out."""
+        return tuple(
+            route.destination
+            for route in self.node.foreign_routes_by_link.get(interface, ())
+            if route.family == family
+            and route.table == MAIN_TABLE
+            and route.type == "unicast"
+            and not route.is_default
+            and not is_link_local(route.destination)
+        )
 
     @cached_property
     def vital_addresses(self) -> tuple[VitalAddress, ...]:

@@ -98,6 +98,11 @@ class Group:
         return next((gateway for gateway in self.gateways if family_of(gateway) == family), "")
 
     @property
+    def node_services(self) -> bool:
+        """Whether connections to the node's own addresses on the link are answered through the gateways, too."""
+        return any(pool.node_services for pool in self.pools)
+
+    @property
     def families(self) -> tuple[str, ...]:
         """Return the families of the pools' networks."""
         return tuple(family for family in FAMILIES if self.networks(family))

@@ -14,7 +14,7 @@ from .context import Context
 from .dedicated import has_bridged_frames
 from .links import link_and_addresses, no_router_advertisements, reverse_path_filter, strict_arp
 from .model import CompiledGroup, Group, GuardRule
-from .recipe import connmark_rules, mark_recipe
+from .recipe import connmark_rules, mark_recipe, node_networks
 
 
 def compile_group(group: Group, context: Context) -> CompiledGroup:
@@ -45,7 +45,9 @@ def _bridge_warning(group: Group) -> str:
 
 
 def _guard_rules(group: Group, context: Context, *, drop_others: bool) -> tuple[GuardRule, ...]:
-    return tuple(
+    own = {family: node_networks(group, family, context) for family in group.families}
+    to_node = (GuardRule(family, group.interface, networks) for family, networks in own.items() if networks)
+    to_pool = (
         GuardRule(
             family,
             group.interface,
@@ -53,11 +55,12 @@ def _guard_rules(group: Group, context: Context, *, drop_others: bool) -> tuple[
             _refused_sources(group, family),
             drop_cluster_sources=True,
             drop_other_destinations=drop_others,
-            own=_own(group, family),
+            own=() if group.node_services else _own(group, family),
             vital=_vital(group, family, context),
         )
         for family in group.families
     )
+    return (*to_pool, *to_node)
 
 
 def _refused_sources(group: Group, family: str) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..state import NodeState, Route, Rule
-from ..state.family import IPV4, IPV6, collapse, everything, family_of, full_length
+from ..state.family import IPV4, IPV6, collapse, covering, everything, family_of, full_length
 from ..state.route import LAST_METRIC, MAIN_TABLE
 from .context import Context
 from .dedicated import has_bridged_frames
@@ -36,17 +36,27 @@ def table_routes(group: Group, context: Context) -> frozenset[Route]:
     for family in group.families:
         onlink = group.onlink_networks(family)
         routes |= {Route(family, group.table, network, interface=group.interface) for network in onlink}
-        routes |= {
-            Route(family, group.table, network, type="throw")
-            for network in context.cluster_networks[family]
-            if network not in onlink
-        }
+        others = context.cluster_networks[family]
+        if group.node_services:  # its clients in these networks are not behind the pool's gateway
+            others = (*others, *context.reached_over(group.interface, family))
+        routes |= {Route(family, group.table, network, type="throw") for network in others if network not in onlink}
         gateway = group.gateway(family)
         if gateway:
             routes.add(Route(family, group.table, everything(family), gateway=gateway, interface=group.interface))
         # The kernel removes the routes over the link when it goes down; replies must not be routed by the main table then.
         routes.add(Route(family, group.table, everything(family), metric=LAST_METRIC, type="unreachable"))
     return frozenset(routes)
+
+
+def node_networks(group: Group, family: str, context: Context) -> tuple[str, ...]:
+    """Return the node's own addresses on the link that are served as the pool's are, if the pools want that."""
+    if not group.node_services:
+        return ()
+    return tuple(
+        network
+        for network in context.own_networks(group.interface, family)
+        if not covering(group.destinations(family), network)
+    )
 
 
 def bound_rules(group: Group, context: Context) -> frozenset[Rule]:
@@ -74,7 +84,14 @@ def connmark_rules(group: Group, context: Context) -> tuple[ConnmarkRule, ...]:
     """Return which connections get the group's mark."""
     bridged = BRIDGE_NF in context.node.sysctls and has_bridged_frames(group.interface, context)
     return tuple(
-        ConnmarkRule(family, group.interface, group.destinations(family), group.mark, group.request_mark, bridged)
+        ConnmarkRule(
+            family,
+            group.interface,
+            (*group.destinations(family), *node_networks(group, family, context)),
+            group.mark,
+            group.request_mark,
+            bridged,
+        )
         for family in group.families
     )
 

@@ -13,7 +13,7 @@ from ..state import NodeState, Rule
 from .context import Context
 from .links import link_and_addresses, no_router_advertisements, pool_guard_rules, reverse_path_filter, strict_arp
 from .model import CompiledGroup, Group
-from .recipe import FROM_POOL, bound_rules, connmark_rules, mark_recipe, table_routes
+from .recipe import FROM_POOL, bound_rules, connmark_rules, mark_recipe, node_networks, table_routes
 
 
 def compile_group(group: Group, context: Context) -> CompiledGroup:
@@ -35,5 +35,5 @@ def _source_rules(group: Group, context: Context) -> frozenset[Rule]:
     return frozenset(
         Rule(family, priority, table=group.table, source=network)
         for family in group.families
-        for network in group.networks(family)
+        for network in (*group.networks(family), *node_networks(group, family, context))
     )

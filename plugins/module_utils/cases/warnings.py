@@ -33,6 +33,7 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
         )
     yield from _undeclared_sources(cluster, groups, finds_nodes=context.declaration.finds_nodes)
     yield from _no_default_route(groups, context.node)
+    yield from _no_own_address(groups, context)
     filtered = {group.interface for group in groups if group.traits.filters}
     for choice in choices:
         yield from _options_without_effect(choice, filtered)
@@ -110,6 +111,17 @@ def _no_default_route(groups: Iterable[Group], node: Node) -> Iterator[str]:
             f" default route to the main table (ip -{family[-1]} route add default via ...). It only has to exist: replies still"
             " leave through the pool's gateway."
         )
+
+
+def _no_own_address(groups: Iterable[Group], context: Context) -> Iterator[str]:
+    for group in groups:
+        declared = any(pool.addresses for pool in group.pools)
+        if (
+            group.node_services
+            and not declared
+            and not any(context.own_networks(group.interface, one) for one in FAMILIES)
+        ):
+            yield f"{group.path}.node_services: the node has no address on {group.interface}, so it has no effect."
 
 
 def _families_with_default_route(node: Node) -> set[str]:

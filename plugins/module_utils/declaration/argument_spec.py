@@ -54,6 +54,7 @@ def pool_options() -> Options:
         "deny": _list_of_strings(),
         "dedicated": {"type": "bool"},
         "rp_filter": _choice(RP_FILTERS, default="auto"),
+        "node_services": {"type": "bool", "default": False},
     }
 
 

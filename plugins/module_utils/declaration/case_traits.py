@@ -13,7 +13,7 @@ from enum import Enum
 AUTO = "auto"
 
 #: Options of a pool that have an effect only together with ``gateways``.
-GATEWAY_OPTIONS = ("table", "mark", "deny")
+GATEWAY_OPTIONS = ("table", "mark", "deny", "node_services")
 
 
 class Situation(Enum):

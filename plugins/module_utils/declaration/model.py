@@ -59,6 +59,7 @@ class Pool:
     :param mark: 0 to choose one automatically.
     :param dedicated: None to decide by what else uses the interface.
     :param deny: canonical networks whose packets are dropped on the interface.
+    :param node_services: connections to the node's own addresses on the interface are answered through the gateways, too.
     """
 
     path: str
@@ -75,6 +76,7 @@ class Pool:
     deny: tuple[str, ...] = ()
     dedicated: bool | None = None
     rp_filter: str = "auto"
+    node_services: bool = False
 
 
 @dataclass(frozen=True)

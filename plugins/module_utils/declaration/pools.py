@@ -130,6 +130,7 @@ def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> 
         deny=canonical_networks(deny),
         dedicated=options.read("dedicated", None, read_boolean),
         rp_filter=options.read("rp_filter", "auto", read_choice, RP_FILTERS),
+        node_services=options.read("node_services", False, read_boolean),
     )
     return PoolInput(pool, networks, onlink_networks, gateways, addresses, deny, frozenset(options.invalid))
 

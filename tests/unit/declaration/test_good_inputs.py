@@ -117,6 +117,8 @@ def test_the_example_of_the_docs() -> None:
         ({f"{P}.dedicated": 0}, "dedicated", False),
         ({f"{P}.dedicated": ""}, "dedicated", None),
         ({f"{P}.rp_filter": "off"}, "rp_filter", "off"),
+        ({f"{P}.node_services": "yes"}, "node_services", True),
+        ({f"{P}.node_services": ""}, "node_services", False),
         ({"frob": 1, "_ansible_check_mode": True}, "name", "external"),
     ],
 )

@@ -98,6 +98,7 @@ OPTIONS = [
     Option(f"{P}.deny[0]", "10.9.0.0/16", ROUTED, stripped=True),
     Option(f"{P}.dedicated", "false", stripped=True),
     Option(f"{P}.rp_filter", "strict"),
+    Option(f"{P}.node_services", "true", ROUTED, stripped=True),
     Option("cluster.pod_networks[0]", "10.112.0.0/12", stripped=True),
     Option("cluster.service_networks[0]", "10.96.0.0/12", stripped=True),
     Option("cluster.node_addresses[0]", "192.168.1.11", stripped=True),

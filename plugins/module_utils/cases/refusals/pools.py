@@ -41,7 +41,7 @@ def pool_refusals(context: Context) -> Iterator[InputError]:
 
 
 def choice_refusals(choices: Iterable[Choice]) -> Iterator[InputError]:
-    """Yield denied sources that the chosen case would let in."""
+    """Yield options that have no effect in the chosen case: denied sources would be let in."""
     filtering = AUTO_CASES[Situation.OWN_GATEWAY].name
     for choice in choices:
         if choice.pool.deny and not choice.traits.filters:
@@ -49,6 +49,12 @@ def choice_refusals(choices: Iterable[Choice]) -> Iterator[InputError]:
                 f"{choice.pool.path}.deny",
                 f"case {choice.case} does not filter packets, so deny would have no effect ({choice.reason})",
                 f"Remove deny, or declare case: {filtering} with a gateway.",
+            )
+        if choice.pool.node_services and not choice.traits.uses_marks:
+            yield InputError(
+                f"{choice.pool.path}.node_services",
+                f"case {choice.case} routes no replies through a gateway, so node_services would have no effect ({choice.reason})",
+                "Remove node_services.",
             )
 
 
