@@ -114,12 +114,11 @@ def _mark_rules(group: Group, family: str, context: Context) -> Iterator[Rule]:
     base, mask = context.declaration.settings.priority_base, context.declaration.settings.mark_mask
     requests = group.request_mark or group.mark
     yield Rule(family, base + UNMARKED, action="goto", goto=base + END, fwmark=0, fwmask=mask)
-    if group.shared:
-        # Strict source validation of a request whose endpoint is behind the same link: the kernel looks up the client as if
-        # a packet of the endpoint arrived on this link (fib_validate_source).
-        for network in _endpoint_networks(group, family, context):
-            selector = Rule(family, base + SAME_LINK, table=group.table, source=network, iif=group.interface)
-            yield replace(selector, fwmark=requests, fwmask=mask)
+    # Strict source validation of a request that is routed back to its link: the kernel looks up the client as if a packet of
+    # the endpoint arrived on this link (fib_validate_source).
+    for network in _networks_on_link(group, family, context):
+        selector = Rule(family, base + SAME_LINK, table=group.table, source=network, iif=group.interface)
+        yield replace(selector, fwmark=requests, fwmask=mask)
     yield Rule(
         family, base + REQUESTS, action="goto", goto=base + END, iif=group.interface, fwmark=requests, fwmask=mask
     )
@@ -128,18 +127,30 @@ def _mark_rules(group: Group, family: str, context: Context) -> Iterator[Rule]:
     yield Rule(family, base + END, action="nop")
 
 
-def _endpoint_networks(group: Group, family: str, context: Context) -> tuple[str, ...]:
-    """Return networks with the endpoints that are, or may be, behind the group's link: pods, and nodes reached over it.
+def _networks_on_link(group: Group, family: str, context: Context) -> tuple[str, ...]:
+    """Return the destinations of requests that are, or may be, behind the group's link.
 
-    Nodes count by their network in the main table, so their number costs nothing. Those behind a default route over the link
-    need no rule, as the same route leads to clients. Where pods are not declared, only the nodes' addresses count: requests
-    of other hosts must not match, because pods have no ``throw`` route then.
+    These are pods and nodes if the link is shared, and addresses of the pool without a service, for which kube-proxy rejects
+    the request in FORWARD. Nodes count by their network in the main table, so their number costs nothing. What is behind a
+    default route over the link needs no rule, as the same route leads to clients. Where pods are not declared, only the nodes'
+    addresses count: requests of other hosts must not match, because pods have no ``throw`` route then.
     """
-    cluster, node = context.declaration.cluster, context.node
+    cluster = context.declaration.cluster
     pods = [network for network in cluster.pod_networks if family_of(network) == family]
-    networks = set(pods)
-    for address in cluster.node_addresses:
-        route = node.route_to(address) if family_of(address) == family else None
-        if route and group.interface in route.interfaces and route.network != everything(family):
-            networks.add(route.network if pods else address)
+    networks = set(pods) if group.shared else set()
+    nodes = cluster.node_addresses if group.shared else ()
+    for address in nodes:
+        if family_of(address) == family:
+            network = _network_over(group.interface, address, context)
+            networks |= {network if pods else address} if network else set()
+    if pods:
+        networks |= {one for one in group.networks(family) if _network_over(group.interface, one, context)}
     return collapse(networks)
+
+
+def _network_over(interface: str, destination: str, context: Context) -> str:
+    """Return the network by which the main table leads to an address or network over a link; ``""`` if it does not so."""
+    route = context.node.route_to(destination)
+    return (
+        route.network if interface in route.interfaces and route.network != everything(family_of(destination)) else ""
+    )

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.kernel.delivery.lab import TIMEOUT, apply, assert_all_reached, assert_matrix, lab_of, pool_of, run
-from tests.lab import Lab
+from tests.lab import Cell, Lab
 from tests.lab.delivery import all_cells
 from tests.support.modules import Answer, change
 from tests.support.pools import declared
@@ -53,12 +53,17 @@ def assert_current(lab: Lab) -> None:
         assert "HOMEWARD-FORWARD" not in node.output("iptables-save; ip6tables-save")
 
 
+def unreachable(cell: Cell) -> bool:
+    """Whether version 0.1.0 had no route for MetalLB's answer to the client's neighbour solicitation."""
+    return (cell.client, cell.family) == ("onlink", 6)
+
+
 @LINKS
 def test_each_step_of_an_upgrade_keeps_all_connections(link: str) -> None:
     """Open ones continue, and new ones are possible after every step."""
     with old_lab(link) as lab, ExitStack() as stack:
         node = lab.nodes[0]
-        cells = all_cells(lab, [*CLIENTS], [*SERVICES], ["tcp"])
+        cells = [cell for cell in all_cells(lab, [*CLIENTS], [*SERVICES], ["tcp"]) if not unreachable(cell)]
         streams = [stack.enter_context(Stream(lab, service, client)) for service in SERVICES for client in CLIENTS]
         for number, lines in enumerate(steps_of(change(node, "pool_routing", declared(pool_of(lab)), check=True))):
             node.run("\n".join(lines))

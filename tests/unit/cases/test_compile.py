@@ -247,6 +247,26 @@ def test_a_shared_link_routes_source_checks_of_endpoints_by_the_gateway(
     assert sorted(rule.source for rule in state.rules if rule.priority == 2690) == sorted(sources)
 
 
+@pytest.mark.parametrize(
+    ("route", "pods", "sources"),
+    [
+        (Route("ipv4", 254, "1.2.3.0/24", interface="eth0.100"), ("10.112.0.0/12",), ["1.2.3.0/26"]),
+        (Route("ipv4", 254, "1.2.3.0/24", interface="eth1"), ("10.112.0.0/12",), []),
+        (Route("ipv4", 254, "1.2.3.0/24", interface="eth0.100"), (), []),
+        (None, ("10.112.0.0/12",), []),
+    ],
+)
+def test_a_route_of_the_node_to_the_pool_needs_a_rule_for_source_checks(
+    route: Route | None, pods: tuple[str, ...], sources: list[str]
+) -> None:
+    """Requests for services without endpoints are routed back to the link, and rejected behind the source check."""
+    node = cluster_node()
+    node = replace(node, foreign_routes=node.foreign_routes | ({route} if route else set()))
+    part = pool(networks=("1.2.3.0/26",), onlink_networks=("1.2.3.0/24",))
+    state = compiled(part, node=node, cluster=Cluster(pod_networks=pods))
+    assert [rule.source for rule in state.rules if rule.priority == 2690] == sources
+
+
 def test_throw_routes_are_as_few_as_possible_and_never_replace_a_route_of_the_link() -> None:
     nodes = ("10.0.0.8", "10.0.0.9", "10.0.0.10", "10.0.0.11", "10.0.0.20", "10.112.0.1", "fd00::5")
     cluster = Cluster(pod_networks=("10.112.0.0/12",), node_addresses=nodes)
