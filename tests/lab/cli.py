@@ -1,4 +1,4 @@
-"""The lab's command line: up, down, probe, run, snapshot, inventory, control."""
+"""The lab's command line: up, down, probe, run, snapshot, inventory, control, situations."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from dataclasses import asdict, fields
 from typing import Any
 
-from . import controls, inventory
+from . import controls, inventory, situations
 from .delivery import FAMILIES, PROTOCOLS, all_cells, table
 from .lab import Lab
 from .namespaces import LabError
@@ -26,9 +26,27 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--variant", choices=VARIANTS, default=LabOptions.variant)
     up.add_argument("--rp-filter", type=int, choices=(0, 1, 2), default=LabOptions.rp_filter)
     up.add_argument("--vlan", choices=VLAN_KINDS, default=LabOptions.vlan)
-    for flag in ("vlan-address", "same-subnet", "shared-link", "strict-pool-router", "second-pool", "address-socket"):
+    for flag in (
+        "vlan-address",
+        "same-subnet",
+        "shared-link",
+        "strict-pool-router",
+        "second-pool",
+        "address-socket",
+        "bridge",
+        "second-nic",
+    ):
         up.add_argument(f"--{flag}", action="store_true")
+    up.add_argument(
+        "--situation",
+        action="append",
+        default=[],
+        choices=sorted(situations.SITUATIONS),
+        metavar="NAME",
+        help="a situation of the nodes (repeatable); `situations` lists them",
+    )
     up.add_argument("--no-pool-link", dest="pool_link", action="store_false")
+    commands.add_parser("situations", parents=[common], help="list the situations of nodes")
     commands.add_parser("down", parents=[common], help="remove the lab")
     add_probe_arguments(
         commands.add_parser(
@@ -71,6 +89,26 @@ def probe(lab: Lab, arguments: argparse.Namespace) -> int:
     return 0 if all(delivery.reached for delivery in deliveries) else 3
 
 
+def _up(arguments: argparse.Namespace) -> None:
+    chosen = [situations.SITUATIONS[name] for name in arguments.situation]
+    options = {field.name: getattr(arguments, field.name) for field in fields(LabOptions)}
+    link = situations.SHARED if arguments.shared_link else situations.DEDICATED
+    if not situations.fits(chosen, link):
+        raise LabError(f"these situations do not occur together on a {link} link")
+    if chosen:
+        options |= situations.options_of(chosen, link)
+    situations.prepare(Lab(_options(options)).up(), chosen)
+
+
+def _down(arguments: argparse.Namespace) -> None:
+    Lab(_options({"prefix": arguments.prefix})).down()
+
+
+def _list_situations(_arguments: argparse.Namespace) -> None:
+    for one in situations.SITUATIONS.values():
+        print(f"{one.name:24}{one.summary}")
+
+
 def _options(chosen: dict[str, Any]) -> LabOptions:
     try:
         return LabOptions(**chosen)
@@ -79,11 +117,9 @@ def _options(chosen: dict[str, Any]) -> LabOptions:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.command == "up":
-        Lab(_options({field.name: getattr(arguments, field.name) for field in fields(LabOptions)})).up()
-        return 0
-    if arguments.command == "down":
-        Lab(_options({"prefix": arguments.prefix})).down()
+    without_lab = {"up": _up, "down": _down, "situations": _list_situations}
+    if arguments.command in without_lab:
+        without_lab[arguments.command](arguments)
         return 0
     lab = Lab.attach(arguments.prefix)
     if arguments.command == "probe":

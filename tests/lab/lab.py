@@ -130,7 +130,7 @@ class Lab(Site):
             namespaces.write_sysctls(self.namespace(plan.name), topology.sysctls(plan, self.options))
         namespaces.write_sysctls(switch, topology.SWITCH_SYSCTLS | no_bridge_netfilter(switch))
         namespaces.ip_batch(topology.bridges(), switch)
-        namespaces.ip_batch([*topology.cables(self.plans, self.prefix), *topology.pod_veths(self.prefix)])
+        namespaces.ip_batch([*topology.cables(self.plans, self.prefix), *topology.pod_veths(self.prefix, self.options)])
         namespaces.ip_batch(topology.ports(self.plans, self.options), switch)
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(self._configure_host, self.plans))

@@ -10,6 +10,7 @@ KUBE_PROXY_MODES = ("iptables", "nftables", "ipvs", "none")
 VARIANTS = ("nft", "legacy")
 VLAN_KINDS = ("veth", "real")
 SECOND_INTERFACE = "eth0.200"
+BRIDGE = "br-pool"
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,8 @@ class LabOptions:
     second_pool: a second pool, 1.2.4.0/24, on eth0.200 with its own router; every service also has an address in it, as
         the service `second-NAME`.
     address_socket: node1 has 1.2.3.40 on lo and a server bound to it (service `socket1`).
+    bridge: eth0.100 is a port of the bridge br-pool, on which each node has a guest too; iptables sees bridged frames.
+    second_nic: nodes have eth1 too, with another address of the LAN.
     """
 
     prefix: str = "homeward-lab"
@@ -43,6 +46,8 @@ class LabOptions:
     strict_pool_router: bool = False
     second_pool: bool = False
     address_socket: bool = False
+    bridge: bool = False
+    second_nic: bool = False
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"homeward-[a-z0-9-]*[a-z0-9]", self.prefix):
@@ -63,9 +68,14 @@ class LabOptions:
         if self.second_pool and (self.pool_interface == "eth0" or self.vlan == "real" or self.kube_proxy == "ipvs"):
             raise ValueError("second_pool needs eth0.100 as a veth, and excludes ipvs")
 
+        if self.bridge and (self.pool_interface != BRIDGE or self.vlan == "real" or not self.pool_link):
+            raise ValueError("bridge needs eth0.100 as a veth")
+
     @property
     def pool_interface(self) -> str:
         """Link of the nodes on which the pool's addresses are announced."""
+        if self.bridge and not (self.same_subnet or self.shared_link):
+            return BRIDGE
         return "eth0" if self.same_subnet or self.shared_link else "eth0.100"
 
     @property

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .options import SECOND_INTERFACE, LabOptions
+from .options import BRIDGE, SECOND_INTERFACE, LabOptions
 from .services import ADDRESS_SOCKET, PODS, POOL, SECOND_POOL
 
 NODES = ("node1", "node2")
 CLIENTS = ("outside", "onlink", "poolrouter", "lan", "node1", "node2", "pod1", "pod2")
 SWITCH = "switch"
 SWITCH_SYSCTLS: dict[str, str | int] = {f"net/ipv6/conf/{scope}/disable_ipv6": 1 for scope in ("all", "default")}
+GUEST_PORT = "guest"
 POD_GATEWAY = "169.254.1.1"
 POD_GATEWAY_MAC = "02:ee:ee:ee:ee:ee"
 POD_GATEWAY6 = "fe80::ee:eeff:feee:eeee"  # the link-local address of that MAC
@@ -65,6 +66,9 @@ def _node(number: int, options: LabOptions) -> HostPlan:
         links.append(Link("eth0.100", "pool", mac(2, 10 + number), own))
     if options.second_pool:
         links.append(Link(SECOND_INTERFACE, "second", mac(4, 10 + number), ()))
+    if options.second_nic:
+        own = (f"192.168.1.2{number}/24", f"fd00:192:168:1::2{number}/64")
+        links.append(Link("eth1", "lan", mac(5, 10 + number), own))
     commands = [
         "route add default via 192.168.1.1",
         "route add default via fd00:192:168:1::1",
@@ -72,6 +76,13 @@ def _node(number: int, options: LabOptions) -> HostPlan:
         f"route add fd00:112:{other}::/64 via fd00:192:168:1::1{other}",
     ]
     commands += [*pod_routes(number, "server", 10), *pod_routes(number, "client", 20)]
+    if options.bridge:
+        commands += [
+            f"link add {BRIDGE} address {mac(2, 10 + number)} type bridge mcast_snooping 0",
+            f"link set eth0.100 master {BRIDGE}",
+            f"link set {GUEST_PORT} master {BRIDGE} up",
+            f"link set {BRIDGE} up",
+        ]
     if options.address_socket and number == 1:
         commands.append(f"address add {ADDRESS_SOCKET.address}/32 dev lo")
     return HostPlan(f"node{number}", tuple(links), tuple(commands), router=True)
@@ -104,11 +115,27 @@ def pod(name: str, number: int, last: int) -> HostPlan:
     )
 
 
+def guest(number: int) -> HostPlan:
+    """Return the guest on node `number`'s bridge, a host of the pool's network."""
+    return HostPlan(
+        f"guest{number}",
+        (),
+        (
+            "link set eth0 up",
+            f"address add 1.2.3.6{number}/24 dev eth0",
+            f"address add fd00:1:2:3::6{number}/64 dev eth0 nodad",
+            "route add default via 1.2.3.1",
+            "route add default via fd00:1:2:3::1",
+        ),
+    )
+
+
 def hosts(options: LabOptions) -> list[HostPlan]:
     """Return all hosts of a lab, without the switch."""
     plans = [_node(1, options), _node(2, options)]
     for number in (1, 2):
         plans += [pod(f"server{number}", number, 10), pod(f"pod{number}", number, 20)]
+        plans += [guest(number)] if options.bridge else []
     to_default = ("route add default via 203.0.113.1", "route add default via fd00:203:0:113::1")
     via_lan_router = ("route add default via 192.168.1.1", "route add default via fd00:192:168:1::1")
     plans.append(HostPlan("lan", (_link("eth0", "lan", 50),), via_lan_router))
@@ -149,7 +176,7 @@ def clients_of(options: LabOptions) -> tuple[str, ...]:
 
 def node_macs() -> frozenset[str]:
     """Return the MACs of the nodes' links to the segments."""
-    return frozenset(mac(segment, 10 + number) for segment in (1, 2, 4) for number in (1, 2))
+    return frozenset(mac(segment, 10 + number) for segment in (1, 2, 4, 5) for number in (1, 2))
 
 
 def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
@@ -182,6 +209,8 @@ def sysctls(plan: HostPlan, options: LabOptions) -> dict[str, str | int]:
     if plan.router:
         values["net/ipv4/icmp_ratelimit"] = 0
         values["net/ipv6/icmp/ratelimit"] = 0
+    if node and options.bridge:
+        values |= {f"net/bridge/bridge-nf-call-{program}": 1 for program in ("iptables", "ip6tables")}
     if plan.name == "router":
         values["net/netfilter/nf_conntrack_tcp_loose"] = 0
     return values
@@ -215,9 +244,14 @@ def _masquerade(family: str, own_pods: str, pods: str) -> str:
     )
 
 
-def pod_veths(prefix: str) -> list[str]:
-    """Return `ip` lines, for the host's namespace, that create the veths between nodes and pods."""
+def pod_veths(prefix: str, options: LabOptions) -> list[str]:
+    """Return `ip` lines, for the host's namespace, that create the veths between nodes and their pods and guests."""
     lines = []
+    for number in (1, 2) if options.bridge else ():
+        lines.append(
+            f"link add {GUEST_PORT} netns {prefix}-node{number} type veth "
+            f"peer name eth0 netns {prefix}-guest{number} address {mac(2, 60 + number)}"
+        )
     for number in (1, 2):
         for kind, pod in (("server", f"server{number}"), ("client", f"pod{number}")):
             lines.append(
@@ -239,7 +273,7 @@ def cables(plans: list[HostPlan], prefix: str) -> list[str]:
 
 def port_of(plan: HostPlan, link: Link) -> str:
     """Return the name of the switch's end of a link."""
-    return f"{plan.name}.{link.segment[:4]}"
+    return f"{plan.name}.{'nic2' if link.name == 'eth1' else link.segment[:4]}"
 
 
 def bridges() -> list[str]:
