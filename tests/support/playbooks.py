@@ -66,7 +66,7 @@ def environment(connection_plugins: Path | None = None) -> dict[str, str]:
 
 
 def play(
-    site: Site,
+    site: Site | None,
     playbook: str,
     values: Mapping[str, Any],
     *options: str,
@@ -77,6 +77,7 @@ def play(
 ) -> Played:
     """Run a playbook of the collection (or a file) on the lab's nodes.
 
+    :param site: the lab; it may be None if hosts are given.
     :param values: extra variables.
     :param options: further words of the command line, ``--check`` say.
     :param echo: print what ansible prints, while it does.
@@ -86,10 +87,8 @@ def play(
     """
     name = playbook if "/" in playbook else f"homeward.metallb_routing.{playbook}"
     with TemporaryDirectory(prefix="homeward-") as folder:
-        listed = inventory.write(site, Path(folder) / "inventory.yml")
-        if hosts:
-            listed = Path(folder) / ("inventory.yml" if hosts.startswith("{") else "inventory.ini")
-            listed.write_text(hosts)
+        listed = Path(folder) / ("inventory.yml" if hosts.startswith("{") or not hosts else "inventory.ini")
+        listed.write_text(hosts or inventory.text(_required(site)))
         declared = Path(folder) / "variables.json"
         declared.write_text(json.dumps(values))
         command = ["ansible-playbook", "-i", str(listed), "-e", f"@{declared}", name, *options]
@@ -109,6 +108,11 @@ def play(
                     print(line, end="", flush=True)
     text = "".join(lines)
     return Played(process.returncode, text, {host: _counts(words) for host, words in RECAP.findall(text)})
+
+
+def _required(site: Site | None) -> Site:
+    assert site is not None, "without a lab, hosts must be given"
+    return site
 
 
 def _counts(words: str) -> dict[str, int]:
