@@ -280,7 +280,7 @@ cases:
   sample:
     - pool: external
       case: policy_routing
-      reason: replies must leave through 1.2.3.1, not via the node's default route
+      reason: replies must leave through 1.2.3.1 on eth0.100, and the node's default route uses 192.168.1.1 on eth0
       interface: eth0.100
       table: 7701
       mark: 256

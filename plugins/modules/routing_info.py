@@ -88,10 +88,10 @@ hidden_chains:
   returned: success
   sample: []
 kube_proxy:
-  description: What serves services on the node, and the evidence for it.
+  description: What serves services on the node, the evidence for it, and evidence of another mode of kube-proxy.
   type: dict
   returned: success
-  sample: {mode: iptables, reason: there is a chain KUBE-SERVICES and no link kube-ipvs0}
+  sample: {mode: iptables, reason: KUBE-SERVICES jumps to the chains of services, contradiction: ""}
 iptables_variant:
   description: The iptables variant to write with, as set by O(iptables_variant) or detected on the node.
   type: str

@@ -42,7 +42,7 @@ def _choose(pool: Pool, context: Context) -> Choice:
     if already_routed != (situation is Situation.ALREADY_ROUTED):
         raise InputError(
             f"{pool.path}.case",
-            f"{pool.case} does not fit {', '.join(pool.networks)} on {pool.interface}: {reason}",
+            f"{pool.case} does not fit {', '.join(pool.written_networks)} on {pool.interface}: {reason}",
             f"Use case: {fitting} (role {fitting}), or case: {AUTO}.",
         )
     return Choice(pool, pool.case, "declared")
@@ -53,22 +53,41 @@ def _situation(pool: Pool, context: Context) -> tuple[Situation, str]:
 
     :raises InputError: the pool cannot work on this node in any case.
     """
-    interfaces = {network: context.onlink_interfaces.longest(network) for network in pool.networks}
+    interfaces = {network: _attached_to(network, pool, context) for network in pool.networks}
     all_onlink = set(interfaces.values()) == {pool.interface}
-    onlink = f"{pool.interface} has an on-link route to {', '.join(pool.networks)}"
+    onlink = f"{pool.interface} has an on-link route to {', '.join(pool.written_networks)}"
     if pool.gateways:
         if all_onlink and _is_default_router(pool, context.node):
             reason = f"{onlink}, and the node's default route uses {pool.gateways[0]} on {pool.interface}"
             return Situation.ALREADY_ROUTED, reason
         _require_gateways(pool)
-        reason = f"replies must leave through {', '.join(pool.gateways)}, not via the node's default route"
+        own = f"replies must leave through {', '.join(pool.gateways)} on {pool.interface}"
+        reason = f"{own}, and {_default_routers(pool, context.node)}"
         return Situation.OWN_GATEWAY, reason
     if all_onlink:
         return Situation.ALREADY_ROUTED, onlink
     _refuse_other_links(pool, interfaces)
     unrouted = [network for network, interface in interfaces.items() if interface != pool.interface]
-    reason = f"no gateway is declared, and {pool.interface} has no on-link route to {', '.join(unrouted)}"
+    reason = f"no gateway is declared, and {pool.interface} has no on-link route to {', '.join(pool.written(unrouted))}"
     return Situation.NO_GATEWAY, reason
+
+
+def _attached_to(network: str, pool: Pool, context: Context) -> str | None:
+    """Return the pool's interface if it has an on-link route to the network, else the one that the kernel uses, if any."""
+    links = context.attached_interfaces.longest(network) or ()
+    return pool.interface if pool.interface in links else next(iter(links), None)
+
+
+def _default_routers(pool: Pool, node: Node) -> str:
+    """Return where the node's default routes lead, in the families of the pool's gateways."""
+    families = {family_of(gateway) for gateway in pool.gateways}
+    routes = [route for route in node.default_routes if route.family in families]
+    hops = dict.fromkeys(
+        f"{route.gateway} on {route.interface}" if route.gateway else route.interface or str(route) for route in routes
+    )
+    if not hops:
+        return "the node has no default route"
+    return f"the node's default route{'s use' if len(hops) > 1 else ' uses'} {', '.join(hops)}"
 
 
 def _refuse_other_links(pool: Pool, interfaces: Mapping[str, str | None]) -> None:
@@ -78,7 +97,7 @@ def _refuse_other_links(pool: Pool, interfaces: Mapping[str, str | None]) -> Non
         links = ", ".join(sorted({str(other) for other in elsewhere.values()}))
         raise InputError(
             f"{pool.path}.interface",
-            f"the on-link route to {', '.join(elsewhere)} uses {links} on this node, not {pool.interface}",
+            f"the on-link route to {', '.join(pool.written(elsewhere))} uses {links} on this node, not {pool.interface}",
             f"Declare that interface, or remove the network from {links}.",
         )
 

@@ -32,23 +32,37 @@ class Context:
 
     @cached_property
     def onlink_interfaces(self) -> NetworkLookup[str]:
-        """The interface of each foreign on-link network in the main table; of equal networks the best metric counts.
+        """The interface of each foreign on-link network in the main table; of equal networks the best metric counts."""
+        return NetworkLookup((network, links[0]) for network, links in self._links_by_network.items())
+
+    @cached_property
+    def attached_interfaces(self) -> NetworkLookup[tuple[str, ...]]:
+        """All interfaces of each foreign on-link network in the main table, the one that the kernel uses first."""
+        return NetworkLookup(self._links_by_network.items())
+
+    @cached_property
+    def _links_by_network(self) -> Mapping[str, tuple[str, ...]]:
+        """Interfaces by network, best metric first.
 
         These are the routes that the kernel adds with an address, and those that administrators add with
-        ``ip route add NETWORK dev LINK``.
+        ``ip route add NETWORK dev LINK``. A route over a tunnel leads to networks elsewhere.
         """
+        tunnels = {link.name for link in self.node.interfaces.values() if link.point_to_point}
         found = (
             route
             for route in self.node.foreign_routes
             if route.table == MAIN_TABLE
             and route.type == "unicast"
             and route.interface
+            and route.interface not in tunnels
             and not route.gateway
             and not route.multipath
             and not route.is_default
         )
-        best_first = sorted(found, key=lambda route: (route.destination, route.metric, route.interface))
-        return NetworkLookup((route.destination, route.interface) for route in best_first)
+        links: dict[str, list[str]] = {}
+        for route in sorted(found, key=lambda route: (route.destination, route.metric, route.interface)):
+            links.setdefault(route.destination, []).append(route.interface)
+        return {network: tuple(names) for network, names in links.items()}
 
     @cached_property
     def cluster_networks(self) -> Mapping[str, tuple[str, ...]]:

@@ -31,6 +31,13 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
             "cluster.kube_proxy_mode: kube-proxy was not detected on this node. The routing suits its iptables and nftables"
             " modes; declare ipvs if it will run in that mode."
         )
+    found = context.node.kube_proxy
+    if context.declaration.pools and cluster.kube_proxy_mode == "auto" and found.contradiction:
+        yield (
+            f"cluster.kube_proxy_mode: there is evidence of more than one mode of kube-proxy. This run assumes {found.mode}"
+            f" ({found.reason}), but {found.contradiction}, perhaps left from a former mode. Declare the mode, or remove what is"
+            " left (kube-proxy --cleanup, then start kube-proxy again)."
+        )
     yield from _undeclared_sources(cluster, groups, finds_nodes=context.declaration.finds_nodes)
     yield from _no_default_route(groups, context.node)
     yield from _no_own_address(groups, context)
@@ -177,11 +184,19 @@ def _options_without_effect(choice: Choice, filtered: set[str]) -> Iterator[str]
 
 def _other_link(pool: Pool, context: Context) -> Iterator[str]:
     for network in pool.networks:
-        other = context.onlink_interfaces.longest(network)
-        if other not in (None, pool.interface):
+        links = context.attached_interfaces.longest(network) or (pool.interface,)
+        (written,) = pool.written([network])
+        if pool.interface not in links:
             yield (
-                f"{pool.path}.interface: the on-link route to {network} uses {other} on this node, not {pool.interface}."
+                f"{pool.path}.interface: the on-link route to {written} uses {links[0]} on this node, not {pool.interface}."
                 " Requests arrive on the link on which MetalLB announces the addresses; declare that interface."
+            )
+        elif links[0] != pool.interface:
+            yield (
+                f"{pool.path}.interface: {' and '.join(links)} are attached to the network of {written}, and the kernel sends"
+                f" through {links[0]}, so source validation (rp_filter) may drop requests that arrive on {pool.interface}. Take"
+                f" {pool.interface} out of the network, or declare interface: {links[0]} and select it in MetalLB's"
+                " L2Advertisement (interfaces)."
             )
 
 

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -55,6 +55,7 @@ class Pool:
     :param onlink_networks: further networks attached to the interface, likewise canonical.
     :param gateways: at most one per family, sorted; each inside ``networks`` or ``onlink_networks``.
     :param addresses: per-node addresses of the pool, at most one per family, without prefix length.
+    :param ranges: for each network of a range, the network and the range as it was written.
     :param table: 0 to choose one automatically.
     :param mark: 0 to choose one automatically.
     :param dedicated: None to decide by what else uses the interface.
@@ -77,6 +78,17 @@ class Pool:
     dedicated: bool | None = None
     rp_filter: str = "auto"
     node_services: bool = False
+    ranges: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    def written(self, networks: Iterable[str]) -> tuple[str, ...]:
+        """Return what the user wrote for these networks of the pool: a range, not the networks that it amounts to."""
+        ranges = dict(self.ranges)
+        return tuple(dict.fromkeys(ranges.get(network, network) for network in networks))
+
+    @property
+    def written_networks(self) -> tuple[str, ...]:
+        """The networks as the user wrote them."""
+        return self.written(self.networks)
 
 
 @dataclass(frozen=True)

@@ -131,6 +131,7 @@ def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> 
         dedicated=options.read("dedicated", None, read_boolean),
         rp_filter=options.read("rp_filter", "auto", read_choice, RP_FILTERS),
         node_services=options.read("node_services", False, read_boolean),
+        ranges=tuple((network, span.text) for span in networks if span.is_range for network in span.networks),
     )
     return PoolInput(pool, networks, onlink_networks, gateways, addresses, deny, frozenset(options.invalid))
 

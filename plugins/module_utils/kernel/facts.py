@@ -8,19 +8,27 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import socket
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 
 from ..paths import KUBECONFIGS, RESOLV_CONFS
 from ..state import Interface, KubeProxy
 from ..state.family import IPAddress
-from ..state.iptables_save import ClusterChains
+from ..state.iptables_save import SERVICES_CHAIN, ClusterChains
 from ..state.node import IPVS_LINKS
 from .netlink.nf_tables import nft_tables
 
 # Of the thread, not of the process: a thread may be in another network namespace.
 IPVS_SERVICES = Path("/proc/thread-self/net/ip_vs")
 _EBPF_LINK = re.compile(r"cilium_(host|net)|bpf(in|out)\.cali|lxc_health|lxc[0-9a-f]{12}")
+_KUBE_PROXY = ("127.0.0.1", 10249)  # metricsBindAddress of kube-proxy
+_KUBE_PROXY_TIMEOUT = 0.5  # seconds
+_LONGEST_ANSWER = 4096  # bytes
+_WRITTEN = {
+    "iptables": f"{SERVICES_CHAIN} jumps to the chains of services",
+    "ipvs": f"{SERVICES_CHAIN} matches the sets of IPVS",
+}
 _KUBE_PROXY_TABLES = frozenset({("ip", "kube-proxy"), ("ip6", "kube-proxy")})
 
 _HOST = r"(?P<host>\[[^\]\s]+\]|[^\s:/\"'\[\],]+)"
@@ -32,35 +40,61 @@ _LISTED = re.compile(rf"\"(?:https?://)?{_HOST}:\d+\"")
 
 def kube_proxy(interfaces: Mapping[str, Interface], chains: ClusterChains) -> KubeProxy:
     """Return what implements services on this node."""
-    return judge(frozenset(interfaces), chains.names, nft_tables, ipvs_services)
+    return judge(frozenset(interfaces), chains, nft_tables, ipvs_services, answered_mode)
 
 
 def judge(
     links: Collection[str],
-    chains: Collection[str],
+    chains: ClusterChains,
     tables: Callable[[], Collection[tuple[str, str]]],
     services: Callable[[], int],
+    answered: Callable[[], str],
 ) -> KubeProxy:
     """Return what implements services, by the strongest evidence first; costly evidence is read only where it decides.
 
+    After a change of the mode, kube-proxy leaves links, chains and IPVS services of the former one. Only the rules of
+    KUBE-SERVICES, which each mode writes anew, are evidence of the current one.
+
     :param tables: returns family and name of the nftables tables.
     :param services: returns the number of IPVS services. Alone they are weak evidence: keepalived creates them too.
+    :param answered: returns the mode that kube-proxy itself names, ``""`` if it does not answer.
     """
-    for link in IPVS_LINKS:
-        if link in links:
-            return KubeProxy("ipvs", f"there is a link {link}")
-    if "KUBE-SERVICES" in chains:
-        return KubeProxy("iptables", "there is a chain KUBE-SERVICES and no link kube-ipvs0")
+    link = next((name for name in IPVS_LINKS if name in links), "")
+    written = {mode: _WRITTEN[mode] for mode in sorted(chains.services)}
     found = sorted(_KUBE_PROXY_TABLES & frozenset(tables()))
     if found:
-        return KubeProxy("nftables", f"there is a table {' '.join(found[0])} in nftables")
+        written["nftables"] = f"there is a table {' '.join(found[0])} in nftables"
+    left = f"there is a link {link}" if link and "ipvs" not in written else ""
+    if written:
+        asked = answered() if len(written) > 1 or left else ""
+        mode = asked if asked in written else next(iter(written))
+        others = [reason for other, reason in written.items() if other != mode] + (
+            [left] if left and mode != "ipvs" else []
+        )
+        return KubeProxy(mode, "kube-proxy says so" if mode == asked else written[mode], "; ".join(others))
+    if left:
+        return KubeProxy("ipvs", left)
+    if SERVICES_CHAIN in chains.names:
+        return KubeProxy("iptables", f"there is a chain {SERVICES_CHAIN} and no link kube-ipvs0")
     count = services()
     if count:
         return KubeProxy("ipvs", f"there are {count} IPVS services")
-    ebpf = sorted(link for link in links if _EBPF_LINK.fullmatch(link))
+    ebpf = sorted(name for name in links if _EBPF_LINK.fullmatch(name))
     if ebpf:
         return KubeProxy("ebpf", f"there is a link {ebpf[0]} and no trace of kube-proxy")
     return KubeProxy()
+
+
+def answered_mode() -> str:
+    """Return the mode that kube-proxy names at its metrics address, ``""`` if it does not answer at once."""
+    try:
+        with socket.create_connection(_KUBE_PROXY, timeout=_KUBE_PROXY_TIMEOUT) as connection:
+            connection.settimeout(_KUBE_PROXY_TIMEOUT)
+            connection.sendall(b"GET /proxyMode HTTP/1.0\r\n\r\n")
+            with connection.makefile("rb") as answer:
+                return answer.read(_LONGEST_ANSWER).rpartition(b"\r\n\r\n")[2].strip().decode("ascii", "replace")
+    except OSError:
+        return ""
 
 
 def ipvs_services() -> int:

@@ -15,6 +15,9 @@ from .node import Ownership
 
 HINTS = ("KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY", "KUBE-PROXY-CANARY")
 CLUSTER_PREFIXES = ("KUBE-", "cali-", "CILIUM_", "CILIUM-", "FLANNEL-", "WEAVE", "CNI-")
+#: kube-proxy fills it anew in each mode; names of other chains may be left over from an earlier mode.
+SERVICES_CHAIN = "KUBE-SERVICES"
+_TO_SERVICE = re.compile(r"-j KUBE-(?:SVC|EXT|FW|XLB)-")
 _RULE = ("-A ", "[")  # start of the line of a rule, without and with counters
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _LONGEST_TEXT = 256  # characters: XT_MAX_COMMENT_LEN, include/uapi/linux/netfilter/xt_comment.h
@@ -27,15 +30,22 @@ class ClusterChains:
 
     :param names: all of them, of all tables.
     :param hints: the members of :data:`HINTS` in the table ``mangle``.
+    :param services: what the rules of KUBE-SERVICES are those of: ``iptables`` or ``ipvs``.
     :param accepting: the chains in ``mangle`` that accept packets of established connections.
     """
 
     names: frozenset[str] = frozenset()
     hints: frozenset[str] = frozenset()
     accepting: frozenset[str] = frozenset()
+    services: frozenset[str] = frozenset()
 
     def __or__(self, other: ClusterChains) -> ClusterChains:
-        return ClusterChains(self.names | other.names, self.hints | other.hints, self.accepting | other.accepting)
+        return ClusterChains(
+            self.names | other.names,
+            self.hints | other.hints,
+            self.accepting | other.accepting,
+            self.services | other.services,
+        )
 
 
 @dataclass(frozen=True)
@@ -62,6 +72,7 @@ class _Table:
     :param leading: by hook, the managed chains that its first rules jump to.
     :param closed: foreign chains with a rule that is not a leading jump: jumps after it are stray.
     :param stray: chain and rule of stray jumps.
+    :param services: what KUBE-SERVICES has rules of.
     :param accepting: foreign chains that accept packets of established connections.
     """
 
@@ -71,6 +82,7 @@ class _Table:
     closed: set[str] = field(default_factory=set)
     stray: list[tuple[str, str]] = field(default_factory=list)
     accepting: set[str] = field(default_factory=set)
+    services: set[str] = field(default_factory=set)
 
 
 def parse_save(text: str, variant: str, family: str, ownership: Ownership) -> ParsedTables:
@@ -139,6 +151,10 @@ def _read_rule(table: _Table, line: str, ownership: Ownership) -> None:
         return
     if ownership.chain_prefix not in rule:
         table.closed.add(chain)
+        if chain == SERVICES_CHAIN:
+            table.services.add(
+                "ipvs" if "--match-set KUBE-" in rule else "iptables" if _TO_SERVICE.search(rule) else ""
+            )
         if rule.endswith("-j ACCEPT") and "ESTABLISHED" in rule:
             table.accepting.add(chain)
         return
@@ -183,4 +199,6 @@ def _stray(table: _Table, ownership: Ownership) -> Iterator[tuple[str, str]]:
 def _cluster_chains(tables: dict[str, _Table]) -> ClusterChains:
     chains = frozenset(name for table in tables.values() for name in table.foreign if name.startswith(CLUSTER_PREFIXES))
     mangle = tables.get("mangle", _Table())
-    return ClusterChains(chains, frozenset(name for name in mangle.foreign if name in HINTS), chains & mangle.accepting)
+    services = frozenset().union(*(table.services for table in tables.values())) - {""}
+    hints = frozenset(name for name in mangle.foreign if name in HINTS)
+    return ClusterChains(chains, hints, chains & mangle.accepting, services)

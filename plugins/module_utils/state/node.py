@@ -99,6 +99,7 @@ class Interface:
     :param managed: carries the alias of :class:`Ownership`.
     :param mode: of a macvlan or macvtap link (``MACVLAN_MODE_*``), else 0.
     :param altnames: further names that ``ip`` accepts.
+    :param point_to_point: a tunnel, without a network of its own.
     """
 
     name: str
@@ -114,6 +115,7 @@ class Interface:
     managed: bool = False
     mode: int = 0
     altnames: tuple[str, ...] = ()
+    point_to_point: bool = False
 
 
 @dataclass(frozen=True)
@@ -122,10 +124,12 @@ class KubeProxy:
 
     :param mode: ``iptables``, ``nftables``, ``ipvs``, ``ebpf`` (a replacement of kube-proxy), or ``""`` if nothing was found.
     :param reason: the evidence.
+    :param contradiction: evidence of another mode, ``""`` if there is none.
     """
 
     mode: str = ""
     reason: str = "no trace of kube-proxy was found"
+    contradiction: str = ""
 
 
 class RouteTo(NamedTuple):

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from collections.abc import Iterator
 
@@ -42,7 +43,11 @@ FOUND = [
     ("nftables", "", fixture("node1", "nft"), ""),
     ("nftables", "", "table ip6 kube-proxy { }", ""),
     ("", "", "table inet kube-proxy { }\ntable ip kube-proxy-2 { }", ""),
-    ("ipvs", "nft", "", "kube-ipvs0"),
+    ("ipvs", "", "", "kube-ipvs0"),
+    # left over by a former IPVS mode
+    ("iptables", "nft", "", "kube-ipvs0"),
+    ("iptables", "legacy", "", "kube-ipvs0"),
+    ("nftables", "", fixture("node1", "nft"), "kube-ipvs0"),
     *(("ebpf", "", "", name) for name in ("cilium_host", "bpfin.cali", "lxc_health", "lxc0123456789ab")),
     ("", "", "", "lxcbr0"),  # a bridge of Linux containers
 ]
@@ -56,6 +61,23 @@ def test_kube_proxys_mode_is_detected(namespace: Namespace, mode: str, variant: 
     if link:
         namespace.ip(f"link add name {link} type bridge")
     assert namespace.call(detected).mode == mode
+
+
+@pytest.mark.skipif(not shutil.which("ipset"), reason="needs the program ipset")
+@pytest.mark.parametrize("variant", ["nft", "legacy"])
+def test_ipvs_mode_is_detected_beside_chains_of_services(namespace: Namespace, variant: str) -> None:
+    """kube-proxy leaves the chains of a former iptables mode, but not the rules of KUBE-SERVICES."""
+    load_kube_proxy(namespace, variant)
+    iptables = f"iptables-{variant} -t nat"
+    commands = (
+        "ipset create KUBE-CLUSTER-IP hash:ip,port",
+        f"{iptables} -F KUBE-SERVICES",
+        f"{iptables} -A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j KUBE-MARK-MASQ",
+        "ip link add name kube-ipvs0 type bridge",
+    )
+    namespace.run(["sh", "-ec", "; ".join(commands)])
+    found = namespace.call(detected)
+    assert (found.mode, found.contradiction) == ("ipvs", "")
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,12 @@ BAD: list[tuple[str, Parameters, str, str]] = [
     (POOLS, pool(**NODE), "pools[0].networks", "192.168.1.8/29 covers 192.168.1.11, this node's own address on eth0"),
     (POOLS, pool(**ROUTER), "pools[0].networks", "covers 192.168.1.1, the node's default gateway on eth0"),
     (POOLS, declared(DEDICATED), "pools[0].dedicated", "a default route of the main table uses it"),
-    (POOLS, declared({**STORAGE, "case": "same_subnet"}), "pools[0].case", "eth1 has no on-link route to 10.9.8.10/31"),
+    (
+        POOLS,
+        declared({**STORAGE, "case": "same_subnet"}),
+        "pools[0].case",
+        "eth1 has no on-link route to 10.9.8.10-10.9.8.60",
+    ),
     ("ip_links", {"links": [{"name": "mv0", "kind": "macvlan"}]}, "links[0].parent", "a macvlan link needs a parent"),
     ("ip_links", {"links": [], "purge": True, "owner": ""}, "owner", "every link without an alias would be treated as"),
     ("ip_routes", route(), "routes[0].interface", "a unicast route needs an interface"),

@@ -12,15 +12,26 @@ import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compilers import COMPILERS
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.case_traits import (
     AUTO_CASES,
     CASES,
     Situation,
 )
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import Declaration, Settings
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.model import (
+    Declaration,
+    Pool,
+    Settings,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, InputErrors
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.plan import make_plan
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Node, NodeState, Route, Rule
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import (
+    Interface,
+    Node,
+    NodeState,
+    Route,
+    Rule,
+)
 from tests.conftest import ROOT
 from tests.unit.nodes import after, cluster_node, declaration, pool
 
@@ -95,15 +106,70 @@ def test_a_case_that_does_not_fit_names_the_one_that_does(changes: dict[str, Any
     assert words in str(caught.value)
 
 
-def test_of_two_links_in_one_network_the_better_metric_decides() -> None:
+def test_of_two_links_in_one_network_each_may_be_declared() -> None:
+    """Where the kernel sends through the other one, this is a warning."""
     node = cluster_node()
     lan = Route("ipv4", 254, "192.168.1.0/24", metric=100, interface="eth1", source="192.168.1.13")
     foreign = {replace(one, metric=200) if one.destination == lan.destination else one for one in node.foreign_routes}
     both = replace(node, foreign_routes=frozenset({*foreign, lan}))
-    (choice,) = compile_node(declaration(pool(**{**INSIDE, "interface": "eth1"})), both).choices
-    assert choice.case == "same_subnet"
-    with pytest.raises(InputErrors, match=r"the on-link route to 192\.168\.1\.240/28 uses eth1 on this node, not eth0"):
-        compile_node(declaration(pool(**INSIDE)), both)
+    for interface, warned in (("eth1", False), ("eth0", True)):
+        compiled = compile_node(declaration(pool(**{**INSIDE, "interface": interface})), both)
+        assert compiled.choices[0].case == "same_subnet"
+        found = [
+            text
+            for text in compiled.warnings
+            if "eth1 and eth0 are attached to the network of 192.168.1.240/28" in text
+        ]
+        assert bool(found) == warned, compiled.warnings
+    third = {**INSIDE, "interface": "eth0.100"}
+    with pytest.raises(
+        InputErrors, match=r"the on-link route to 192\.168\.1\.240/28 uses eth1 on this node, not eth0\.100"
+    ):
+        compile_node(declaration(pool(**third)), both)
+
+
+def reason_of(desired: Pool, node: Node) -> str:
+    (choice,) = compile_node(declaration(desired), node).choices
+    return choice.reason
+
+
+def test_the_reason_names_where_the_default_routes_lead() -> None:
+    """Also where they use the pool's gateway on another link, and where there are several."""
+    own = "replies must leave through 192.168.1.1 on eth1, and the node"
+    pool_of_router = pool(
+        networks=("192.168.1.240/28",), onlink_networks=("192.168.1.0/24",), gateways=("192.168.1.1",), interface="eth1"
+    )
+    assert reason_of(pool_of_router, cluster_node()) == f"{own}'s default route uses 192.168.1.1 on eth0"
+    second = with_route(replace(DEFAULT, gateway="192.168.1.1", interface="eth1", metric=9))
+    assert reason_of(pool_of_router, second) == f"{own}'s default routes use 192.168.1.1 on eth0, 192.168.1.1 on eth1"
+    none = replace(cluster_node(), foreign_routes=frozenset())
+    assert reason_of(pool_of_router, none) == f"{own} has no default route"
+    tunnel = replace(none, foreign_routes=frozenset({replace(DEFAULT, gateway="", interface="wg0")}))
+    assert reason_of(pool_of_router, tunnel) == f"{own}'s default route uses wg0"
+
+
+def test_a_route_over_a_tunnel_attaches_no_network() -> None:
+    tunnel = Interface("wg0", 9, True, point_to_point=True)
+    node = with_route(Route("ipv4", 254, "10.0.0.0/8", interface="wg0"))
+    node = replace(node, interfaces={**node.interfaces, "wg0": tunnel})
+    one = pool(networks=("10.9.8.0/28",), onlink_networks=("10.9.8.0/24",), gateways=(), interface="eth1")
+    compiled = compile_node(declaration(one), node)
+    assert compiled.choices[0].case == "onlink_route"
+    assert Route("ipv4", 254, "10.9.8.0/24", interface="eth1") in compiled.state.routes
+    real = replace(node, interfaces={**node.interfaces, "wg0": replace(tunnel, point_to_point=False)})
+    with pytest.raises(InputErrors, match=r"the on-link route to 10\.9\.8\.0/28 uses wg0 on this node, not eth1"):
+        compile_node(declaration(one), real)
+
+
+def test_messages_show_a_range_as_it_was_written() -> None:
+    text = "192.168.1.9-192.168.1.12"
+    parameters: dict[str, Any] = {"pools": [{"name": "a", "networks": [text, "192.168.1.240/28"], "interface": "eth0"}]}
+    with pytest.raises(InputErrors, match=rf"{text} covers 192\.168\.1\.11"):
+        compile_node(parse_declaration(parameters), cluster_node())
+    parameters["pools"][0]["networks"] = ["192.168.1.20-192.168.1.29", "192.168.1.240/28"]
+    assert "eth0 has an on-link route to 192.168.1.20-192.168.1.29, 192.168.1.240/28" in reason_of(
+        parse_declaration(parameters).pools[0], cluster_node()
+    )
 
 
 def marks(desired: Declaration, node: Node) -> dict[str, tuple[int, int]]:

@@ -77,7 +77,7 @@ def test_options_are_the_fields_of_the_model() -> None:
         (cluster_options(), Cluster),
         (settings_options(), Settings),
     ):
-        assert set(options) == {item.name for item in fields(model)} - {"path"}
+        assert set(options) == {item.name for item in fields(model)} - {"path", "ranges"}
     assert set(argument_spec()) == {"pools", "cluster", "state", *settings_options()}
 
 

@@ -149,7 +149,7 @@ def written(value: Any) -> Any:
     """Return a parsed pool, or a part of it, as a user could write it, without unset options."""
     if not isinstance(value, (Pool, Vlan)):
         return list(value) if isinstance(value, tuple) else value
-    options = {item.name: getattr(value, item.name) for item in fields(value) if item.name != "path"}
+    options = {item.name: getattr(value, item.name) for item in fields(value) if item.name not in ("path", "ranges")}
     return {name: written(option) for name, option in options.items() if option not in (0, None, ()) or option is False}
 
 

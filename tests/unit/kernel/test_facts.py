@@ -7,16 +7,22 @@ from __future__ import annotations
 
 import json
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import facts
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Interface, KubeProxy, Ownership
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_save import (
+    ClusterChains,
+    parse_save,
+)
 from tests.conftest import ROOT
 
 LINKS = {
@@ -26,30 +32,114 @@ LINKS = {
 }
 
 
+NFT = {("ip", "kube-proxy")}
+
+
+def judged(
+    links: Collection[str] = ("lo",),
+    chains: Collection[str] = (),
+    content: Collection[str] = (),
+    tables: Collection[tuple[str, str]] = (),
+    services: int = 0,
+    answer: str = "",
+) -> KubeProxy:
+    """Return what is found on a node with this evidence."""
+    read = ClusterChains(names=frozenset(chains), services=frozenset(content))
+    return facts.judge(links, read, lambda: tables, lambda: services, lambda: answer)
+
+
 @pytest.mark.parametrize(
-    ("names", "chains", "tables", "services", "mode"),
+    ("evidence", "mode", "contradicted"),
     [
-        ({"lo"}, set(), set(), 0, ""),
-        ({"kube-dummy-if"}, set(), set(), 0, "ipvs"),
-        ({"lo"}, set(), set(), 3, "ipvs"),
-        ({"lo"}, {"KUBE-SERVICES"}, set(), 3, "iptables"),
-        ({"lo"}, {"KUBE-FIREWALL", "KUBE-KUBELET-CANARY"}, {("ip", "kube-proxy")}, 3, "nftables"),
-        ({"cilium_net"}, set(), set(), 3, "ipvs"),
-        ({"cilium_net"}, {"KUBE-FIREWALL"}, {("ip", "nat")}, 0, "ebpf"),
+        ({}, "", False),
+        ({"links": ["kube-dummy-if"]}, "ipvs", False),
+        ({"services": 3}, "ipvs", False),
+        ({"chains": ["KUBE-SERVICES"], "services": 3}, "iptables", False),
+        ({"chains": ["KUBE-FIREWALL"], "tables": NFT, "services": 3}, "nftables", False),
+        ({"links": ["cilium_net"], "services": 3}, "ipvs", False),
+        ({"links": ["cilium_net"], "chains": ["KUBE-FIREWALL"], "tables": [("ip", "nat")]}, "ebpf", False),
+        # The rules of KUBE-SERVICES are those of the current mode.
+        ({"links": ["kube-ipvs0"], "chains": ["KUBE-SERVICES", "KUBE-SVC-X"], "content": ["ipvs"]}, "ipvs", False),
+        (
+            {"links": ["kube-ipvs0"], "chains": ["KUBE-SERVICES"], "content": ["iptables"], "services": 9},
+            "iptables",
+            True,
+        ),
+        ({"links": ["kube-ipvs0"], "chains": ["KUBE-SERVICES"]}, "ipvs", False),
+        ({"links": ["kube-ipvs0"], "tables": NFT}, "nftables", True),
+        ({"content": ["iptables"], "tables": NFT}, "iptables", True),
+        ({"content": ["iptables", "ipvs"]}, "iptables", True),
+        # kube-proxy itself knows, if there is evidence of the mode that it names.
+        ({"content": ["iptables"], "tables": NFT, "answer": "nftables"}, "nftables", True),
+        ({"content": ["iptables", "ipvs"], "answer": "ipvs"}, "ipvs", True),
+        ({"content": ["iptables"], "tables": NFT, "answer": "404"}, "iptables", True),
+        ({"content": ["iptables"], "answer": "nftables"}, "iptables", False),
     ],
 )
-def test_the_strongest_evidence_decides(
-    names: set[str], chains: set[str], tables: set[tuple[str, str]], services: int, mode: str
-) -> None:
-    assert facts.judge(names, chains, lambda: tables, lambda: services).mode == mode
+def test_the_strongest_evidence_decides(evidence: dict[str, Any], mode: str, contradicted: bool) -> None:
+    found = judged(**evidence)
+    assert found.mode == mode
+    assert bool(found.contradiction) == contradicted
+    assert found.reason
 
 
-@pytest.mark.parametrize("names", [{"kube-ipvs0"}, {"lo"}])
-def test_evidence_is_read_only_if_it_decides(names: set[str]) -> None:
+def test_evidence_is_read_only_if_it_decides() -> None:
     def unneeded() -> NoReturn:
         raise AssertionError("stronger evidence exists")
 
-    assert facts.judge(names, {"KUBE-SERVICES"}, unneeded, unneeded).mode
+    for content in ("iptables", "ipvs"):
+        chains = ClusterChains(services=frozenset({content}))
+        assert facts.judge({"lo"}, chains, lambda: (), unneeded, unneeded).mode == content
+    assert facts.judge({"kube-ipvs0"}, ClusterChains(), lambda: (), unneeded, unneeded).mode == "ipvs"
+
+
+@pytest.mark.parametrize(
+    ("answer", "mode"),
+    [
+        (b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\n\r\nnftables", "nftables"),
+        (b"HTTP/1.1 200 OK\r\n\r\niptables\n", "iptables"),
+        (b"", ""),
+        (b"\r\n\r\n" + b"x" * 9000, "x" * 4092),
+    ],
+)
+def test_kube_proxy_is_asked_for_its_mode(monkeypatch: pytest.MonkeyPatch, answer: bytes, mode: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        monkeypatch.setattr(facts, "_KUBE_PROXY", server.getsockname())
+        monkeypatch.setattr(facts, "_KUBE_PROXY_TIMEOUT", 30)
+
+        def serve() -> None:
+            connection, _address = server.accept()
+            with connection:
+                connection.recv(1000)
+                connection.sendall(answer)
+
+        with ThreadPoolExecutor() as pool:
+            served = pool.submit(serve)
+            assert facts.answered_mode() == mode
+            served.result()
+    assert facts.answered_mode() == "", "nobody listens any more"
+
+
+@pytest.mark.parametrize(("mode", "content"), [("iptables", {"iptables"}), ("nftables", set())])
+def test_the_rules_that_kube_proxy_wrote_are_recognised(mode: str, content: set[str]) -> None:
+    saved = (ROOT / "tests/lab/kube_proxy/kube-proxy-1.36-node1.iptables-save").read_text(encoding="utf-8")
+    text = saved if mode == "iptables" else ""
+    assert parse_save(text, "nft", "ipv4", Ownership()).cluster_chains.services == content
+
+
+#: Of kube-proxy 1.36 in IPVS mode
+IPVS_SAVED = """*nat
+:KUBE-SERVICES - [0:0]
+:KUBE-SVC-LEFTOVER - [0:0]
+-A KUBE-SERVICES -s 127.0.0.0/8 -j RETURN
+-A KUBE-SERVICES -m comment --comment portal -m set --match-set KUBE-LOAD-BALANCER dst,dst -j KUBE-LOAD-BALANCER
+-A KUBE-SERVICES -m addrtype --dst-type LOCAL -j KUBE-NODE-PORT
+COMMIT
+"""
+
+
+def test_the_rules_of_ipvs_mode_are_recognised() -> None:
+    assert parse_save(IPVS_SAVED, "nft", "ipv4", Ownership()).cluster_chains.services == {"ipvs"}
 
 
 def test_ipvs_services_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,7 +147,7 @@ def _ipv6(pool: Pool, context: Context) -> Iterator[InputError]:
     if networks and context.node.sysctls.get(setting, "1") != "0":
         yield InputError(
             f"{pool.path}.networks",
-            f"{networks[0]} is IPv6, which is disabled on {pool.interface} ({setting})",
+            f"{pool.written(networks)[0]} is IPv6, which is disabled on {pool.interface} ({setting})",
             f"Enable it (sysctl -w {setting}=0, and where it is set at boot), or remove the network.",
         )
 
@@ -165,7 +165,8 @@ def _vital_addresses(pool: Pool, context: Context) -> Iterator[InputError]:
     for network in pool.networks:
         for vital in context.vital_lookup.inside(network):
             if vital.interface != pool.interface:
-                problem = f"{network} covers {vital.address}, {vital.description}"
+                (written,) = pool.written([network])
+                problem = f"{written} covers {vital.address}, {vital.description}"
                 yield InputError(f"{pool.path}.networks", problem, RANGES_HELP)
     for gateway in pool.gateways:
         interface = context.own_addresses.get(gateway)

@@ -19,7 +19,7 @@ from .rtnetlink import RTM_DELLINK, RTM_GETLINK, RTM_NEWLINK, Rtnetlink
 from .steps import explain
 from .wire import NLM_F_CREATE, NLM_F_EXCL, MessageError, Refusal, Request, attributes
 
-_UP = 1  # IFF_UP
+_UP, _POINT_TO_POINT = 1, 0x10  # IFF_UP, IFF_POINTOPOINT
 _SKIP_STATISTICS = 8  # RTEXT_FILTER_SKIP_STATS
 _8021AD = b"\x88\xa8"  # ETH_P_8021AD, in network byte order: the outer tag of a provider bridge
 _IFLA_PROP_LIST = 52  # of alternative names; some versions of pyroute2 do not know it
@@ -119,6 +119,7 @@ def _interface(netlink: Rtnetlink, fields: Fields, names: dict[int, str], owners
         alias=alias,
         master=names.get(number(fields, "IFLA_MASTER"), ""),
         managed=alias == ownership.alias and kind in KINDS,
+        point_to_point=bool(number(fields, "flags") & _POINT_TO_POINT),
         mode=number(macvlan, "IFLA_MACVLAN_MODE"),
         altnames=tuple(
             name_text(names_of[first:last]) for _kind, first, last in attributes(names_of, 0, len(names_of))
