@@ -23,7 +23,7 @@ from .cases.warnings import node_address_warnings, removal_warnings
 from .declaration import Settings, parse_settings
 from .declaration.nodes import Nodes, parse_with_nodes
 from .declaration.settings import check_run_options
-from .errors import HomewardError, RollbackFailed
+from .errors import HomewardError, NodeError, RollbackFailed
 from .kernel import foreign_marks
 from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
@@ -81,6 +81,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     scope = _scope(declaration.settings, settings_to_read(declaration), metrics_directory)
     with reading(scope, run) as current:
         compiled = compile_node(declaration, current)
+        _require_iptables(compiled.state, current)
         compiled = replace(compiled, state=_as_printed(compiled.state, current, scope.ownership))
         files = _persist(compiled, current, scope, parameters, nodes)
         placement = place_rules(compiled.state, current)
@@ -232,6 +233,12 @@ def _scope(settings: Settings, sysctls: tuple[str, ...], metrics_directory: str)
         (UNIT_NAME,),
         forwarding=bool(sysctls),
     )
+
+
+def _require_iptables(desired: NodeState, current: Node) -> None:
+    """Refuse chains on a node without iptables; everything else works without it."""
+    if current.iptables_problem and any(chains.chains for chains in desired.chains):
+        raise NodeError(f"The pools need chains of iptables, but {current.iptables_problem}. Nothing was changed.")
 
 
 def _as_printed(desired: NodeState, current: Node, ownership: Ownership) -> NodeState:

@@ -12,7 +12,7 @@ from typing import Any
 from .declaration.objects import parse_chains, parse_links, parse_routes, parse_rules
 from .declaration.ownership import read_comment, read_owner, read_prefix, read_protocol
 from .engine import Result, Run, apply, module_result, reading
-from .errors import InputError
+from .errors import InputError, NodeError
 from .kernel.iptables.scratch import normalise, rule_path
 from .kernel.reader import Scope
 from .planning.plan import make_plan
@@ -101,6 +101,8 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
     listed = parse_chains(parameters["chains"], prefix)
     scope = Scope(ownership, parameters["iptables_variant"], kinds=frozenset({"chains"}))
     with reading(scope, run) as current:
+        if current.iptables_problem:
+            raise NodeError(f"Chains cannot be managed: {current.iptables_problem}. Nothing was changed.")
         if parameters["state"] == "present":
             _refuse_missing_families(listed, current)
         desired = replace(current.managed, chains=_desired_chains(listed, current, ownership, parameters))

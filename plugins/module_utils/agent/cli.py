@@ -107,7 +107,11 @@ def _restore() -> int:
 
 
 def _remove() -> int:
-    for step in removal.remove():
+    steps, left = removal.remove()
+    for step in steps:
         print(step)
+    if left:
+        print(f"These chains stay, as the node has no iptables: {', '.join(left)}. Delete them with nft.")
+        return FAILED
     print("Everything managed has been removed from this node.")
     return 0

@@ -54,13 +54,18 @@ def find_drift(desired: NodeState, node: Node) -> Drift:
         addresses=feasible.state.addresses - addresses.keys(),
     )
     tables = _unreadable_tables(state, node)
+    if node.iptables_problem:
+        missing = [f"chains wait: {node.iptables_problem}"] if any(chains.chains for chains in state.chains) else []
+        state = replace(state, chains=frozenset())
+    else:
+        missing = []
     keys = {ChainSetKey("nft", family) for family, _table in tables}
     plan = make_plan(_without_chains(state, keys), _with_replaced_routes(state, _without_unreadable(node, keys)))
     waiting = [*placement.problems]
     waiting += [f"route {route} waits: {reason}" for route, reason in sorted(routes.items())]
     waiting += [f"address {address} waits: {reason}" for address, reason in sorted(addresses.items())]
-    unreadable = tuple(f"{family} chains wait: {unreadable_table(family, table)}" for family, table in tables)
-    return Drift(plan.steps, (*feasible.waiting, *waiting), unreadable, placement.notes)
+    unreadable = [f"{family} chains wait: {unreadable_table(family, table)}" for family, table in tables]
+    return Drift(plan.steps, (*feasible.waiting, *waiting), (*missing, *unreadable), placement.notes)
 
 
 def _unreadable_tables(desired: NodeState, node: Node) -> list[tuple[str, str]]:

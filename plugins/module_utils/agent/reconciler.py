@@ -11,18 +11,23 @@ import time
 from collections.abc import Hashable, Iterable, Sequence
 from hashlib import sha256
 
-from ..errors import NodeError, StepError
+from ..errors import HomewardError, NodeError, StepError, describe
+from ..kernel import sysctls
+from ..kernel.iptables import tables
+from ..kernel.iptables.tables import IptablesState
 from ..kernel.lock import write_lock
 from ..kernel.netlink.event_filter import EventFilter
-from ..kernel.netlink.events import CHAINS, EVERYTHING, NETLINK, Changes
+from ..kernel.netlink.events import CHAINS, NETLINK, Changes
 from ..kernel.reader import Scope, read_node
 from ..kernel.writer import write_steps
 from ..paths import STATE_FILE
 from ..persistence.statefile import Saved, changed_at, dumps, load
+from ..state import Sysctl
 from ..state.kinds import BY_NAME, SAVED
 from ..state.route import MAIN_TABLE
 from ..state.step import Step, StepsFailed
 from .backoff import Backoff
+from .chain_check import Finding
 from .drift import Drift, find_drift
 from .report import Report
 
@@ -45,6 +50,8 @@ class Reconciler:
         self._failures: dict[_Key, str] = {}
         self._waiting: tuple[str, ...] = ()
         self._unreadable: tuple[str, ...] = ()
+        self._state_problem = ""
+        self._chain_problem = ""
         self._notes: tuple[str, ...] = ()
 
     def load(self) -> None:
@@ -72,24 +79,54 @@ class Reconciler:
 
         :raises HomewardError: the node cannot be read.
         """
-        problem = ""
-        try:
-            self.load()
-        except NodeError as error:
-            problem = f"{error} Until then, the previous state stays in effect."
+        self._load_again()
         self._reconcile_kinds(changes)
-        if changes.kinds >= EVERYTHING:
+        self._publish_problems()
+
+    def reconcile_chains(self, found: Finding) -> bool:
+        """Reconcile the chains that have been read, or return False if that was for another state. Call it with the lock held.
+
+        :raises HomewardError: it is unknown what took effect.
+        """
+        self._load_again()
+        if found.saved is not self._saved or isinstance(found.outcome, HomewardError):
+            return False
+        self._chain_problem = ""
+        self._reconcile_kinds(found.changes, found.outcome)
+        if found.complete:
             self.report.checked = time.time()
-        self._publish(" ".join((problem, *self._failures.values())).strip())
+        self._publish_problems()
+        return True
+
+    def report_unreadable_chains(self, error: HomewardError) -> None:
+        """Report why the chains could not be read; everything else is reconciled."""
+        self._chain_problem = str(error)
+        self._set_waiting(self._waiting, (f"chains wait: {describe(error)}",))
+        self._publish_problems()
 
     def report_problem(self, problem: str) -> None:
         """Report why the node could not be checked."""
         self._publish(problem)
 
-    def _reconcile_kinds(self, changes: Changes) -> None:
+    @property
+    def saved(self) -> Saved:
+        """The state in effect."""
+        return self._loaded()
+
+    def _load_again(self) -> None:
+        self._state_problem = ""
+        try:
+            self.load()
+        except NodeError as error:
+            self._state_problem = f"{error} Until then, the previous state stays in effect."
+
+    def _publish_problems(self) -> None:
+        self._publish(" ".join((self._state_problem, self._chain_problem, *self._failures.values())).strip())
+
+    def _reconcile_kinds(self, changes: Changes, iptables: IptablesState | None = None) -> None:
         saved = self._loaded()
         kinds = frozenset(changes.kinds)
-        drift = _find_drift(saved, kinds)
+        drift = _find_drift(saved, kinds, iptables)
         self._report_waiting(kinds, drift)
         self._print_notes(kinds, drift)
         if changes.originators:
@@ -108,11 +145,12 @@ class Reconciler:
 
     def _report_waiting(self, kinds: frozenset[str], drift: Drift) -> None:
         """Report what waits, and print it when it starts to; what was not checked still waits."""
-        if kinds >= NETLINK:
-            self._waiting = drift.waiting
-        if kinds >= CHAINS:
-            self._unreadable = drift.unreadable
-        waiting = [*self._waiting, *self._unreadable]
+        waiting = drift.waiting if kinds >= NETLINK else self._waiting
+        self._set_waiting(waiting, drift.unreadable if kinds >= CHAINS else self._unreadable)
+
+    def _set_waiting(self, objects: tuple[str, ...], chains: tuple[str, ...]) -> None:
+        self._waiting, self._unreadable = objects, chains
+        waiting = [*objects, *chains]
         for sentence in waiting:
             if sentence not in self.report.waiting:
                 print(sentence, flush=True)
@@ -152,6 +190,10 @@ class Reconciler:
         milliseconds = (now - changes.at) * 1000 if changes.at else 0.0
         for step in steps:
             key = _key(step)
+            vanished = _vanished_setting(step)
+            if vanished:
+                print(f"{vanished} no longer exists; its previous value is forgotten", flush=True)
+                continue
             originator = self._originators.get(key, "")
             self.report.record(time.time(), step.kind, str(step), originator, milliseconds)
             print(f"reconciled: {step}{f' (changed by {originator})' if originator else ''}", flush=True)
@@ -184,21 +226,36 @@ def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     :raises HomewardError: it failed; the message says why.
     """
     done: list[Step] = []
-    with write_lock():
-        saved = load(STATE_FILE)
-        drift = _find_drift(saved, EVERYTHING)
-        for _round in range(ROUNDS):
-            if drift.unreadable:
-                raise NodeError(f"{'; '.join(drift.unreadable)}. Move those rules to a separate table, and run again.")
-            if not drift.steps:
-                return tuple(done), drift.waiting
-            try:
-                write_steps(drift.steps, saved.ownership, saved.pyroute2_path)
-            except StepsFailed as failure:
-                message = f'"{failure.failed}" failed: {failure.reason}. Fix the cause and run again.'
-                raise StepError(message) from failure
-            done += drift.steps
-            drift = _find_drift(saved, EVERYTHING)
+    saved = load(STATE_FILE)
+    waiting: tuple[str, ...] = ()
+    for kinds in (NETLINK, CHAINS):
+        # The chains come last, and the lock is not held while a program may hang.
+        iptables = tables.read(saved.variant, saved.ownership) if kinds == CHAINS else None
+        with write_lock():
+            steps, waits = _restore_kinds(saved, kinds, iptables)
+        done += steps
+        waiting += waits
+    return tuple(done), waiting
+
+
+def _restore_kinds(
+    saved: Saved, kinds: frozenset[str], iptables: IptablesState | None
+) -> tuple[list[Step], tuple[str, ...]]:
+    """Reconcile some kinds once; return what :func:`restore` returns."""
+    done: list[Step] = []
+    drift = _find_drift(saved, kinds, iptables)
+    for _round in range(ROUNDS):
+        if drift.unreadable:
+            raise NodeError(f"{'; '.join(drift.unreadable)}. Move those rules to a separate table, and run again.")
+        if not drift.steps:
+            return done, drift.waiting
+        try:
+            write_steps(drift.steps, saved.ownership, saved.pyroute2_path)
+        except StepsFailed as failure:
+            message = f'"{failure.failed}" failed: {failure.reason}. Fix the cause and run again.'
+            raise StepError(message) from failure
+        done += drift.steps
+        drift = _find_drift(saved, kinds)
     raise StepError(
         f'Something keeps changing the node: "{drift.steps[0]}" is still needed after {ROUNDS} rounds.'
         ' While the agent runs, "metallb-routing status" shows which process.'
@@ -211,13 +268,27 @@ def check() -> tuple[Saved, Drift]:
     :raises HomewardError: the state file or the node cannot be read.
     """
     saved = load(STATE_FILE)
-    return saved, _find_drift(saved, EVERYTHING)
+    drift = _find_drift(saved, NETLINK)
+    try:
+        chains = _find_drift(saved, CHAINS)
+    except HomewardError as error:
+        chains = Drift(unreadable=(f"chains wait: {describe(error)}",))
+    steps = (*drift.steps, *chains.steps)
+    return saved, Drift(steps, (*drift.waiting, *chains.waiting), chains.unreadable, drift.notes)
 
 
-def _find_drift(saved: Saved, kinds: frozenset[str]) -> Drift:
-    sysctls = tuple(item.name for item in saved.state.sysctls)
-    scope = Scope(saved.ownership, saved.variant, sysctls, kinds=kinds, foreign_routes_to=saved.state.routes)
-    node = read_node(scope, saved.pyroute2_path)
+def _vanished_setting(step: Step) -> str:
+    """Return the setting whose previous value the step only forgot, because its link no longer exists; else ``""``."""
+    subject = step.subject
+    if step.after is not None or not isinstance(subject, Sysctl) or sysctls.read((subject.name,)):
+        return ""
+    return subject.name
+
+
+def _find_drift(saved: Saved, kinds: frozenset[str], iptables: IptablesState | None = None) -> Drift:
+    names = tuple(item.name for item in saved.state.sysctls)
+    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, foreign_routes_to=saved.state.routes)
+    node = read_node(scope, saved.pyroute2_path, iptables)
     return find_drift(saved.state.only(kinds), node)
 
 

@@ -20,8 +20,8 @@ from ..state import NodeState, Ownership
 from ..state.step import Step
 
 
-def remove() -> tuple[Step, ...]:
-    """Do what the playbook ``remove`` does, in one transaction; return its steps.
+def remove() -> tuple[tuple[Step, ...], tuple[str, ...]]:
+    """Do what the playbook ``remove`` does, in one transaction; return its steps, and the chains that stay.
 
     The directory of this program, which may contain a copy of pyroute2, is deleted last.
 
@@ -36,7 +36,7 @@ def remove() -> tuple[Step, ...]:
         transaction.apply(steps, node.managed, scope, pyroute2_path)
         forget_earlier()  # or the rollback of an unconfirmed change would create objects again
         shutil.rmtree(LIBRARY, ignore_errors=True)
-    return steps
+    return steps, node.iptables_left
 
 
 def _from_state_file() -> tuple[Ownership, str]:

@@ -9,17 +9,21 @@ import os
 import signal
 import socket
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from ..errors import HomewardError
 from ..kernel.lock import Busy, write_lock
 from ..kernel.netlink.events import EVERYTHING, Changes, EventMonitor
 from ..paths import VERSION_FILE
+from .chain_check import ChainCheck
 from .reconciler import Reconciler
 from .report import make_agent_directory
 
 CHECK_INTERVAL = 30.0  # seconds between two checks of everything, for what changes without an event
 LOCKED_DELAY = 0.05  # seconds until the next try while another run holds the lock
+WATCHDOG_INTERVAL = 30.0  # seconds; the unit's WatchdogSec is a multiple
+_FINDING = b"\0"  # tells the main thread that the chains have been read; a signal sends its number
 READY_TIMEOUT = 10.0  # seconds for which the boot waits for links to appear
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the node could not be read
 
@@ -54,6 +58,7 @@ class Agent:
             monitor.close()
 
     def _serve(self, monitor: EventMonitor, wake: socket.socket) -> None:
+        chains = ChainCheck(self._wake_up)
         ready_by: float | None = time.monotonic() + READY_TIMEOUT
         checked = float("-inf")
         changes = Changes(kinds=set(EVERYTHING), at=time.monotonic())
@@ -61,21 +66,52 @@ class Agent:
             monitor.set_filter(self._reconciler.event_filter)
             if time.monotonic() - checked >= self._check_interval:
                 changes.kinds |= EVERYTHING
+            complete = changes.kinds >= EVERYTHING
+            changes = chains.take_from(changes)
             postponed = self._reconcile(changes) if changes.kinds else Changes()
+            chains.start(self._reconciler.saved)
+            locked = self._reconcile_chains(chains)
             now = time.monotonic()
-            if changes.kinds >= EVERYTHING and not postponed.kinds:
+            if complete and not postponed.kinds:
                 checked = now
             # A run that holds the lock makes the node as desired, and may be waiting for this service to be ready.
-            if ready_by is not None and (postponed.kinds or not self._reconciler.report.waiting or now >= ready_by):
+            is_done = not chains.pending and not self._reconciler.report.waiting
+            if ready_by is not None and (postponed.kinds or locked or is_done or now >= ready_by):
                 ready_by = None
                 _notify("READY=1")
+            if "WATCHDOG_USEC" in os.environ:
+                _notify("WATCHDOG=1")
             deadlines = [checked + self._check_interval, now + self._reconciler.backoff.next_try(now)]
+            deadlines += [now + chains.next_try(now), now + WATCHDOG_INTERVAL]
             deadlines += [ready_by] if ready_by is not None else []
-            deadlines += [now + (self._retry or LOCKED_DELAY)] if postponed.kinds else []
+            deadlines += [now + (self._retry or LOCKED_DELAY)] if postponed.kinds or locked else []
             changes = monitor.wait(max(0.0, min(deadlines) - now))
             changes.merge(postponed)
             if _drain(wake) or now + self._reconciler.backoff.next_try(now) <= time.monotonic():
                 changes.add(EVERYTHING, "")
+
+    def _reconcile_chains(self, chains: ChainCheck) -> bool:
+        """Reconcile the chains that have been read; return whether that has to wait for the lock."""
+        found = chains.finding()
+        if found is None:
+            return False
+        try:
+            with write_lock(wait=0):
+                if isinstance(found.outcome, HomewardError):
+                    self._reconciler.report_unreadable_chains(found.outcome)
+                elif not self._reconciler.reconcile_chains(found):
+                    chains.again(found)
+        except Busy:
+            chains.keep(found)
+            return True
+        except HomewardError as error:
+            self._reconciler.report_problem(str(error))
+            chains.failed(found)
+        return False
+
+    def _wake_up(self) -> None:
+        with suppress(OSError):  # it is full: whatever is in it wakes, too
+            self._writing.send(_FINDING)
 
     def _reconcile(self, changes: Changes) -> Changes:
         """Reconcile; return the changes that are postponed because the node is locked or cannot be read."""
@@ -110,8 +146,9 @@ class Agent:
 
 
 def _drain(wake: socket.socket) -> bool:
+    """Empty the socket; return whether there was a signal."""
     try:
-        return bool(wake.recv(64))
+        return bool(wake.recv(64).strip(_FINDING))
     except BlockingIOError:
         return False
 

@@ -81,6 +81,16 @@ def removal_warnings(node: Node) -> Iterator[str]:
             f"{' and '.join(names)} are reset to the values they had before. kube-proxy sets them (strictARP) only when it"
             " starts. If it keeps running in IPVS mode, restart it; otherwise every node answers ARP for every service address."
         )
+    yield from left_chains(node)
+
+
+def left_chains(node: Node) -> Iterator[str]:
+    """Yield that managed chains stay on a node whose iptables is gone."""
+    if node.iptables_left:
+        yield (
+            f"These chains stay on the node, because {node.iptables_problem}: {', '.join(node.iptables_left)}. Run remove again"
+            " when it is installed, or delete the jumps to them and the chains with nft."
+        )
 
 
 def _undeclared_sources(cluster: Cluster, groups: Sequence[Group], *, finds_nodes: bool) -> Iterator[str]:

@@ -52,7 +52,10 @@ class Scope:
 class Sources:
     """What several readers need, each opened or read once, on first use."""
 
-    def __init__(self, scope: Scope, pyroute2_path: str, stack: ExitStack) -> None:
+    def __init__(
+        self, scope: Scope, pyroute2_path: str, stack: ExitStack, iptables: IptablesState | None = None
+    ) -> None:
+        self._iptables = iptables
         self.scope = scope
         self._pyroute2_path = pyroute2_path
         self._stack = stack
@@ -77,17 +80,18 @@ class Sources:
         """All chains; none where chains are out of the scope."""
         if CHAINS.plural not in self.scope.kinds:
             return IptablesState(self.scope.iptables_variant, "")
-        return tables.read(self.scope.iptables_variant, self.scope.ownership)
+        return self._iptables or tables.read(self.scope.iptables_variant, self.scope.ownership)
 
 
-def read_node(scope: Scope, pyroute2_path: str) -> Node:
+def read_node(scope: Scope, pyroute2_path: str, iptables: IptablesState | None = None) -> Node:
     """Return the current state of the node.
 
+    :param iptables: the chains, if they have been read already.
     :raises NodeError: something cannot be read; says what and what to do.
     """
     node = Node()
     with ExitStack() as stack:
-        sources = Sources(scope, pyroute2_path, stack)
+        sources = Sources(scope, pyroute2_path, stack, iptables)
         for plural, read in READERS.items():
             if plural in scope.kinds:
                 node = read(node, sources)
@@ -114,6 +118,8 @@ def _chains(node: Node, sources: Sources) -> Node:
         iptables_incompatible=found.incompatible,
         iptables_hidden=found.hidden,
         iptables_families=found.families,
+        iptables_problem=found.problem,
+        iptables_left=found.left,
         accepting_chains=found.cluster_chains.accepting,
     )
 

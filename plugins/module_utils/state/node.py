@@ -160,6 +160,8 @@ class Node:
     :param iptables_incompatible: family and table of what iptables cannot print, because nft added rules to it.
     :param iptables_hidden: family and table of those that have managed chains, so ``managed`` lacks chains of that family.
     :param iptables_families: those whose chains can be read and written.
+    :param iptables_problem: why chains can neither be read nor written: the node has no iptables; ``""`` otherwise.
+    :param iptables_left: managed chains that the kernel has without a program that could remove them.
     :param accepting_chains: chains of a network plugin in ``mangle`` that accept packets of established connections, which
         later rules never see.
     :param services: names of the active systemd units.
@@ -182,6 +184,8 @@ class Node:
     iptables_incompatible: frozenset[tuple[str, str]] = frozenset()
     iptables_hidden: frozenset[tuple[str, str]] = frozenset()
     iptables_families: tuple[str, ...] = FAMILIES
+    iptables_problem: str = ""
+    iptables_left: tuple[str, ...] = ()
     kube_proxy: KubeProxy = field(default_factory=KubeProxy)
     accepting_chains: frozenset[str] = frozenset()
     services: frozenset[str] = frozenset()

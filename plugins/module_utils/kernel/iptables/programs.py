@@ -9,8 +9,8 @@ import os
 import re
 import shutil
 import subprocess
+import threading
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from ...errors import NodeError
@@ -98,12 +98,25 @@ def run(command: Sequence[str], text: str = "") -> Completed[str]:
 def run_together(commands: Sequence[Sequence[str]]) -> list[Completed[str]]:
     """Run several programs at once; return their results in the order of the commands.
 
-    The threads are started by the calling one, so they are in its network namespace.
+    The threads are started by the calling one, so they are in its network namespace. They do not keep this process from ending.
     """
-    if len(commands) < 2:
-        return [run(command) for command in commands]
-    with ThreadPoolExecutor(max_workers=len(commands)) as pool:
-        return list(pool.map(run, commands))
+    outcomes: dict[int, Completed[str] | NodeError] = {}
+
+    def run_one(number: int, command: Sequence[str]) -> None:
+        try:
+            outcomes[number] = run(command)
+        except NodeError as error:
+            outcomes[number] = error
+
+    threads = [threading.Thread(target=run_one, args=item, daemon=True) for item in enumerate(commands)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for outcome in outcomes.values():
+        if isinstance(outcome, NodeError):
+            raise outcome
+    return [outcome for _number, outcome in sorted(outcomes.items()) if not isinstance(outcome, NodeError)]
 
 
 def complaint(completed: Completed[str]) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ...errors import NodeError
+from ...paths import PROGRAM_DIRECTORIES
 from ...state import ChainSet, Ownership
 from ...state.chain import VARIANTS, ChainSetKey
 from ...state.family import FAMILIES, IPV4, IPV6
@@ -17,6 +18,7 @@ from ..families import NETWORK, kernel_families
 from ..netlink.nf_tables import kernel_has_nf_tables, nft_chains
 from . import programs
 
+_TABLES = ("filter", "nat", "mangle", "raw", "security")
 _LEGACY_TABLES = {IPV4: "ip_tables_names", IPV6: "ip6_tables_names"}
 # The canary of kube-proxy is not a hint: its image follows the kubelet, and leaves the canary where the variant has changed.
 _HINTS_OF_KUBELET = frozenset({"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"})
@@ -37,6 +39,8 @@ class IptablesState:
     :param default_variant: what plain ``iptables`` is, ``""`` if there is none.
     :param incompatible: family and table of what ``variant`` cannot print, because nft added rules to it.
     :param hidden: family and table of what iptables-nft cannot print, chosen or not, where managed chains exist.
+    :param problem: why there are no chains to read or write: the node has no iptables. ``""`` otherwise.
+    :param left: managed chains that exist all the same, as the kernel lists them.
     """
 
     variant: str
@@ -47,6 +51,8 @@ class IptablesState:
     default_variant: str = ""
     incompatible: frozenset[tuple[str, str]] = frozenset()
     hidden: frozenset[tuple[str, str]] = frozenset()
+    problem: str = ""
+    left: tuple[str, ...] = ()
 
 
 def read(declared_variant: str, ownership: Ownership) -> IptablesState:
@@ -59,7 +65,7 @@ def read(declared_variant: str, ownership: Ownership) -> IptablesState:
     installed = programs.installed()
     variants = [variant for variant in VARIANTS if ChainSetKey(variant, IPV4) in installed]
     if not variants:
-        raise NodeError(f"No iptables was found in PATH, /usr/sbin or /sbin. {programs.INSTALL}.")
+        return _without_programs(declared_variant, ownership)
     if declared_variant != "auto" and declared_variant not in variants:
         raise NodeError(
             f"iptables_variant is {declared_variant}, but only {variants[0]} is installed. {programs.INSTALL}."
@@ -85,6 +91,24 @@ def read(declared_variant: str, ownership: Ownership) -> IptablesState:
         ),
         hidden=frozenset(_hidden(parsed, ownership)),
     )
+
+
+def _without_programs(declared_variant: str, ownership: Ownership) -> IptablesState:
+    """Return the state of a node without iptables: no chains, but what the kernel has of them by name."""
+    variant = VARIANTS[0] if declared_variant == "auto" else declared_variant
+    reason = "no program was found"
+    problem = f"no iptables was found in PATH, {', '.join(PROGRAM_DIRECTORIES)}. {programs.INSTALL}"
+    return IptablesState(variant, reason, families=(), problem=problem, left=tuple(sorted(_left(ownership))))
+
+
+def _left(ownership: Ownership) -> Iterator[str]:
+    for family in FAMILIES:
+        for table in _TABLES:
+            try:
+                names = nft_chains(family, table)
+            except NodeError:
+                continue
+            yield from (f"{family} {table} {name}" for name in names if name.startswith(ownership.chain_prefix))
 
 
 def has_legacy_tables(family: str) -> bool:

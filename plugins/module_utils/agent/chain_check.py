@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Reads the chains in a thread of its own: a program of iptables that fails or never ends must not stop anything else."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Union
+
+from ..errors import HomewardError, NodeError, describe
+from ..kernel.iptables import tables
+from ..kernel.iptables.tables import IptablesState
+from ..kernel.netlink.events import CHAINS, EVERYTHING, Changes
+from ..persistence.statefile import Saved
+
+FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the chains could not be read
+
+Outcome = Union[IptablesState, HomewardError]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The chains as read once.
+
+    :param changes: why they were read.
+    :param complete: whether this is part of a check of everything.
+    :param saved: the state of that time; the finding is stale once there is another.
+    """
+
+    changes: Changes
+    complete: bool
+    saved: Saved
+    outcome: Outcome
+
+
+class ChainCheck:
+    """What is to be read, is being read, and has been read.
+
+    :param wake: is called from another thread when something has been read.
+    """
+
+    def __init__(self, wake: Callable[[], None]) -> None:
+        self._wake = wake
+        self._wanted = Changes()
+        self._complete = False
+        self._reading = False
+        self._finding: Finding | None = None
+        self._retry = 0.0
+        self._retry_at = 0.0
+
+    @property
+    def pending(self) -> bool:
+        """Whether the chains are not known as of the last change."""
+        return bool(self._wanted.kinds) or self._reading
+
+    def take_from(self, changes: Changes) -> Changes:
+        """Take over what concerns the chains; return the rest."""
+        if not changes.kinds & CHAINS:
+            return changes
+        self._complete |= changes.kinds >= EVERYTHING
+        self.want(Changes(set(CHAINS), dict(changes.originators), changes.at))
+        return Changes(changes.kinds - CHAINS, changes.originators, changes.at)
+
+    def want(self, changes: Changes) -> None:
+        """Have the chains read once more."""
+        changes.merge(self._wanted)
+        self._wanted = changes
+
+    def start(self, saved: Saved) -> None:
+        """Start to read, if that is wanted and due."""
+        if not self._wanted.kinds or self._reading or time.monotonic() < self._retry_at:
+            return
+        changes, complete = self._wanted, self._complete
+        self._wanted, self._complete, self._reading = Changes(), False, True
+        thread = threading.Thread(target=self._read, args=(changes, complete, saved), name="chains", daemon=True)
+        thread.start()
+
+    def _read(self, changes: Changes, complete: bool, saved: Saved) -> None:  # noqa: FBT001 - of a thread
+        outcome: Outcome
+        try:
+            outcome = tables.read(saved.variant, saved.ownership)
+        except HomewardError as error:
+            outcome = error
+        except Exception as error:  # noqa: BLE001 - a bug must not end the thread without a finding
+            outcome = NodeError(describe(error))
+        self._finding = Finding(changes, complete, saved, outcome)
+        self._wake()
+
+    def finding(self) -> Finding | None:
+        """Return what has been read since the last call, if anything; after a failure, read again later."""
+        found, self._finding = self._finding, None
+        if found is None:
+            return None
+        self._reading = False
+        if isinstance(found.outcome, HomewardError):
+            self.failed(found)
+        else:
+            self._retry = self._retry_at = 0.0
+        return found
+
+    def keep(self, found: Finding) -> None:
+        """Return the finding once more: it could not be used yet."""
+        self._finding = found
+
+    def again(self, found: Finding) -> None:
+        """Read again: the finding is stale."""
+        self._complete |= found.complete
+        self.want(found.changes)
+
+    def failed(self, found: Finding) -> None:
+        """Read again later: the chains could not be read or reconciled."""
+        self._retry = min(LONGEST_RETRY, self._retry * 2 or FIRST_RETRY)
+        self._retry_at = time.monotonic() + self._retry
+        self.again(found)
+
+    def next_try(self, now: float) -> float:
+        """Return the seconds until :meth:`start` has something to do; infinite if only :attr:`pending` can change that."""
+        return max(0.0, self._retry_at - now) if self._wanted.kinds and not self._reading else float("inf")
