@@ -14,6 +14,7 @@ from ..state import Chain, ChainSet, Ownership
 from ..state.family import FAMILIES, IPV4, collapse, family_of
 from .context import Context
 from .model import CompiledGroup, ConnmarkRule, GuardRule
+from .source_tree import source_chains
 
 # Without these the gateway becomes unreachable: MLD queries (RFC 2710), router and neighbour discovery (RFC 4861).
 MLD_AND_ND_TYPES = (130, 133, 134, 135, 136, 137)
@@ -107,7 +108,8 @@ def _guard_chains(
         yield Chain(family, "raw", name, listed)
     if any(item.drop_cluster_sources for item in guard_rules):
         sources = _cluster_sources(family, context.declaration.cluster)
-        yield Chain(family, "raw", forged, tuple(f"-s {source} -j DROP" for source in sources))
+        for name, listed in source_chains(forged, family, sources).items():
+            yield Chain(family, "raw", name, listed)
     yield Chain(family, "raw", f"{prefix}PREROUTING", dispatch, hook="PREROUTING")
 
 
