@@ -19,6 +19,7 @@ from .cases.links import settings_to_read
 from .cases.model import Compiled
 from .cases.refusals import refuse
 from .cases.refusals.marks import mark_refusals, unmasked_marks
+from .cases.unaffected import unaffected_packets
 from .cases.warnings import node_address_warnings, removal_warnings
 from .declaration import Settings, parse_settings
 from .declaration.nodes import Nodes, parse_with_nodes
@@ -50,7 +51,9 @@ from .rollback import (
 )
 from .state import Chain, Node, NodeState, Ownership
 from .state.kinds import CHAINS, RULE
+from .state.route_lookup import RouteQuestion
 from .state.step import Step
+from .verification import Unaffected
 
 Result = dict[str, Any]
 
@@ -86,8 +89,9 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         files = _persist(compiled, current, scope, parameters, nodes)
         placement = place_rules(compiled.state, current)
         plan = make_plan(NodeState.union((placement.state, files.state)), current)
-        marks = _check_marks(compiled, Context(declaration, current), plan, scope.ownership)
-        pending = apply(plan, current, scope, run)
+        context = Context(declaration, current)
+        marks = _check_marks(compiled, context, plan, scope.ownership)
+        pending = apply(plan, current, scope, run, unaffected_packets(context))
     warnings = [
         *_removed_pools(earlier_pools, compiled),
         *node_address_warnings(nodes, earlier_nodes, declaration.families),
@@ -148,36 +152,42 @@ def _lock_of_decided_node() -> Iterator[None]:
                 return
 
 
-def apply(plan: Plan, current: Node, scope: Scope, run: Run) -> PendingChange | None:
+def apply(
+    plan: Plan, current: Node, scope: Scope, run: Run, unaffected: Mapping[RouteQuestion, str] | None = None
+) -> PendingChange | None:
     """Refuse steps that the kernel does not support; except in check mode, apply the plan and confirm earlier changes.
 
     Call it in the block of :func:`reading`.
 
+    :param unaffected: packets that the change must not divert, with their descriptions.
     :return: what the controller has to confirm, if anything.
     """
     require_link_types(plan.steps, run.pyroute2_path)
     require_extensions(plan.steps, scope.ownership)
     if run.check:
         return None
-    pending = _change(plan.steps, current, scope, run) if plan.steps else None
+    pending = _change(plan.steps, current, scope, run, unaffected or {}) if plan.steps else None
     confirm_earlier(pending, whole_state=scope.kinds == ALL_KINDS)
     return pending
 
 
-def _change(steps: Sequence[Step], current: Node, scope: Scope, run: Run) -> PendingChange | None:
+def _change(
+    steps: Sequence[Step], current: Node, scope: Scope, run: Run, unaffected: Mapping[RouteQuestion, str]
+) -> PendingChange | None:
     """Carry out the steps; return what is to be confirmed, if a confirmation is required.
 
     The rollback is prepared before the first step, so even a run that is killed leaves no partial change.
     """
+    verify = Unaffected.observe(unaffected, run.pyroute2_path).verify
     if not run.confirm_timeout:
-        transaction.apply(steps, current.managed, scope, run.pyroute2_path)
+        transaction.apply(steps, current.managed, scope, run.pyroute2_path, verify)
         return None
     roll_back = partial(transaction.roll_back_unconfirmed, current.managed, scope, run.pyroute2_path)
     now, later = change.split(steps, current)
     prepare = partial(_prepare, change.Change(current.managed, scope, later), run)
     with transaction.signals_blocked(), unless_confirmed(run.confirm_timeout, roll_back, prepare) as pending:
         try:
-            transaction.apply(now, current.managed, scope, run.pyroute2_path)
+            transaction.apply(now, current.managed, scope, run.pyroute2_path, verify)
         except RollbackFailed as error:
             raise RollbackFailed(
                 f"{error} The node retries the rollback in {run.confirm_timeout} s, unless a run succeeds first."

@@ -63,6 +63,10 @@ class StepError(HomewardError):
     """A step of the plan failed; says which, why, and what happened to the steps before it."""
 
 
+class Diverted(HomewardError):
+    """A change would divert packets that have nothing to do with pools."""
+
+
 class RollbackFailed(StepError):
     """A change could not be rolled back completely."""
 

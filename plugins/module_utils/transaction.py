@@ -27,14 +27,21 @@ Decide = Callable[[bool], AbstractContextManager[bool]]
 INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 
 
-def apply(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> None:
-    """Carry out the steps in order.
+def apply(
+    steps: Sequence[Step],
+    checkpoint: NodeState,
+    scope: Scope,
+    pyroute2_path: str,
+    verify: Callable[[], None] = lambda: None,
+) -> None:
+    """Carry out the steps in order, then verify the result.
 
     A lost connection or Ctrl-C does not interrupt it between two steps; it takes far less than a second.
 
     :param checkpoint: the managed state of the node now, to which a failed run is rolled back.
-    :raises RollbackFailed: a step failed, and so did the rollback.
-    :raises StepError: a step failed, and the steps before it were rolled back.
+    :param verify: raises a HomewardError if the change must not stay.
+    :raises RollbackFailed: a step or the verification failed, and so did the rollback.
+    :raises StepError: a step or the verification failed, and the steps before it were rolled back.
     """
     with signals_blocked():
         try:
@@ -42,13 +49,22 @@ def apply(steps: Sequence[Step], checkpoint: NodeState, scope: Scope, pyroute2_p
         except StepsFailed as failure:
             position = f"step {steps.index(failure.failed) + 1} of {len(steps)}"
             reason = f'{position}, "{failure.failed}", failed: {failure.reason}.'
-            problems = _revert(failure, checkpoint, scope, pyroute2_path)
-            if problems:
-                raise RollbackFailed(
-                    f"{reason} The rollback failed too: {'; '.join(problems)}. The node is in a mixed"
-                    " state. Fix the cause and run again: every run starts from the current state."
-                ) from failure
-            raise StepError(f"{reason} The change was rolled back; the node is as before.") from failure
+            raise _failed(reason, _revert(failure, checkpoint, scope, pyroute2_path)) from failure
+        try:
+            verify()
+        except HomewardError as error:
+            reason = f"The change must not stay: {describe(error)}."
+            raise _failed(reason, _roll_back_parts(checkpoint, scope, pyroute2_path)) from error
+
+
+def _failed(reason: str, problems: Sequence[str]) -> StepError:
+    """Return the error of a change that was rolled back, except for these problems."""
+    if not problems:
+        return StepError(f"{reason} The change was rolled back; the node is as before.")
+    return RollbackFailed(
+        f"{reason} The rollback failed too: {'; '.join(problems)}. The node is in a mixed state. Fix the cause and run again:"
+        " every run starts from the current state."
+    )
 
 
 def roll_back(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> None:

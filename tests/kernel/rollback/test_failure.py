@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import compile as compiling
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import restore
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.rollback.failure import REASON, ROLLED_BACK, assert_restored, fails, intercept, trap
@@ -206,3 +207,45 @@ def test_pools_without_cap_net_admin_are_refused(node: Node) -> None:
         answer = node.refuse(POOLS, {**FIRST, "iptables_variant": variant}, before=drop_net_admin)
         assert "must be root" in answer["msg"]
         assert "nothing was changed" in answer["msg"]
+
+
+# --- a change that would divert packets of the node
+
+
+def without_refusals() -> None:
+    """Have the declaration accepted, as if nobody had thought of this way to divert traffic."""
+    compiling.diverted_traffic = lambda *_others: iter(())
+
+
+DIVERTING = {
+    **STORAGE,
+    "networks": ["10.9.8.10-10.9.8.60", "fd09:9:8::/64"],
+    "onlink_networks": ["10.9.8.0/24", "9.8.0.0/16", "fd09::/16"],
+}
+
+
+@pytest.mark.parametrize(
+    ("cluster", "host", "route"),
+    [
+        ({"api_servers": ["9.8.7.6"]}, "9.8.7.6, a Kubernetes API server", "eth0 via 192.168.1.1 to eth1"),
+        ({"node_addresses": ["fd09::7"]}, "fd09::7, a node of the cluster", "eth0 via fd00:192:168:1::1 to eth1"),
+    ],
+)
+@pytest.mark.parametrize("confirm_timeout", [0, 60])
+def test_a_change_that_diverts_packets_of_the_node_is_rolled_back(
+    node: Node, cluster: dict[str, list[str]], host: str, route: str, confirm_timeout: int
+) -> None:
+    declaration = declared(DIVERTING, cluster=cluster, confirm_timeout=confirm_timeout)
+    with unchanged(node):
+        answer = node.module(POOLS, declaration, before=without_refusals)
+        assert answer.get("failed"), answer
+        assert f"it would divert packets to {host}, from {route}. " in answer["msg"]
+        assert answer["msg"].endswith(ROLLED_BACK)
+
+
+def test_packets_of_the_node_may_return_to_their_route_without_the_pools(node: Node) -> None:
+    cluster = {"api_servers": ["9.8.7.6"]}
+    node.change(POOLS, declared(DIVERTING))
+    answer = node.change(POOLS, declared(STORAGE, cluster=cluster))
+    assert answer["changed"]
+    node.change(POOLS, ABSENT)

@@ -95,7 +95,7 @@ def read_routes(
             if fields["proto"] == ownership.protocol:
                 managed.add(_managed_route(family, fields, names))
             else:
-                route = _route(family, fields, names)
+                route = route_of(family, fields, names)
                 hops = packed(fields, "RTA_MULTIPATH")
                 foreign.update(_next_hops(netlink, route, hops, names) if hops else (route,))
     return frozenset(managed), frozenset(foreign)
@@ -132,7 +132,11 @@ def _address(fields: Fields, name: str) -> str:
     return address_text(value) if value else ""
 
 
-def _route(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
+def route_of(family: str, fields: Fields, names: Mapping[int, str]) -> Route:
+    """Return the route in a decoded message.
+
+    :param names: interfaces by index.
+    """
     word = _TYPES.get(number(fields, "type"), f"type-{number(fields, 'type')}")
     index = number(fields, "RTA_OIF")
     destination = _address(fields, "RTA_DST") or everything(family).partition("/")[0]
@@ -156,7 +160,7 @@ def _managed_route(family: str, fields: Fields, names: Mapping[int, str]) -> Rou
         extra["tos"] = fields["tos"]
     if fields["src_len"]:
         extra["src_len"] = fields["src_len"]
-    route = _route(family, fields, names)
+    route = route_of(family, fields, names)
     if family == IPV4 and fields["scope"] != _scope(route):
         extra["scope"] = fields["scope"]
     return replace(route, extra=extra_attributes(extra)) if extra else route

@@ -148,6 +148,31 @@ class NetlinkSocket:
                 if accept is None or accept(self._buffer, start, stop):
                     objects.append(decode(self._buffer, start, stop))
 
+    def ask(self, requests: Sequence[Request], decode: Decode[Item]) -> list[Item | Refusal]:
+        """Send questions that the kernel answers with one object each, and return the objects or refusals in order.
+
+        :raises NodeError: an answer is missing or damaged.
+        """
+        answers: list[Item | Refusal] = []
+        for part in self._parts(requests):
+            try:
+                answers += self._ask_once(part, decode)
+            except MessageError as error:
+                raise NodeError(f"The kernel's answers cannot be decoded: {error}.") from error
+        return answers
+
+    def _ask_once(self, requests: Sequence[Request], decode: Decode[Item]) -> list[Item | Refusal]:
+        first = self._send(requests, 0)
+        answers: dict[int, Item | Refusal] = {}
+        while len(answers) < len(requests):
+            for message in messages(self._buffer, self._receive("answers")):
+                kind, _flags, number, _port, start, stop = message
+                if not first <= number < first + len(requests):
+                    continue  # an answer to an earlier request that timed out
+                refusal = refusal_in(self._buffer, message) if kind == NLMSG_ERROR else None
+                answers[number - first] = decode(self._buffer, start, stop) if refusal is None else refusal
+        return [answers[position] for position in range(len(requests))]
+
     def batch(self, requests: Sequence[Request]) -> list[Refusal | None]:
         """Send all requests in order, and return the kernel's answer to each: None for success.
 
