@@ -13,6 +13,7 @@ from ..errors import InputError
 from ..state import Chain, Link, Route, Rule
 from ..state.chain import BUILT_IN, NAME_LENGTH
 from ..state.family import FAMILIES, FAMILY_NAMES, IPV4, everything, family_of, full_length
+from ..state.iptables_rule import has_open_quote
 from ..state.link import KINDS
 from ..state.route import MAIN_TABLE, TYPES
 from ..state.rule import ACTIONS
@@ -310,4 +311,7 @@ def _read_chain_rule(path: str, value: Any) -> str:
     rule = read_text(path, value).strip()
     if not rule or not rule.isprintable():
         raise InputError(path, f"{printable(rule)} is not one line of text", "Give one list entry per rule.")
+    if has_open_quote(rule):
+        problem = f"{printable(rule)} has a quote that is not closed"
+        raise InputError(path, problem, 'Close it with ", or write \\" for a quote inside a quoted text.')
     return rule

@@ -46,6 +46,9 @@ LONGEST_INTERFACE_NAME = 15
 _POOL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _INTERFACE_NAME = re.compile(r"[A-Za-z0-9._][A-Za-z0-9._-]{0,14}")
 _INTERFACE_REMEDY = "Give the name as `ip -brief link` shows it, without @ and what follows."
+_LONG_NAME_REMEDY = (
+    "No link can have this name. Choose a shorter one for a link that is to be created, such as vlan100."
+)
 _RESERVED_INTERFACE_NAMES = {
     "lo": "is the loopback device, which receives no packets from outside",
     "all": "stands for all interfaces in net/ipv4/conf",
@@ -224,7 +227,8 @@ def read_interface_name(path: str, value: Any, *allowed: str) -> str:
     name = read_text(path, value)
     reason = "" if name in allowed else _why_not_an_interface(name)
     if reason:
-        raise InputError(path, f"{printable(name)} {reason}", _INTERFACE_REMEDY)
+        long = len(name) > LONGEST_INTERFACE_NAME
+        raise InputError(path, f"{printable(name)} {reason}", _LONG_NAME_REMEDY if long else _INTERFACE_REMEDY)
     return name
 
 

@@ -81,7 +81,10 @@ def write(steps: Sequence[Step]) -> None:
             else:
                 replace(subject)
         except OSError as error:
-            raise StepsFailed(tuple(done), step, f"{error.filename or subject.path}: {_described(error)}") from error
+            hint = "; persist: false installs neither the agent nor its files" if error.errno == errno.EROFS else ""
+            raise StepsFailed(
+                tuple(done), step, f"{error.filename or subject.path}: {_described(error)}{hint}"
+            ) from error
         done.append(step)
 
 

@@ -56,6 +56,19 @@ def split_rule(rule: str) -> tuple[str, ...]:
     return tuple(words)
 
 
+def has_open_quote(rule: str) -> bool:
+    """Whether a double quote of the rule is never closed, so that ``iptables-restore`` would read on in the next line."""
+    inside = escaped = False
+    for letter in rule:
+        if inside and not escaped and letter == "\\":
+            escaped = True
+            continue
+        if letter == '"' and not escaped:
+            inside = not inside
+        escaped = False
+    return inside
+
+
 def targets(words: Iterable[str]) -> tuple[str, ...]:
     """Return the chains or targets that a rule jumps or goes to: none, or one."""
     found = []

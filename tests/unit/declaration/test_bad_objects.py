@@ -55,7 +55,7 @@ NO_VLAN = ("parent", "vlan_id")
 NO_TABLE = ("table",)
 
 LINKS = [
-    link("name", "has 16 bytes, but the kernel allows 15", "`ip -brief link` shows it", name="x" * 16),
+    link("name", "has 16 bytes, but the kernel allows 15", "such as vlan100", name="x" * 16),
     link("name", "the link's name is missing", "Give name", name=""),
     link(
         "parent", "a macvlan link needs a parent", "Give the name of the link below it", kind="macvlan", without=NO_VLAN
@@ -159,6 +159,10 @@ CHAINS = [
         "'-s x\\n-j DROP' is not one line of text",
         "one list entry per rule",
         rules=["-j DROP", "-s x\n-j DROP"],
+    ),
+    *(
+        chain("rules[0]", "has a quote that is not closed", 'Close it with "', rules=[text])
+        for text in ('-m comment --comment "abc -j DROP', '-j DROP "', r'-m comment --comment "a\" -j DROP', 'a"b"c"')
     ),
     chain("rules[0]", "'' is not one line of text", "one list entry per rule", rules=["", "-j DROP"]),
 ]

@@ -57,7 +57,8 @@ NAMES = [
     *(
         option("interface", name, *words)
         for name, words in {
-            "a" * 16: ("has 16 bytes", "allows 15"),
+            "a" * 16: ("has 16 bytes", "allows 15", "Choose a shorter one", "vlan100"),
+            "enx001122334455.100": ("has 19 bytes", "such as vlan100"),
             "é" * 8: ("has 16 bytes",),
             ".": ("directory name",),
             "..": ("directory name",),
