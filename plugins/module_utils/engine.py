@@ -13,6 +13,7 @@ from typing import Any
 
 from . import transaction
 from .agent import bundle
+from .cases.asked import asked_routes
 from .cases.compile import compile_node
 from .cases.context import Context
 from .cases.links import settings_to_read
@@ -82,6 +83,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     declaration, nodes = parse_with_nodes(parameters, earlier_nodes)
     metrics_directory = str(parameters.get("metrics_directory") or "") if parameters["persist"] else ""
     scope = _scope(declaration.settings, settings_to_read(declaration), metrics_directory)
+    scope = replace(scope, routes=asked_routes(declaration))
     with reading(scope, run) as current:
         compiled = compile_node(declaration, current)
         _require_iptables(compiled.state, current)

@@ -16,7 +16,8 @@ from .errors import InputError, NodeError
 from .kernel.iptables.scratch import normalise, rule_path
 from .kernel.reader import Scope
 from .planning.plan import make_plan
-from .state import Chain, ChainSet, Link, Node, Ownership
+from .state import Chain, ChainSet, Link, Node, Ownership, Route
+from .state.asked_routes import routes_to
 from .state.chain import ChainSetKey
 from .state.family import FAMILIES
 
@@ -79,7 +80,7 @@ def _converge_kind(
     :param check: raises ``InputError`` for what does not fit the node.
     """
     declared = {item.key: item for item in items}
-    scope = Scope(ownership, kinds=frozenset({kind}))
+    scope = Scope(ownership, kinds=frozenset({kind}), routes=routes_to(one for one in items if isinstance(one, Route)))
     with reading(scope, run) as current:
         check(current)
         objects_of_kind = _merge(getattr(current.managed, kind), declared, parameters)

@@ -17,6 +17,7 @@ from .kernel.reader import Scope, read_node
 from .kernel.writer import write_steps
 from .planning.plan import make_plan
 from .state import NodeState, Ownership
+from .state.asked_routes import routes_to
 from .state.kinds import CHAINS, KINDS, plurals
 from .state.step import Step, StepsFailed
 
@@ -141,7 +142,8 @@ def _revert(failure: StepsFailed, checkpoint: NodeState, scope: Scope, pyroute2_
 
 
 def _steps_to(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> Sequence[Step]:
-    return make_plan(checkpoint, read_node(scope, pyroute2_path)).steps
+    asked = replace(scope, routes=routes_to(checkpoint.routes))
+    return make_plan(checkpoint, read_node(asked, pyroute2_path)).steps
 
 
 def _write_possible(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> list[str]:

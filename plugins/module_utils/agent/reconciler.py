@@ -23,6 +23,7 @@ from ..kernel.writer import write_steps
 from ..paths import STATE_FILE
 from ..persistence.statefile import Saved, changed_at, dumps, load
 from ..state import Sysctl
+from ..state.asked_routes import routes_to
 from ..state.kinds import BY_NAME, SAVED
 from ..state.route import MAIN_TABLE
 from ..state.step import Step, StepsFailed
@@ -287,7 +288,7 @@ def _vanished_setting(step: Step) -> str:
 
 def _find_drift(saved: Saved, kinds: frozenset[str], iptables: IptablesState | None = None) -> Drift:
     names = tuple(item.name for item in saved.state.sysctls)
-    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, foreign_routes_to=saved.state.routes)
+    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, routes=routes_to(saved.state.routes))
     node = read_node(scope, saved.pyroute2_path, iptables)
     return find_drift(saved.state.only(kinds), node)
 

@@ -5,12 +5,10 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterable
-from typing import Any
 
-from ..state import Route
-from ..state.family import contains, covering
+from ..state.asked_routes import belongs_to_link
+from ..state.family import covering
 from .context import Context
 from .links import BRIDGE_NF_OF_VLANS
 from .vital import is_link_local
@@ -43,7 +41,7 @@ def shared_reason(interface: str, context: Context) -> str:
     if addresses:
         return f"the node has the address {addresses[0]} on it"
     onlink = (*networks, *attached)
-    routes = [route for route in node.foreign_routes_by_link.get(interface, ()) if not _belongs_to_link(route, onlink)]
+    routes = [route for route in node.foreign_routes_by_link.get(interface, ()) if not belongs_to_link(route, onlink)]
     return f'the route "{routes[0]}" of the node uses it' if routes else ""
 
 
@@ -97,17 +95,3 @@ def _other_addresses(interface: str, pools: Iterable[str], context: Context) -> 
             if not is_link_local(own.address) and not covering(inside, own.address.partition("/")[0])
         )
     )
-
-
-def _belongs_to_link(route: Route, onlink: tuple[str, ...]) -> bool:
-    """Whether a route is one that every link has, is to a network on the link, or is on-link and covers such a network.
-
-    Routes with a gateway and default routes, of any table, lead beyond the link: replies to what the node sends there arrive
-    on it.
-    """
-    network: Any = ipaddress.ip_network(route.destination)
-    if network.is_link_local or network.is_multicast or covering(onlink, route.destination):
-        return True
-    if route.gateway or route.is_default:
-        return False
-    return any(contains(route.destination, inner) for inner in onlink)

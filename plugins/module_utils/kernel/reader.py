@@ -5,14 +5,17 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ..state import Address, Node, Ownership, Route, Sysctl
+from ..state import Address, Node, Ownership, Sysctl
+from ..state.asked_routes import AskedRoutes, unanswered_gateways
 from ..state.family import full_length
 from ..state.kinds import ADDRESS, CHAINS, FILE, KINDS, LINK, ROUTE, RULE, SYSCTL, UNIT, plurals
+from ..state.node import IPVS_LINKS
 from . import facts, files, sysctls, systemd
 from .iptables import tables
 from .iptables.tables import IptablesState
@@ -35,7 +38,7 @@ class Scope:
     :param files: paths of files that may be managed.
     :param units: names of systemd units that may be managed.
     :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so unchanged.
-    :param foreign_routes_to: of foreign routes, only those to the destinations of these routes are read; None for all.
+    :param routes: which foreign routes are read; None for all.
     :param forwarding: read which links do not forward packets.
     """
 
@@ -45,7 +48,7 @@ class Scope:
     files: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     kinds: frozenset[str] = ALL_KINDS
-    foreign_routes_to: frozenset[Route] | None = None
+    routes: AskedRoutes | None = field(default_factory=AskedRoutes)
     forwarding: bool = False
 
 
@@ -89,22 +92,17 @@ def read_node(scope: Scope, pyroute2_path: str, iptables: IptablesState | None =
     :param iptables: the chains, if they have been read already.
     :raises NodeError: something cannot be read; says what and what to do.
     """
-    node = Node()
+    node = Node(api_servers=facts.api_servers(), dns_servers=facts.dns_servers())
     with ExitStack() as stack:
         sources = Sources(scope, pyroute2_path, stack, iptables)
         for plural, read in READERS.items():
             if plural in scope.kinds:
                 node = read(node, sources)
         cluster_chains = sources.iptables.cluster_chains
-    peer, interface = facts.ssh_peer(node.interfaces)
     return replace(
         node,
         kube_proxy=facts.kube_proxy(node.interfaces, cluster_chains),
         services=systemd.active(),
-        ssh_peer=peer,
-        ssh_interface=interface,
-        api_servers=facts.api_servers(),
-        dns_servers=facts.dns_servers(),
     )
 
 
@@ -125,11 +123,10 @@ def _chains(node: Node, sources: Sources) -> Node:
 
 
 def _links(node: Node, sources: Sources) -> Node:
-    return replace(
-        node,
-        managed=replace(node.managed, links=sources.links.managed),
-        interfaces=sources.addresses.on(sources.links.interfaces),
-    )
+    interfaces = sources.addresses.on(sources.links.interfaces)
+    peer, interface = facts.ssh_peer(interfaces)
+    managed = replace(node.managed, links=sources.links.managed)
+    return replace(node, managed=managed, interfaces=interfaces, ssh_peer=peer, ssh_interface=interface)
 
 
 def _addresses(node: Node, sources: Sources) -> Node:
@@ -155,8 +152,29 @@ def _on_managed_links(addresses: Addresses, links: Links) -> frozenset[Address]:
 
 def _routes(node: Node, sources: Sources) -> Node:
     scope = sources.scope
-    managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, scope.foreign_routes_to)
+    asked = None if scope.routes is None else _with_vital(scope.routes, node)
+    managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, asked)
+    unanswered = unanswered_gateways(foreign, asked) if asked is not None and asked.links else frozenset()
+    if asked is not None and unanswered:
+        asked = asked.also(unanswered)
+        managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, asked)
     return replace(node, managed=replace(node.managed, routes=managed), foreign_routes=foreign)
+
+
+def _with_vital(asked: AskedRoutes, node: Node) -> AskedRoutes:
+    """Return the same with what the node needs: routes to its own addresses and networks, its servers and its SSH peer."""
+    if not asked.links:
+        return asked
+    own = [
+        ipaddress.ip_interface(address)
+        for name, interface in node.interfaces.items()
+        if name not in IPVS_LINKS
+        for address in interface.addresses
+    ]
+    addresses = {str(one.ip) for one in own if not one.is_link_local}
+    peers = {node.ssh_peer} - {""}
+    networks = {str(one.network) for one in own if not one.is_link_local}
+    return asked.also({*addresses, *peers, *node.api_servers, *node.dns_servers}, networks)
 
 
 def _rules(node: Node, sources: Sources) -> Node:

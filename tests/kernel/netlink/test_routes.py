@@ -6,18 +6,13 @@
 from __future__ import annotations
 
 from itertools import permutations
-from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import Fields
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import read_routes
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
 from tests.support import ip_witness
 from tests.support.namespace import Namespace
-from tests.support.steps import OWNERSHIP, add, change, delete, inside, read, succeed, write
+from tests.support.steps import add, change, delete, read, succeed, write
 
 LAST = 4294967294
 ROUTES = (
@@ -145,52 +140,3 @@ def test_a_managed_route_with_extra_attributes_can_be_deleted_and_added_again(na
     plain = Route("ipv4", 254, "10.30.0.0/16", gateway="10.0.0.7", interface="eth0")
     succeed(namespace, [change(next(route for route in odd if route.key == plain.key), plain)])
     assert plain in read(namespace, Route)[0]
-
-
-SOME = frozenset(route for route in ROUTES if route.table == 7701 or route.destination == "10.9.9.0/24")
-
-
-@pytest.mark.parametrize("routes", [frozenset(), SOME, frozenset(ROUTES)], ids=len)
-def test_a_narrow_read_returns_managed_routes_and_foreign_ones_to_the_same_destinations(
-    namespace: Namespace, routes: frozenset[Route]
-) -> None:
-    succeed(namespace, add(*ROUTES))
-    namespace.ip(
-        *(f"route add {net} dev eth0 table {table} metric 7" for net in ("10.9.8.0/24", "10.9.8.0/25", "default")
-          for table in (254, 7701, 300)),
-        *(f"route add {net} dev eth0 table {table} metric 7" for net in ("fd09::/64", "fd09:2::9/128", "::/0")
-          for table in (254, 7701, 300)),
-        "route add blackhole 10.9.5.0/24 metric 7",
-        "route add 10.9.6.0/24 metric 7 nexthop dev eth0 nexthop dev lo",
-    )  # fmt: skip
-    managed, foreign = read(namespace, Route)
-    destinations = {(route.family, route.destination) for route in routes}
-
-    def narrow(netlink: Rtnetlink) -> tuple[frozenset[Route], frozenset[Route]]:
-        return read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, routes)
-
-    expected = {route for route in foreign if (route.family, route.destination) in destinations}
-    assert namespace.call(inside, narrow) == (managed, expected)
-    assert len(managed) == len(ROUTES)
-    assert bool(expected) == bool(routes)
-    assert foreign > expected
-
-
-def test_a_narrow_read_decodes_no_other_route(namespace: Namespace) -> None:
-    managed = Route("ipv4", 254, "10.9.8.0/24", interface="eth0")
-    succeed(namespace, add(managed))
-    namespace.ip(*(f"route add 20.{number // 256}.{number % 256}.0/24 dev eth0" for number in range(1000)))
-
-    def listed(netlink: Rtnetlink) -> int:
-        counts = []
-        dump = netlink.dump
-
-        def counted(*arguments: Any, **more: Any) -> list[Fields]:
-            counts.append(len(found := dump(*arguments, **more)))
-            return found
-
-        netlink.dump = counted  # type: ignore[method-assign]
-        read_routes(netlink, OWNERSHIP, {}, frozenset({managed}))
-        return sum(counts)
-
-    assert namespace.call(inside, listed) == 1

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import errno
 import sys
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...state import Ownership, Route
+from ...state.asked_routes import AskedRoutes
 from ...state.extra_attributes import extra_attributes
 from ...state.family import IPV4, everything
 from ...state.route import LOCAL_TABLE
@@ -18,13 +19,11 @@ from ...state.step import Step
 from ..families import kernel_families
 from .codec import Fields, address_bytes, address_text, number, packed
 from .links import IndexOf
+from .route_filter import RouteFilter
 from .rtnetlink import AF_OF_FAMILY, COMPAT_TABLE, RTM_DELROUTE, RTM_GETROUTE, RTM_NEWROUTE, Rtnetlink
-from .sockets import Accept
 from .steps import send_steps
-from .wire import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Request, find
+from .wire import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Buffer, Request
 
-_HEADER_SIZE, _LENGTH_OFFSET, _PROTOCOL_OFFSET = 12, 1, 5  # of struct rtmsg, and of rtm_dst_len and rtm_protocol in it
-_RTA_DST = 1
 _CLONED = 0x200  # RTM_F_CLONED: an entry of the cache, not of the table
 _ONLINK = 4  # RTNH_F_ONLINK
 _SIZE_OF_RTNEXTHOP = 8
@@ -72,7 +71,7 @@ def read_routes(
     netlink: Rtnetlink,
     ownership: Ownership,
     names: Mapping[int, str],
-    foreign_routes_to: Collection[Route] | None = None,
+    asked: AskedRoutes | None = None,
 ) -> tuple[frozenset[Route], frozenset[Route]]:
     """Return the managed and the foreign routes, of every family and of every table except ``local``.
 
@@ -80,41 +79,34 @@ def read_routes(
     (``nhid``) has no interface. Extra attributes are read of managed routes only.
 
     :param names: interfaces by index.
-    :param foreign_routes_to: if given, only foreign routes to the destinations of these routes are returned, of any table: a
-        node may have a hundred thousand others.
+    :param asked: which foreign routes are needed; None for all.
     :raises NodeError: the kernel does not list its routes.
     """
     managed: set[Route] = set()
     foreign: set[Route] = set()
     for family in kernel_families():
+
+        def routes(buffer: Buffer, start: int, stop: int, family: str = family) -> tuple[Route, ...]:
+            return _foreign_routes(netlink, family, netlink.formats.route.decode(buffer, start, stop), names)
+
         request: Fields = {"family": AF_OF_FAMILY[family]}
-        accept = None if foreign_routes_to is None else _managed_or_to(foreign_routes_to, family, ownership)
-        for fields in netlink.dump_fields(RTM_GETROUTE, netlink.formats.route, f"{family} routes", request, accept):
-            if not is_table_entry(fields):
-                continue
-            if fields["proto"] == ownership.protocol:
-                managed.add(_managed_route(family, fields, names))
-            else:
-                route = route_of(family, fields, names)
-                hops = packed(fields, "RTA_MULTIPATH")
-                foreign.update(_next_hops(netlink, route, hops, names) if hops else (route,))
+        chosen = None if asked is None else RouteFilter(asked, family, ownership.protocol, names, routes)
+        skip = None if chosen is None else chosen.skip
+        what = f"{family} routes"
+        for fields in netlink.dump_fields(RTM_GETROUTE, netlink.formats.route, what, request, chosen, skip):
+            if is_table_entry(fields):
+                if fields["proto"] == ownership.protocol:
+                    managed.add(_managed_route(family, fields, names))
+                else:
+                    foreign.update(_foreign_routes(netlink, family, fields, names))
     return frozenset(managed), frozenset(foreign)
 
 
-def _managed_or_to(routes: Iterable[Route], family: str, ownership: Ownership) -> Accept:
-    """Return a filter that accepts managed routes, and all routes to the destinations of these."""
-    parts = (route.destination.partition("/") for route in routes if route.family == family)
-    networks = {(int(length), address_bytes(address) if length != "0" else b"") for address, _slash, length in parts}
-    lengths = {length for length, _address in networks}
-
-    def accept(buffer: bytearray, start: int, stop: int) -> bool:
-        length, protocol = buffer[start + _LENGTH_OFFSET], buffer[start + _PROTOCOL_OFFSET]
-        if protocol == ownership.protocol:
-            return True
-        address = find(buffer, start + _HEADER_SIZE, stop, _RTA_DST) if length and length in lengths else b""
-        return (length, address) in networks
-
-    return accept
+def _foreign_routes(netlink: Rtnetlink, family: str, fields: Fields, names: Mapping[int, str]) -> tuple[Route, ...]:
+    """Return one route, or one for each of several next hops."""
+    route = route_of(family, fields, names)
+    hops = packed(fields, "RTA_MULTIPATH")
+    return tuple(_next_hops(netlink, route, hops, names)) if hops else (route,)
 
 
 def is_table_entry(fields: Fields) -> bool:

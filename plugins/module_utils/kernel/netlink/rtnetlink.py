@@ -14,6 +14,7 @@ from ...state.family import IPV4, IPV6
 from .codec import Fields, MessageFormat
 from .formats import Formats, find_formats
 from .sockets import NETLINK_ROUTE, Accept, NetlinkSocket
+from .wire import Skip
 
 # include/uapi/linux/rtnetlink.h
 RTM_NEWLINK, RTM_DELLINK, RTM_GETLINK = 16, 17, 18
@@ -44,9 +45,10 @@ class Rtnetlink(NetlinkSocket):
         what: str,
         request: Mapping[str, Value],
         accept: Accept | None = None,
+        skip: Skip | None = None,
     ) -> list[Fields]:
         """Return the fields of all objects of one kind; see :meth:`NetlinkSocket.dump`.
 
         :param request: fields of the request: the family, and filters if the kernel has any.
         """
-        return self.dump(message_type, message_format.encode(request), message_format.decode, what, accept)
+        return self.dump(message_type, message_format.encode(request), message_format.decode, what, accept, skip=skip)

@@ -24,6 +24,7 @@ from .wire import (
     MessageError,
     Refusal,
     Request,
+    Skip,
     messages,
     pack_requests,
     refusal_in,
@@ -99,6 +100,7 @@ class NetlinkSocket:
         what: str,
         accept: Accept | None = None,
         *,
+        skip: Skip | None = None,
         consistent: bool = True,
     ) -> list[Item]:
         """Return all objects of one kind, in the kernel's order.
@@ -106,12 +108,13 @@ class NetlinkSocket:
         :param body: of the request; its first byte is the address family, 0 for all.
         :param what: the objects, for the error: ``ipv4 routes``.
         :param accept: if given, only objects that it accepts are decoded; the others cost next to nothing.
+        :param skip: if given, finds runs of messages that ``accept`` would not include; see :func:`messages`.
         :param consistent: the objects must not have changed while they were listed; else a few attempts are enough.
         :raises NodeError: the kernel refuses, or the objects change so often that no dump is consistent.
         """
         try:
             for attempt in range(DUMP_TRIES):
-                objects, complete = self._dump_once(message_type, body, decode, what, accept)
+                objects, complete = self._dump_once(message_type, body, decode, what, accept, skip)
                 if complete or (not consistent and attempt >= TRIES_FOR_CONSISTENCY):
                     return objects
         except MessageError as error:
@@ -121,7 +124,13 @@ class NetlinkSocket:
         )
 
     def _dump_once(
-        self, message_type: int, body: bytes, decode: Decode[Item], what: str, accept: Accept | None
+        self,
+        message_type: int,
+        body: bytes,
+        decode: Decode[Item],
+        what: str,
+        accept: Accept | None,
+        skip: Skip | None,
     ) -> tuple[list[Item], bool]:
         """Return the objects, and whether they are complete and consistent."""
         sequence = self._send([Request(message_type, NLM_F_DUMP, body)], 0)
@@ -131,7 +140,7 @@ class NetlinkSocket:
         while True:
             size = self._receive(what)
             consistent = consistent and bool(size)
-            for message in messages(self._buffer, size):
+            for message in messages(self._buffer, size, skip):
                 kind, flags, number, _port, start, stop = message
                 if number != sequence:
                     continue  # an answer to an earlier request that timed out

@@ -13,7 +13,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Union
 
@@ -41,6 +41,8 @@ _ERRNO_NAMES = {**errno.errorcode, errno.EOPNOTSUPP: "EOPNOTSUPP", errno.EAGAIN:
 Buffer = Union[bytes, bytearray]
 #: Type, flags, sequence number, port of the sender, and the offsets at which the payload starts and stops.
 Message = tuple[int, int, int, int, int, int]
+#: Returns the offset after messages that need not be looked at, given the buffer, an offset and the size of the datagram.
+Skip = Callable[[bytearray, int, int], int]
 
 
 class MessageError(NodeError, ValueError):
@@ -90,15 +92,20 @@ def pack_requests(requests: Sequence[Request], sequence: int, flags: int = 0) ->
     return b"".join(parts)
 
 
-def messages(buffer: Buffer, size: int) -> Iterator[Message]:
+def messages(buffer: bytearray, size: int, skip: Skip | None = None) -> Iterator[Message]:
     """Yield each message in the first ``size`` bytes of the buffer.
 
+    :param skip: given the offset of a message, returns that of the next one to yield; the same one if it is that.
     :raises MessageError: a length does not fit.
     """
     offset = 0
     last = size - HEADER_SIZE
     unpack = _HEADER.unpack_from
     while offset <= last:
+        if skip is not None:
+            offset = skip(buffer, offset, size)
+            if offset > last:
+                break
         length, kind, flags, sequence, port = unpack(buffer, offset)
         if length < HEADER_SIZE or offset + length > size:
             raise MessageError(f"a message claims a length of {length} bytes where {size - offset} bytes are left")

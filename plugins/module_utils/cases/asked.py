@@ -1,0 +1,30 @@
+# Copyright: (c) 2026, the homeward.metallb_routing authors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which foreign routes compiling and planning look at: every use of ``Node.foreign_routes`` must be covered here.
+
+- Default routes: the case of a pool, vital gateways, families without one (all of them are always read).
+- The longest match of nodes, servers and vital addresses, and on-link networks around pools: ``around``.
+- Routes over a pool's link that are not the link's own: whether it is shared (``links``).
+- Links over which pods are reached: whether they forward (``endpoints``).
+- Routes in a group's table: whether it is in use (some of each table are always read).
+- Routes with the destination of a desired one.
+"""
+
+from __future__ import annotations
+
+from ..declaration.model import Declaration
+from ..state.asked_routes import AskedRoutes
+
+
+def asked_routes(declaration: Declaration) -> AskedRoutes:
+    """Return what the declaration asks of a node's routes; its own addresses and servers are added where they are known."""
+    cluster = declaration.cluster
+    around = {*cluster.node_addresses, *cluster.api_servers}
+    for pool in declaration.pools:
+        around |= {*pool.networks, *pool.onlink_networks, *pool.gateways, *pool.addresses}
+    links = {
+        interface: tuple(network for pool in pools for network in (*pool.networks, *pool.onlink_networks))
+        for interface, pools in declaration.pools_by_interface.items()
+    }
+    return AskedRoutes(frozenset(around), links=links, endpoints=frozenset(cluster.pod_networks))
