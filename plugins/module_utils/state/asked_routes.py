@@ -25,12 +25,14 @@ class AskedRoutes:
     :param around: addresses and networks: all routes are read whose destination contains one of them.
     :param within: networks: all routes are read whose destination is inside one of them.
     :param links: by the name of a link, the networks on it: of the other routes over it, at least one is read.
+    :param whole_links: names of links: all routes over them are read.
     :param endpoints: networks: of the routes to networks inside them, at least one is read for each link.
     """
 
     around: frozenset[str] = frozenset()
     within: frozenset[str] = frozenset()
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    whole_links: frozenset[str] = frozenset()
     endpoints: frozenset[str] = frozenset()
 
     def also(self, around: Iterable[str], within: Iterable[str] = ()) -> AskedRoutes:

@@ -41,6 +41,7 @@ DESTINATIONS_6 = (
 )  # fmt: skip
 GATEWAYS = ("192.168.1.1", "1.2.3.1", "172.16.0.1")
 GATEWAYS_6 = ("fd00:192:168:1::1", "fe80::1", "fd00:172::1")
+FIXED = (declared(EXTERNAL, STORAGE, SECOND, SHARED), declared({**EXTERNAL, "node_services": True}, INSIDE))
 ARGUMENTS = ArgumentSpecValidator(argument_spec())
 
 
@@ -106,7 +107,7 @@ def test_random_routes_and_pools() -> None:
             )
             if not forwarding:
                 node.host.set_sysctl("net/ipv4/conf/eth2/forwarding", 0)
-            for parameters in (*declared_ones, declared(EXTERNAL, STORAGE, SECOND, SHARED), declared(EXTERNAL, INSIDE)):
+            for parameters in (*declared_ones, *FIXED):
                 some, everything, read, there = node.call(_both, ARGUMENTS.validate(parameters).validated_parameters)
                 assert some == everything
                 assert read < there

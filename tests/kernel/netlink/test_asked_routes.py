@@ -172,6 +172,17 @@ def test_a_route_over_two_links_may_belong_to_one_of_them(crowded: Namespace) ->
     assert {"10.1.9.0/24", "20.5.6.7/32"} <= found
 
 
+@pytest.mark.parametrize("layout", ["gateway", "next-hops", "on-link"])
+def test_all_routes_over_a_link_are_read_if_asked_for(crowded: Namespace, layout: str) -> None:
+    fill(crowded, layout, count=300)
+    crowded.ip("route add 20.5.6.7/32 via 10.1.0.9")
+    everything = {route for route in read(crowded, Route)[1] if route.interface == "eth0"}
+    assert len(everything) >= 600
+    found = reading(crowded, AskedRoutes(whole_links=frozenset({"eth0"}))).foreign
+    assert {route for route in found if route.interface == "eth0"} == everything
+    assert Route("ipv4", 254, "20.5.6.7/32", gateway="10.1.0.9", interface="peer0") not in found
+
+
 def test_a_route_to_endpoints_is_read_for_each_link(crowded: Namespace) -> None:
     fill(crowded, "gateway")
     crowded.ip("route add 20.2.2.2/32 dev peer0")

@@ -52,6 +52,7 @@ class RouteFilter:
         self._firsts = [first for first, _last in self._spans]
         self._within = [span(network) for network in asked.within if family_of(network) == family]
         self._links = {index: asked.links[name] for index, name in names.items() if name in asked.links}
+        self._whole_links = {index for index, name in names.items() if name in asked.whole_links}
         self._endpoints = [span(network) for network in asked.endpoints if family_of(network) == family]
         self._links_of_endpoints: set[int] = set()
         self._seen_of_table: dict[int, int] = {}
@@ -82,6 +83,8 @@ class RouteFilter:
         if buffer[start + _TABLE] != MAIN_TABLE and self._is_one_of_the_first(_table(buffer, start, stop)):
             return True
         hops = _links(buffer, start, stop)
+        if not self._whole_links.isdisjoint(hops):
+            return True
         return self._leads_beyond_link(hops, buffer, start, stop) or self._leads_to_endpoints(hops, first, last)
 
     def _contains_asked(self, first: int, last: int) -> bool:
@@ -150,7 +153,7 @@ class RouteFilter:
         if any(self._seen_of_table.get(one, 0) < ROUTES_PER_TABLE for one in tables):
             return 0
         links = set[int]().union(*(run.words(place) for place in run.links))
-        if not links.isdisjoint(self._links):
+        if not (links.isdisjoint(self._links) and links.isdisjoint(self._whole_links)):
             return 0
         # A destination that contains something has its leading octets, if it is as long as these.
         octets = min(min(run.octets(_LENGTH)) // 8, _OCTETS)
