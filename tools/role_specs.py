@@ -51,8 +51,13 @@ def in_role(option: Any, names: dict[str, str]) -> Any:
     if isinstance(option, list):
         return [in_role(item, names) for item in option]
     if isinstance(option, str):
-        return REFERENCE.sub(lambda found: f"O({names[found[1]]}{found[2]})", option)
+        return REFERENCE.sub(lambda found: _reference(f"{names[found[1]]}{found[2]}"), option)
     return option
+
+
+def _reference(name: str) -> str:
+    """Return the markup of an option; ``O()`` may name an entry of a list only if Ansible checks that it is one."""
+    return f"C({name})" if "[]" in name else f"O({name})"
 
 
 def unchecked(option: dict[str, Any]) -> dict[str, Any]:
