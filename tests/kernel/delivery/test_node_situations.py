@@ -110,7 +110,8 @@ def assert_served(lab: Lab, world: World) -> None:
     """Assert that the whole matrix is as it must be."""
     deliveries = try_all(lab, lambda cell: is_lost(lab, world, cell))
     lost = [one for one in deliveries if is_lost(lab, world, one.cell)]
-    assert [one for one in lost if one.reached] == []
+    if len(world.situations) == 1:  # others may have a route to the pool's network or to clients
+        assert [one for one in lost if one.reached] == []
     assert_all_reached(lab, [one for one in deliveries if one not in lost])
     assert_refused_everywhere(lab, lambda cell: is_not_refused(world, cell))
 
