@@ -70,6 +70,7 @@ TAKEN = [
     (NFT.format("inet own", "meta mark and 0x1f00 == 0x500 drop"), ('"meta mark & 0x1f00 == 0x500"', "bits 0x1f00")),
     (NFT.format("ip6 own", "ct mark and 0x400 != 0 accept"), ('"ct mark & 0x400 != 0x0" in chain c of table ip6 own',)),
     (NFT.format("bridge own", "meta mark set meta mark or 0x800"), ("in chain c of table bridge own", "bits 0x800")),
+    (NFT.format("inet own", "meta mark set meta mark xor 0x800"), ('"meta mark set meta mark ^ 0x800"', "bits 0x800")),
     (NFT.format("inet own", "meta mark 0x200 accept"), ('"meta mark == 0x200"',)),
     (NFT.format("inet own", "meta mark set meta mark and 0xffffe0ff"), ("bits 0x1f00",)),
     # policy rules

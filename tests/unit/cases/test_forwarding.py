@@ -49,6 +49,10 @@ def test_forwarding_is_off_altogether() -> None:
     assert warned(BOTH, *(("ipv4", name) for name in names)) == ["pools[0].interface: net/ipv4/ip_forward"]
 
 
+def test_the_setting_of_the_link_decides() -> None:
+    assert warned(BOTH, ("ipv4", "all"), ("ipv4", "default"), ("ipv4", "eth0")) == []
+
+
 def test_ipv6_depends_on_all() -> None:
     assert warned(BOTH, ("ipv6", "all")) == ["pools[0].networks: net/ipv6/conf/all/forwarding"]
     assert warned(BOTH, ("ipv6", "all"), forced="1") == []
