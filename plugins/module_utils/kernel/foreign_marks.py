@@ -16,6 +16,7 @@ from .iptables import programs
 from .iptables.tables import has_legacy_tables
 from .netlink.nf_tables import nft_all_chains, nft_mark_uses, nft_tables
 
+_OF_IPTABLES = ("ip", "ip6")
 _FAMILIES = ("inet", "ip", "ip6", "netdev", "bridge")
 # A node with 5,000 services has 70,000 rules in these tables; of kube-proxy's and the kubelet's, only these use a mark.
 _LARGE_TABLES = {
@@ -38,10 +39,10 @@ def read(mask: int, ownership: Ownership, *, thorough: bool) -> frozenset[MarkUs
     :raises NodeError: the kernel does not list its rules.
     """
     tables = [(family, table) for family, table in sorted(nft_tables()) if family in _FAMILIES]
-    parts = [(family, table, "") for family, table in tables if table not in _LARGE_TABLES]
-    large = [(family, table) for family, table in tables if table in _LARGE_TABLES]
+    large = [(family, table) for family, table in tables if family in _OF_IPTABLES and table in _LARGE_TABLES]
+    parts = [(family, table, "") for family, table in tables if (family, table) not in large]
     parts += _chains_with_marks(large) if thorough else _chains_of_kube_proxy(large)
-    rules = nft_mark_uses(parts, ownership.chain_prefix)
+    rules = nft_mark_uses(parts, ownership.chain_prefix) if parts else []
     if thorough:
         rules += _legacy_rules(ownership)
     return frozenset(use for uses in rules for use in concerning(uses, mask))
