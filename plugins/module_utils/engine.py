@@ -23,7 +23,7 @@ from .cases.refusals.marks import mark_refusals, unmasked_marks
 from .cases.unaffected import unaffected_packets
 from .cases.warnings import node_address_warnings, removal_warnings
 from .declaration import Settings, parse_settings
-from .declaration.nodes import Nodes, parse_with_nodes
+from .declaration.nodes import Nodes, named_nodes, parse_with_nodes
 from .declaration.settings import check_run_options
 from .errors import HomewardError, NodeError, RollbackFailed
 from .kernel import foreign_marks
@@ -84,7 +84,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     metrics_directory = str(parameters.get("metrics_directory") or "") if parameters["persist"] else ""
     scope = _scope(declaration.settings, settings_to_read(declaration), metrics_directory)
     scope = replace(scope, routes=asked_routes(declaration))
-    with reading(scope, run) as current:
+    with named_nodes(nodes), reading(scope, run) as current:
         compiled = compile_node(declaration, current)
         _require_iptables(compiled.state, current)
         compiled = replace(compiled, state=_as_printed(compiled.state, current, scope.ownership))

@@ -6,15 +6,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ..errors import InputError
+from ..errors import InputError, InputErrors
 from ..state.family import FAMILIES, family_of
 from .model import Declaration
 from .parse import parse_declaration
 from .values import is_unset, printable
+
+_INDEXED = re.compile(r"cluster\.node_addresses\[(\d+)\]")
 
 AddressesByNode = Mapping[str, Sequence[str]]
 
@@ -50,8 +54,41 @@ def parse_with_nodes(parameters: Mapping[str, Any], earlier: AddressesByNode) ->
         return declaration, Nodes({"": declaration.cluster.node_addresses}, {})
     nodes = _completed(found, earlier)
     cluster = {**(parameters.get("cluster") or {}), "node_addresses": nodes.all_addresses()}
-    declaration = parse_declaration({**parameters, "cluster": cluster})
+    with named_nodes(nodes):
+        declaration = parse_declaration({**parameters, "cluster": cluster})
     return replace(declaration, finds_nodes=True), nodes
+
+
+@contextmanager
+def named_nodes(nodes: Nodes) -> Iterator[None]:
+    """Let errors about addresses that were found name the node, instead of an option that nobody wrote.
+
+    :raises InputErrors: those raised in the block, with other paths.
+    """
+    try:
+        yield
+    except InputError as error:
+        if "" in nodes.addresses:  # they are declared
+            raise
+        errors = error.errors if isinstance(error, InputErrors) else (error,)
+        raise InputErrors(tuple(_with_node(one, nodes) for one in errors)) from error
+
+
+def _with_node(error: InputError, nodes: Nodes) -> InputError:
+    owners = {address: node for node, addresses in nodes.addresses.items() for address in addresses}
+    order = nodes.all_addresses()
+
+    def name(found: re.Match[str]) -> str:
+        return f"nodes.{owners[order[int(found.group(1))]]}"
+
+    path, problem = (_INDEXED.sub(name, text) for text in (error.path, error.problem))
+    address = problem.partition(" ")[0]
+    if path == "cluster.node_addresses" and address in owners:
+        path = f"nodes.{owners[address]}"
+    if not path.startswith("nodes."):
+        return InputError(path, problem, error.remedy)
+    host = path.partition(".")[2]
+    return InputError(path, problem, f"{error.remedy} Set ip and ip6 of {host}, or declare cluster.node_addresses.")
 
 
 def _read_nodes(parameters: Mapping[str, Any]) -> Nodes | None:

@@ -142,6 +142,18 @@ def test_an_address_that_hosts_share_is_left_out_and_the_nodes_are_asked(site: M
     assert not_dropped(played, ["192.168.1.1"]) == ["192.168.1.1"]
 
 
+def test_the_default_gateway_as_address_of_a_node_is_refused_with_the_name_of_the_node(site: ManyNodes) -> None:
+    told = {
+        name: {"ansible_host": address}
+        for name, address in zip(NODES, ("192.168.1.1", *list(IPV4.values())[1:]), strict=True)
+    }
+    played = run(site, "plan", hosts(site, told))
+    assert played.code != 0
+    words = " ".join(played.text.split())
+    assert "nodes.node1: 192.168.1.1 is the node's default gateway" in words
+    assert "Set ip and ip6 of node1, or declare cluster.node_addresses." in words
+
+
 def test_values_that_are_no_address_are_named_and_the_nodes_are_asked(site: ManyNodes) -> None:
     told = {
         "node1": {"ip": f"{IPV4['node1']}/24"},
