@@ -16,6 +16,7 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
+from . import supported  # noqa: F401 - first: it explains why an older Python fails
 from .paths import RUNTIME
 
 #: The package whose modules the archive contains.

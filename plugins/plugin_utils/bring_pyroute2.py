@@ -10,6 +10,7 @@ messages in use are sent, as a file in the directory that Ansible removes after 
 from __future__ import annotations
 
 import os
+import re
 import sys
 from typing import Any
 
@@ -26,6 +27,8 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
     find_pyroute2,
 )
 
+# What Python 2.7 to 3.6 print for the first line of a module.
+_TOO_OLD = re.compile(r"future feature annotations is not defined")
 MISSING = "pyroute2_missing"
 
 
@@ -39,7 +42,7 @@ class BringPyroute2(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module; if it lacks pyroute2, send the controller's tables and run the module again."""
         super().run(tmp, task_vars)
-        result: dict[str, Any] = self.run_module(task_vars)
+        result: dict[str, Any] = explained(self.run_module(task_vars))
         if not result.pop(MISSING, False):
             return result
         configured = str(result.pop("pyroute2_path"))
@@ -60,6 +63,17 @@ class BringPyroute2(ActionBase):
         if not shell.tmpdir:
             self._make_tmp_path()
         return str(shell.join_path(shell.tmpdir, name))
+
+
+def explained(result: dict[str, Any]) -> dict[str, Any]:
+    """Return the result; where the node's Python cannot even read the module, with a message that says so."""
+    if not _TOO_OLD.search(str(result.get("module_stderr", ""))):
+        return result
+    text = (
+        "The Python that Ansible uses on this node is too old: homeward.metallb_routing needs 3.9 or newer. Install a newer"
+        " Python alongside it, and set ansible_python_interpreter."
+    )
+    return {**result, "msg": text}
 
 
 def pack_tables() -> str:

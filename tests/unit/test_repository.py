@@ -30,11 +30,12 @@ MAX_LINES = 400
 
 #: The layers of plugins/module_utils in the order of the data flow, and what each may import besides itself.
 #: Every layer may raise the errors of errors.py and use the paths of paths.py. Action plugins and modules may import any.
-COMMON = {"errors", "paths"}
+COMMON = {"errors", "paths", "supported"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "paths": set(),
-    "installed": {"paths"},
+    "supported": set(),
+    "installed": {"paths", "supported"},
     "state": COMMON,
     "declaration": {*COMMON, "state"},
     "cases": {*COMMON, "declaration", "state"},

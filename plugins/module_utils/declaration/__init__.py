@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from .. import supported  # noqa: F401 - first: it explains why an older Python fails
 from .argument_spec import argument_spec, cluster_options, pool_options, settings_options, vlan_options
 from .case_traits import CASE_CHOICES, CASES, CaseTraits
 from .model import KUBE_PROXY_MODES, RP_FILTERS, STATES, VARIANTS, Cluster, Declaration, Pool, Settings, Vlan
