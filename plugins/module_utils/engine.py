@@ -27,6 +27,7 @@ from .declaration.nodes import Nodes, named_nodes, parse_with_nodes
 from .declaration.settings import check_run_options
 from .errors import HomewardError, NodeError, RollbackFailed
 from .kernel import foreign_marks
+from .kernel.iptables import programs
 from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
 from .kernel.lock import WAIT, write_lock
@@ -35,7 +36,15 @@ from .kernel.systemd import systemd_runs
 from .kernel.writer import require_link_types
 from .paths import FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
 from .persistence import change
-from .persistence.deploy import MANAGED_FILES, Persisted, kept_tables, persist, persisted, stale_metrics_files
+from .persistence.deploy import (
+    MANAGED_FILES,
+    Persisted,
+    kept_tables,
+    persist,
+    persisted,
+    stale_metrics_files,
+    with_optional_files,
+)
 from .persistence.statefile import Saved
 from .planning.commands import commands
 from .planning.diff import diff
@@ -90,7 +99,8 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         compiled = replace(compiled, state=_as_printed(compiled.state, current, scope.ownership))
         files = _persist(compiled, current, scope, parameters, nodes)
         placement = place_rules(compiled.state, current)
-        plan = make_plan(NodeState.union((placement.state, files.state)), current)
+        desired = with_optional_files(NodeState.union((placement.state, files.state)), current)
+        plan = make_plan(desired, current)
         context = Context(declaration, current)
         marks = _check_marks(compiled, context, plan, scope.ownership)
         pending = apply(plan, current, scope, run, unaffected_packets(context))
@@ -131,7 +141,7 @@ def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     """Remove everything managed. The pools are not read: an error in them must not prevent it."""
     scope = _scope(parse_settings(parameters), (), "")
     with reading(scope, run) as current:
-        plan = make_plan(NodeState(), current)
+        plan = make_plan(with_optional_files(NodeState(), current), current)
         pending = apply(plan, current, scope, run)
     return {**module_result(plan, current, scope, run, pending, list(removal_warnings(current))), "cases": []}
 
@@ -293,6 +303,7 @@ def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mappin
         pyroute2_path=FORMATS_FILE,
         metrics_directory=str(parameters.get("metrics_directory") or ""),
         nodes=nodes.addresses,
+        program_directories=programs.unusual_directories(current.variant) if compiled.state.chains else (),
     )
     return persist(saved, current, program)
 

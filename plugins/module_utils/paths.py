@@ -35,6 +35,15 @@ SYSTEMD_UNITS = "/run/systemd/units"  # has a link for every active unit, from s
 SYSTEMD_TRANSIENT = "/run/systemd/transient"  # has a file for every transient unit
 SYSTEMD_WANTS = "/etc/systemd/system/multi-user.target.wants"
 XTABLES_LOCK_FILE = "/run/xtables.lock"
+#: Of k3s, k0s and MicroK8s, which bring an iptables of their own.
+BROUGHT_PROGRAM_DIRECTORIES = (
+    "/var/lib/rancher/k3s/data/current/bin/aux",
+    "/var/lib/rancher/k3s/data/current/bin",
+    "/var/lib/rancher/rke2/data/current/bin",
+    "/var/lib/k0s/bin",
+    "/snap/microk8s/current/usr/sbin",
+)
+SERVICE_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"  # PATH of a service, systemd.exec(5)
 PROGRAM_DIRECTORIES = ("/usr/local/sbin", "/usr/sbin", "/sbin")  # PATH of root may lack them under sudo or cron
 HOME_DIRECTORIES = ("/home", "/root", "/run/user")  # what ProtectHome of systemd.exec(5) hides
 #: Where distributions have Python; patterns of the shell.

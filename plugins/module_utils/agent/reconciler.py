@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from ..errors import HomewardError, NodeError, StepError, describe
 from ..kernel import sysctls
-from ..kernel.iptables import tables
+from ..kernel.iptables import programs, tables
 from ..kernel.iptables.tables import IptablesState
 from ..kernel.lock import write_lock
 from ..kernel.netlink.event_filter import EventFilter
@@ -63,7 +63,7 @@ class Reconciler:
         version = changed_at(STATE_FILE)
         if version == self._file_version and self._saved is not None:
             return
-        saved = load(STATE_FILE)
+        saved = load_state()
         self._saved, self._file_version = saved, version
         self.event_filter = _event_filter(saved)
         self.report.state_hash = sha256(dumps(saved).encode("utf-8", "surrogateescape")).hexdigest()[:16]
@@ -219,6 +219,16 @@ class Reconciler:
         self.report.write(self._loaded().metrics_directory)
 
 
+def load_state() -> Saved:
+    """Return the content of the state file, and look for programs where the run has found them.
+
+    :raises StateUnusable: it is unusable.
+    """
+    saved = load(STATE_FILE)
+    programs.look_in(saved.program_directories)
+    return saved
+
+
 def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Reconcile the node once; return the steps that were carried out, and a sentence for each object that waits.
 
@@ -227,7 +237,7 @@ def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     :raises HomewardError: it failed; the message says why.
     """
     done: list[Step] = []
-    saved = load(STATE_FILE)
+    saved = load_state()
     waiting: tuple[str, ...] = ()
     for kinds in (NETLINK, CHAINS):
         # The chains come last, and the lock is not held while a program may hang.
@@ -268,7 +278,7 @@ def check() -> tuple[Saved, Drift]:
 
     :raises HomewardError: the state file or the node cannot be read.
     """
-    saved = load(STATE_FILE)
+    saved = load_state()
     drift = _find_drift(saved, NETLINK)
     try:
         chains = _find_drift(saved, CHAINS)

@@ -9,10 +9,11 @@ import shutil
 
 from .. import transaction
 from ..errors import NodeError
+from ..kernel.iptables import programs
 from ..kernel.lock import write_lock
 from ..kernel.reader import Scope, read_node
 from ..paths import FORMATS_FILE, LIBRARY, PROTOCOL_FILE, UNIT_NAME
-from ..persistence.deploy import MANAGED_FILES, stale_metrics_files
+from ..persistence.deploy import MANAGED_FILES, stale_metrics_files, with_optional_files
 from ..persistence.statefile import load
 from ..planning.plan import make_plan
 from ..rollback import forget_earlier
@@ -32,7 +33,7 @@ def remove() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     scope = Scope(ownership, files=files, units=(UNIT_NAME,))
     with write_lock():
         node = read_node(scope, pyroute2_path)
-        steps = make_plan(NodeState(), node).steps
+        steps = make_plan(with_optional_files(NodeState(), node), node).steps
         transaction.apply(steps, node.managed, scope, pyroute2_path)
         forget_earlier()  # or the rollback of an unconfirmed change would create objects again
         shutil.rmtree(LIBRARY, ignore_errors=True)
@@ -43,6 +44,7 @@ def _from_state_file() -> tuple[Ownership, str]:
     """Return the markers of ownership and the path of pyroute2; the defaults if the file is unusable, as removal must work."""
     try:
         saved = load()
+        programs.look_in(saved.program_directories)
     except NodeError:
         return Ownership(), FORMATS_FILE
     return saved.ownership, saved.pyroute2_path

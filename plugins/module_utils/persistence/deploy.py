@@ -5,13 +5,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 
 from ..errors import UNUSABLE_STATE, USAGE, NodeError
+from ..kernel import files as kernel_files
 from ..kernel.files import may_write
+from ..kernel.iptables import programs
 from ..kernel.systemd import systemd_runs
 from ..paths import (
     AGENT_DIRECTORY,
@@ -22,6 +24,7 @@ from ..paths import (
     LIBRARY,
     LOCK_FILE,
     METRICS_FILE,
+    PROTOCOL_FILE,
     RUNTIME,
     SHORT_COMMAND,
     STATE_FILE,
@@ -33,6 +36,7 @@ from . import launcher, network_managers
 from .statefile import MODE, Saved, dumps, load
 
 #: For links and for both variants of iptables; a kernel that has them built in, or not at all, is left as it is.
+OPTIONAL_FILES = (PROTOCOL_FILE, SHORT_COMMAND)
 MODULES = "8021q nf_tables nft_compat ip_tables iptable_mangle iptable_raw ip6_tables ip6table_mangle ip6table_raw"
 WATCHDOG_SECONDS = 120
 #: Units that start pods.
@@ -157,11 +161,25 @@ class Persisted:
     warnings: tuple[str, ...] = ()
 
 
+def with_optional_files(desired: NodeState, node: Node) -> NodeState:
+    """Return the state with optional files left as they are where their folder is read-only."""
+    files = {file.path: file for file in desired.files}
+    existing = {file.path: file for file in node.managed.files}
+    for path in OPTIONAL_FILES:
+        if files.get(path) != existing.get(path) and not kernel_files.may_write(str(_existing_folder(path))):
+            files.pop(path, None)
+            files.update({path: existing[path]} if path in existing else {})
+    return replace(desired, files=frozenset(files.values()))
+
+
+def _existing_folder(path: str) -> Path:
+    """Return the folder of a file, or the nearest above it that exists."""
+    return next(place for place in Path(path).parents if place.is_dir())
+
+
 def kept_tables(program: Program) -> NodeState:
     """Return the tables as a file where the modules need them, so that only the first run of a node has to be sent them."""
-    folder = Path(program.tables.path).parent
-    existing = next(place for place in (folder, *folder.parents) if place.is_dir())
-    needed = program.tables_needed and may_write(str(existing))
+    needed = program.tables_needed and may_write(str(_existing_folder(program.tables.path)))
     return NodeState(files=frozenset({program.tables} if needed else ()))
 
 
@@ -187,8 +205,22 @@ def persist(saved: Saved, node: Node, program: Program) -> Persisted:
     if may_write(str(Path(SHORT_COMMAND).parent)):
         files.append(File(SHORT_COMMAND, SHORT_COMMAND_TEXT, 0o755))
     state = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
-    warnings = (*network_managers.warnings_for(node.services), *_missing_directory(saved.metrics_directory))
+    warnings = (
+        *_unusable_programs(saved.program_directories),
+        *network_managers.warnings_for(node.services),
+        *_missing_directory(saved.metrics_directory),
+    )
     return Persisted(state, warnings)
+
+
+def _unusable_programs(directories: Iterable[str]) -> Iterator[str]:
+    """Yield a warning about directories of iptables that the service must not use."""
+    unsafe = [directory for directory in directories if not programs.is_of_root(directory)]
+    if unsafe:
+        yield (
+            f"persist: iptables is in {', '.join(unsafe)}, which others than root can change. The service does not use it, so it"
+            " does not reconcile chains. Install the package iptables, or have root own that directory and those above it."
+        )
 
 
 def _missing_directory(metrics_directory: str) -> tuple[str, ...]:

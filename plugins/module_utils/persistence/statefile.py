@@ -34,6 +34,7 @@ class Saved:
     :param variant: of iptables, with which the chains are written.
     :param cases: for each pool, for ``status``: ``{"pool": ..., "interface": ..., "case": ..., "reason": ...}``.
     :param pyroute2_path: directory of the copy of pyroute2 that the controller may have supplied.
+    :param program_directories: where the run has found iptables, if that is an unusual place.
     :param metrics_directory: of node_exporter's textfile collector; ``""`` for the directory of the report.
     :param nodes: the node addresses by node, for runs that cannot find out all of them; under ``""`` if they were declared.
     """
@@ -45,6 +46,7 @@ class Saved:
     pyroute2_path: str = ""
     metrics_directory: str = ""
     nodes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    program_directories: tuple[str, ...] = ()
     format: int = field(default=FORMAT, init=False)
 
 
@@ -58,6 +60,7 @@ def dumps(saved: Saved) -> str:
         "variant": saved.variant,
         "pyroute2_path": saved.pyroute2_path,
         "metrics_directory": saved.metrics_directory,
+        "program_directories": list(saved.program_directories),
     }
     lines = [f"  {json.dumps(name)}: {json.dumps(value)}" for name, value in head.items()]
     nodes = [{"node": node, "addresses": sorted(addresses)} for node, addresses in sorted(saved.nodes.items())]
@@ -111,6 +114,9 @@ def _saved(content: Mapping[str, Any]) -> Saved:
         cases=tuple(_case(item) for item in _list(content, "cases")),
         pyroute2_path=_text(content, "pyroute2_path"),
         metrics_directory=_text(content, "metrics_directory"),
+        program_directories=tuple(
+            map(_only_text, _list({"program_directories": [], **content}, "program_directories"))
+        ),
         nodes=dict(
             _node(item) for item in _list({"nodes": [], **content}, "nodes")
         ),  # earlier versions did not write it

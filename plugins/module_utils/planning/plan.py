@@ -212,6 +212,16 @@ def _sysctl_changes(desired: NodeState, node: Node) -> Iterator[Step]:
 
 
 def _chain_changes(desired: NodeState, node: Node) -> Iterator[Step]:
+    """Yield one change per variant and family."""
+    return (step for step in _all_chain_changes(desired, node) if not _empties(step))
+
+
+def _empties(step: Step) -> bool:
+    """Whether all chains of a set are removed."""
+    return isinstance(step.after, ChainSet) and not step.after.chains
+
+
+def _all_chain_changes(desired: NodeState, node: Node) -> Iterator[Step]:
     """Yield one change per variant and family, removals included: a set of chains that is not desired becomes empty."""
     current_sets = {item.key: item for item in node.managed.chains}
     desired_sets = {item.key: item for item in desired.chains}
@@ -239,7 +249,10 @@ def _refuse_unreadable_tables(before: ChainSet, after: ChainSet, node: Node) -> 
 def _removals(desired: NodeState, node: Node) -> Iterator[Step]:
     """Yield the removal of managed objects that are not desired, in the reverse order of the registry."""
     for kind in reversed(KINDS):
-        if kind is not CHAINS:  # see _chain_changes
+        if kind is CHAINS:
+            # Right after the rules: in between, packets have marks that lead nowhere.
+            yield from (step for step in _all_chain_changes(desired, node) if _empties(step))
+        else:
             leaving = node.managed.of(kind) - desired.of(kind)
             keys = {item.key for item in desired.of(kind)} if leaving else set()
             yield from _removal(kind, [item for item in leaving if item.key not in keys])

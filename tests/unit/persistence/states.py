@@ -74,4 +74,5 @@ def saved_states(draw: st.DrawFn) -> Saved:
                 TEXTS, st.lists(TEXTS, max_size=2, unique=True).map(lambda texts: tuple(sorted(texts))), max_size=2
             )
         ),
+        tuple(draw(st.lists(TEXTS, max_size=2))),
     )

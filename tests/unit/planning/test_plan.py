@@ -25,6 +25,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Route,
     Rule,
     Sysctl,
+    Unit,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.unit.nodes import after, cluster_node, declaration, pool, vlan
@@ -128,9 +129,19 @@ def test_removal_goes_from_the_highest_layer_down() -> None:
     declared = declaration(pool(interface="eth0.200", vlan=vlan("eth0", 200), addresses=("1.2.3.201",)))
     node = after(plan_of(declared, cluster_node()), cluster_node())
     kinds = [step.kind for step in make_plan(NodeState(), node).steps]
-    order = ["chains", "rule", "route", "address", "sysctl", "link", "file"]
+    order = ["rule", "chains", "route", "address", "sysctl", "link", "file"]
     assert kinds == sorted(kinds, key=order.index)
     assert set(kinds) == set(order)
+
+
+def test_the_agent_is_stopped_before_anything_is_removed() -> None:
+    """Stopping it takes a second. With chains and no rules, or rules and no chains, connections would stall that long."""
+    made = after(plan_of(declaration(pool()), cluster_node()), cluster_node())
+    unit = Unit("homeward-metallb-routing.service", "1")
+    node = replace(made, managed=replace(made.managed, units=frozenset({unit})))
+    kinds = [step.kind for step in make_plan(NodeState(), node).steps]
+    assert kinds[0] == "unit"
+    assert kinds.index("chains") == kinds.count("rule") + 1, "chains follow the rules at once"
 
 
 def test_within_a_kind_removal_reverses_the_order_of_addition() -> None:

@@ -8,13 +8,14 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import stat
 import subprocess
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import NodeError
-from ...paths import PROGRAM_DIRECTORIES
+from ...paths import BROUGHT_PROGRAM_DIRECTORIES, PROGRAM_DIRECTORIES, SERVICE_PATH
 from ...state.chain import PROGRAMS, VARIANTS, ChainSetKey
 from ...state.family import FAMILIES
 
@@ -126,9 +127,39 @@ def complaint(completed: Completed[str]) -> str:
     return message or f"it ended with status {completed.returncode} and no message"
 
 
+def unusual_directories(variant: str) -> tuple[str, ...]:
+    """Return the directories in which this process finds the programs, if a service would not look there."""
+    found = (find(variant, family, purpose) for family in FAMILIES for purpose in ("save", "restore"))
+    directories = {str(Path(command[0]).parent) for command in found if command}
+    return tuple(
+        sorted(directories - {*SERVICE_PATH.split(os.pathsep), *PROGRAM_DIRECTORIES, *BROUGHT_PROGRAM_DIRECTORIES})
+    )
+
+
+def look_in(directories: Sequence[str]) -> None:
+    """Look for programs in these directories, too, if nobody but root can change what is in them."""
+    _recorded.update(dict.fromkeys(directory for directory in directories if is_of_root(directory)))
+
+
+def is_of_root(directory: str) -> bool:
+    """Whether root owns the directory and all above it, and nobody else may write to them."""
+    place = Path(directory).resolve()
+    try:
+        statuses = [folder.stat() for folder in (place, *place.parents)]
+    except OSError:
+        return False
+    return all(
+        status.st_uid == 0 and (not status.st_mode & 0o022 or status.st_mode & stat.S_ISVTX) for status in statuses
+    )
+
+
+_recorded: dict[str, None] = {}  # directories in which a run has found the programs
+
+
 def _path() -> str:
     given = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    return os.pathsep.join([*given, *(path for path in PROGRAM_DIRECTORIES if path not in given)])
+    further = (*PROGRAM_DIRECTORIES, *_recorded, *BROUGHT_PROGRAM_DIRECTORIES)
+    return os.pathsep.join([*given, *(path for path in further if path not in given)])
 
 
 def _which(name: str) -> str:
