@@ -60,6 +60,7 @@ from .rollback import (
     unless_confirmed,
 )
 from .state import Chain, Node, NodeState, Ownership
+from .state.chain import POOL_TABLES
 from .state.kinds import CHAINS, RULE
 from .state.route_lookup import RouteQuestion
 from .state.step import Step
@@ -253,6 +254,7 @@ def _scope(settings: Settings, sysctls: tuple[str, ...], metrics_directory: str)
         sysctls,
         (PROTOCOL_FILE, *MANAGED_FILES, *stale_metrics_files(metrics_directory)),
         (UNIT_NAME,),
+        tables=POOL_TABLES,
         forwarding=bool(sysctls),
     )
 

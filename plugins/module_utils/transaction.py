@@ -107,7 +107,7 @@ def roll_back_unconfirmed(checkpoint: NodeState, scope: Scope, pyroute2_path: st
 
 def _problem_of_programs(scope: Scope) -> list[str]:
     try:
-        tables.read(scope.iptables_variant, scope.ownership)
+        tables.read(scope.iptables_variant, scope.ownership, scope.tables)
     except HomewardError as error:
         return [describe(error)]
     return []

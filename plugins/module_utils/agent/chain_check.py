@@ -16,6 +16,7 @@ from ..kernel.iptables import tables
 from ..kernel.iptables.tables import IptablesState
 from ..kernel.netlink.events import CHAINS, EVERYTHING, Changes
 from ..persistence.statefile import Saved
+from ..state.chain import POOL_TABLES
 
 FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the chains could not be read
 
@@ -82,7 +83,7 @@ class ChainCheck:
     def _read(self, changes: Changes, complete: bool, saved: Saved) -> None:  # noqa: FBT001 - of a thread
         outcome: Outcome
         try:
-            outcome = tables.read(saved.variant, saved.ownership)
+            outcome = tables.read(saved.variant, saved.ownership, POOL_TABLES)
         except HomewardError as error:
             outcome = error
         except Exception as error:  # noqa: BLE001 - a bug must not end the thread without a finding

@@ -24,6 +24,7 @@ from ..paths import STATE_FILE
 from ..persistence.statefile import Saved, changed_at, dumps, load
 from ..state import Sysctl
 from ..state.asked_routes import routes_to
+from ..state.chain import POOL_TABLES
 from ..state.kinds import BY_NAME, SAVED
 from ..state.route import MAIN_TABLE
 from ..state.step import Step, StepsFailed
@@ -241,7 +242,7 @@ def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     waiting: tuple[str, ...] = ()
     for kinds in (NETLINK, CHAINS):
         # The chains come last, and the lock is not held while a program may hang.
-        iptables = tables.read(saved.variant, saved.ownership) if kinds == CHAINS else None
+        iptables = tables.read(saved.variant, saved.ownership, POOL_TABLES) if kinds == CHAINS else None
         with write_lock():
             steps, waits = _restore_kinds(saved, kinds, iptables)
         done += steps
@@ -298,7 +299,9 @@ def _vanished_setting(step: Step) -> str:
 
 def _find_drift(saved: Saved, kinds: frozenset[str], iptables: IptablesState | None = None) -> Drift:
     names = tuple(item.name for item in saved.state.sysctls)
-    scope = Scope(saved.ownership, saved.variant, names, kinds=kinds, routes=routes_to(saved.state.routes))
+    scope = Scope(
+        saved.ownership, saved.variant, names, kinds=kinds, routes=routes_to(saved.state.routes), tables=POOL_TABLES
+    )
     node = read_node(scope, saved.pyroute2_path, iptables)
     return find_drift(saved.state.only(kinds), node)
 

@@ -39,6 +39,7 @@ class Scope:
     :param units: names of systemd units that may be managed.
     :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so unchanged.
     :param routes: which foreign routes are read; None for all.
+    :param tables: of iptables; on nodes with very many chains only these are read. None for all.
     :param forwarding: read which links do not forward packets.
     """
 
@@ -49,6 +50,7 @@ class Scope:
     units: tuple[str, ...] = ()
     kinds: frozenset[str] = ALL_KINDS
     routes: AskedRoutes | None = field(default_factory=AskedRoutes)
+    tables: tuple[str, ...] | None = None
     forwarding: bool = False
 
 
@@ -83,7 +85,7 @@ class Sources:
         """All chains; none where chains are out of the scope."""
         if CHAINS.plural not in self.scope.kinds:
             return IptablesState(self.scope.iptables_variant, "")
-        return self._iptables or tables.read(self.scope.iptables_variant, self.scope.ownership)
+        return self._iptables or tables.read(self.scope.iptables_variant, self.scope.ownership, self.scope.tables)
 
 
 def read_node(scope: Scope, pyroute2_path: str, iptables: IptablesState | None = None) -> Node:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from .family import IPV4, IPV6
 
 NAME_LENGTH = 28  # bytes without the final zero: XT_EXTENSION_MAXNAMELEN (29), include/uapi/linux/netfilter/x_tables.h
+POOL_TABLES = ("mangle", "raw")  # those that pools have chains in
 VARIANTS = ("nft", "legacy")
 PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
 BUILT_IN = {

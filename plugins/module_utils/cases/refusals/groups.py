@@ -9,12 +9,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 
 from ...errors import InputError
 from ...state import Node, Route
-from ...state.chain import PROGRAMS, unreadable_table
+from ...state.chain import POOL_TABLES, PROGRAMS, unreadable_table
 from ...state.family import FAMILY_NAMES
 from ..context import Context
 from ..model import Group
-
-TABLES = ("mangle", "raw")
 
 
 def group_refusals(groups: Iterable[Group], context: Context) -> Iterator[InputError]:
@@ -93,7 +91,7 @@ def _foreign_table(group: Group, route: Route | None) -> Iterator[InputError]:
 
 def _iptables(group: Group, node: Node) -> Iterator[InputError]:
     for family, table in sorted(node.iptables_incompatible):
-        if family in group.families and table in TABLES:
+        if family in group.families and table in POOL_TABLES:
             yield InputError(
                 "iptables_variant",
                 f"chains in this table could not be read back: {unreadable_table(family, table)}",

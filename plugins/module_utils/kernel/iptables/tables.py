@@ -5,23 +5,30 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ...errors import NodeError
 from ...paths import PROGRAM_DIRECTORIES
 from ...state import ChainSet, Ownership
 from ...state.chain import VARIANTS, ChainSetKey
 from ...state.family import FAMILIES, IPV4, IPV6
-from ...state.iptables_save import ClusterChains, ParsedTables, parse_save
+from ...state.iptables_save import CLUSTER_PREFIXES, SERVICES_CHAIN, ClusterChains, ParsedTables, parse_save
 from ..families import NETWORK, kernel_families
-from ..netlink.nf_tables import kernel_has_nf_tables, nft_chains
+from ..netlink.nf_tables import kernel_has_nf_tables, nft_all_chains, nft_chain_count, nft_chains, nft_rules
 from . import programs
+from .listing import read_tables
 
 _TABLES = ("filter", "nat", "mangle", "raw", "security")
 _LEGACY_TABLES = {IPV4: "ip_tables_names", IPV6: "ip6_tables_names"}
 # The canary of kube-proxy is not a hint: its image follows the kubelet, and leaves the canary where the variant has changed.
 _HINTS_OF_KUBELET = frozenset({"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"})
+
+#: More chains than a node has without Kubernetes, or with few services.
+MANY_CHAINS = 1000
+# In the rules of KUBE-SERVICES as bytes: jumps of the mode iptables, and the match of ipset of the mode ipvs.
+_SIGNS_OF_SERVICES = {"iptables": re.compile(rb"KUBE-(?:SVC|EXT)-"), "ipvs": re.compile(rb"set\0")}
 
 Parsed = Mapping[ChainSetKey, ParsedTables]
 
@@ -55,10 +62,14 @@ class IptablesState:
     left: tuple[str, ...] = ()
 
 
-def read(declared_variant: str, ownership: Ownership) -> IptablesState:
+def read(declared_variant: str, ownership: Ownership, only: Sequence[str] | None = None) -> IptablesState:
     """Read all tables once.
 
+    With many services, ``iptables-nft-save`` reads everything again whenever kube-proxy changes a rule meanwhile, so it
+    may never end. On such nodes only some tables are read.
+
     :param declared_variant: ``nft``, ``legacy``, or ``auto`` for what the kubelet, kube-proxy and the network plugin use.
+    :param only: the tables to read on nodes with more than :data:`MANY_CHAINS` chains; None for all.
     :raises NodeError: iptables or the declared variant is missing, or a program cannot read tables that may exist. Using
         the other variant, or assuming empty tables, would leave their rules active next to those that are written.
     """
@@ -70,7 +81,7 @@ def read(declared_variant: str, ownership: Ownership) -> IptablesState:
         raise NodeError(
             f"iptables_variant is {declared_variant}, but only {variants[0]} is installed. {programs.INSTALL}."
         )
-    parsed, unusable = _read_variants(variants, installed, ownership)
+    parsed, unusable = _read_variants(variants, installed, ownership, only)
     usable = [name for name in variants if name not in unusable]
     if declared_variant in unusable or not usable:
         raise NodeError(unusable["nft"])
@@ -122,7 +133,7 @@ def has_legacy_tables(family: str) -> bool:
 
 
 def _read_variants(
-    variants: Sequence[str], installed: Collection[ChainSetKey], ownership: Ownership
+    variants: Sequence[str], installed: Collection[ChainSetKey], ownership: Ownership, only: Sequence[str] | None
 ) -> tuple[Parsed, dict[str, str]]:
     """Return the tables of each variant and family, and by variant why this kernel cannot use it.
 
@@ -133,12 +144,14 @@ def _read_variants(
         for key in (ChainSetKey(variant, family) for variant in variants for family in kernel_families())
         if key in installed and (key.variant == "nft" or has_legacy_tables(key.family))
     ]
-    commands = [programs.find(*key, "save") for key in keys]
-    parsed: dict[ChainSetKey, ParsedTables] = {}
+    parsed = _few_tables(keys, only or (), ownership)
+    parts = [(key, part) for key in keys if key not in parsed for part in _parts(key, only)]
+    commands = [(*programs.find(*key, "save"), *part) for key, part in parts]
+    texts: dict[ChainSetKey, str] = {}
     unusable: dict[str, str] = {}
-    for key, command, completed in zip(keys, commands, programs.run_together(commands)):
+    for (key, _part), command, completed in zip(parts, commands, programs.run_together(commands)):
         if completed.returncode == 0:
-            parsed[key] = parse_save(completed.stdout + completed.stderr, *key, ownership)
+            texts[key] = texts.get(key, "") + completed.stdout + completed.stderr
             continue
         failure = f"{' '.join(command)} failed: {programs.complaint(completed)}"
         if key.variant != "nft" or kernel_has_nf_tables():
@@ -147,7 +160,40 @@ def _read_variants(
                 " Run the command as root on the node to see more, and try again when it works."
             )
         unusable["nft"] = f"{failure}. This kernel has no nf_tables. Install iptables-legacy."
-    return parsed, unusable
+    parsed.update({key: parse_save(text, *key, ownership) for key, text in texts.items()})
+    partly = {key for key in parsed if _has_very_many_chains(key) and only is not None}
+    return {key: _with_services(key, one) if key in partly else one for key, one in parsed.items()}, unusable
+
+
+def _has_very_many_chains(key: ChainSetKey) -> bool:
+    return key.variant == "nft" and nft_chain_count(key.family) > MANY_CHAINS
+
+
+def _few_tables(
+    keys: Sequence[ChainSetKey], only: Sequence[str], ownership: Ownership
+) -> dict[ChainSetKey, ParsedTables]:
+    """Return these tables where there are very many chains, as far as they can be listed."""
+    found = ((key, read_tables(key, only, ownership)) for key in keys if only and _has_very_many_chains(key))
+    return {key: tables for key, tables in found if tables is not None}
+
+
+def _parts(key: ChainSetKey, only: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """Return the options of the runs that read what is needed."""
+    if only is None or not _has_very_many_chains(key):
+        return [()]
+    return [("-t", table) for table in only]
+
+
+def _with_services(key: ChainSetKey, parsed: ParsedTables) -> ParsedTables:
+    """Return tables of which some were not read with what kube-proxy has in these."""
+    rules = b"".join(nft_rules(key.family, "nat", SERVICES_CHAIN))
+    services = {mode for mode, sign in _SIGNS_OF_SERVICES.items() if sign.search(rules)}
+    found: frozenset[str] = frozenset()
+    if not parsed.cluster_chains.hints:  # then the number of chains decides between the variants
+        names = (name for _table, name in nft_all_chains("ip6" if key.family == IPV6 else "ip"))
+        found = frozenset(name for name in names if name.startswith(CLUSTER_PREFIXES))
+    more = ClusterChains(names=found, services=frozenset(services))
+    return replace(parsed, cluster_chains=parsed.cluster_chains | more)
 
 
 def _choose(declared: str, parsed: Parsed, variants: Sequence[str]) -> tuple[str, str]:

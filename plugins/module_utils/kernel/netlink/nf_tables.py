@@ -24,6 +24,7 @@ NFGENMSG_SIZE = 4  # of struct nfgenmsg: family, version, resource
 NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_NEWGEN, NFT_MSG_GETGEN = 1, 4, 7, 15, 16
 #: The table's name, in messages of tables; in those of chains, rules and sets it is the first attribute, too.
 NFTA_TABLE_NAME = 1
+_NFTA_TABLE_USE = 3  # how many chains it has
 NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 2, 3
 _NFTA_CHAIN_TABLE, _NFTA_CHAIN_NAME = 1, 3
 # include/uapi/linux/netfilter.h
@@ -59,6 +60,75 @@ def nft_tables() -> frozenset[tuple[str, str]]:
     return frozenset((family, names[NFTA_TABLE_NAME]) for family, names in tables if NFTA_TABLE_NAME in names)
 
 
+def nft_chain_count(family: str) -> int:
+    """Return how many chains all tables of a family have together; 0 if the kernel does not tell.
+
+    :param family: ``ipv4`` or ``ipv6``.
+    """
+
+    def decode(buffer: bytearray, start: int, stop: int) -> int:
+        return int.from_bytes(find(buffer, start + NFGENMSG_SIZE, stop, _NFTA_TABLE_USE), "big")
+
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as kernel:
+            what = "tables of nf_tables"
+            return sum(kernel.dump(_type(NFT_MSG_GETTABLE), _nfgenmsg(_NFPROTO[family]), decode, what))
+    except (OSError, NodeError):
+        return 0
+
+
+def nft_has_chain(family: str, table: str, chain: str) -> bool:
+    """Whether there is this chain.
+
+    :param family: ``ipv4`` or ``ipv6``.
+    :raises NodeError: the kernel does not answer.
+    """
+    names = ((_NFTA_CHAIN_TABLE, table), (_NFTA_CHAIN_NAME, chain))
+    body = b"".join(attribute(kind, name.encode() + b"\0") for kind, name in names)
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as kernel:
+            (refusal,) = kernel.batch([Request(_type(NFT_MSG_GETCHAIN), 0, _nfgenmsg(_NFPROTO[family]) + body)])
+    except OSError:
+        return False
+    return refusal is None
+
+
+def nft_rule_chains(family: str, table: str) -> tuple[str, ...]:
+    """Return the chains of a table that have rules, in order; none if the table does not exist.
+
+    :param family: ``ipv4`` or ``ipv6``.
+    :raises NodeError: the kernel does not list them.
+    """
+    return tuple(dict.fromkeys(_name(_attribute(rule, NFTA_RULE_CHAIN)) for rule in nft_rules(family, table)))
+
+
+def nft_rules(family: str, table: str, chain: str = "") -> list[bytes]:
+    """Return the rules of a table or of one of its chains as bytes, in order; none if it does not exist.
+
+    Every change of any table interrupts a dump, so after a few attempts a rule that was replaced meanwhile may be missing.
+
+    :param family: ``ipv4`` or ``ipv6``.
+    :raises NodeError: the kernel does not list them.
+    """
+
+    def decode(buffer: bytearray, start: int, stop: int) -> bytes:
+        return bytes(buffer[start:stop])
+
+    filters = ((NFTA_RULE_TABLE, table), (NFTA_RULE_CHAIN, chain))
+    body = b"".join(attribute(kind, name.encode() + b"\0") for kind, name in filters if name)
+    what = f"rules of the {family} table {table}"
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as kernel:
+            request = _nfgenmsg(_NFPROTO[family]) + body
+            return kernel.dump(_type(NFT_MSG_GETRULE), request, decode, what, consistent=False)
+    except OSError as error:
+        raise NodeError(f"The kernel does not list its {what}: {error.strerror or error}.") from error
+
+
+def _attribute(message: bytes, kind: int) -> bytes:
+    return find(message, NFGENMSG_SIZE, len(message), kind)
+
+
 def nft_chains(family: str, table: str) -> frozenset[str]:
     """Return the names of the chains in one table of iptables, whichever program created them.
 
@@ -81,7 +151,8 @@ def _chains(family: int) -> list[tuple[str, str]]:
     what = "chains of nf_tables"
     try:
         with NetlinkSocket(NETLINK_NETFILTER) as kernel:
-            chains = kernel.dump(_type(NFT_MSG_GETCHAIN), _nfgenmsg(family), _texts, what)
+            # As for rules: kube-proxy may change some during every dump.
+            chains = kernel.dump(_type(NFT_MSG_GETCHAIN), _nfgenmsg(family), _texts, what, consistent=False)
     except OSError as error:
         raise NodeError(f"The kernel does not list its {what}: {error.strerror or error}.") from error
     return [(names.get(_NFTA_CHAIN_TABLE, ""), names[_NFTA_CHAIN_NAME]) for _family, names in chains]
