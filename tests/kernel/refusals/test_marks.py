@@ -139,10 +139,18 @@ def test_others_bits_are_accepted_and_whole_marks_are_warned_of(bare: Node, comm
         assert [text for text in warnings_of(again) if text.startswith("mark_mask: ")] == found, "without a change, too"
 
 
-def test_bits_taken_after_apply_are_refused_without_a_change(bare: Node) -> None:
+#: Of kube-proxy, of a network plugin in a small table, and of a firewall's own table whose name iptables uses, too
+LATER = [
+    (CHAIN.format("iptables-nft"), "KUBE-MARK-MASQ"),
+    (NATIVE, "mark-for-masquerade"),
+    ("ip6tables-nft -t mangle -A FORWARD -j MARK --or-mark 0x100", "in chain FORWARD of table ip6 mangle"),
+    (NFT.format("inet filter", "meta mark set meta mark or 0x100"), "in chain c of table inet filter"),
+]
+
+
+@pytest.mark.parametrize(("command", "named"), LATER, ids=[row[1] for row in LATER])
+def test_bits_taken_after_apply_are_refused_without_a_change(bare: Node, command: str, named: str) -> None:
     bare.change(POOLS, DECLARED)
-    bare.host.run(
-        "iptables-nft -t nat -N KUBE-MARK-MASQ; iptables-nft -t nat -A KUBE-MARK-MASQ -j MARK --or-mark 0x100"
-    )
-    assert_refused(bare.refuse(POOLS, DECLARED), "KUBE-MARK-MASQ")
+    bare.host.run(command)
+    assert_refused(bare.refuse(POOLS, DECLARED), named)
     assert bare.change(POOLS, ABSENT)["changed"], "removal is always possible"
