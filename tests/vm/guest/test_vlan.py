@@ -211,6 +211,7 @@ def test_no_service_is_reached_without_apply(lab: Lab) -> None:
     """The control: with only the link, created by hand, clients outside the nodes reach nothing."""
     for host in lab.nodes:
         host.run("ip link add link eth0 name eth0.100 type vlan id 100; ip link set eth0.100 up")
+    lab.restart_speakers()
     try:
         cells = all_cells(lab, clients=["outside", "onlink", "lan"], protocols=["tcp"], families=[4])
         deliveries = nodes.deliver(lab, cells, "only the link", nodes.LOST_TIMEOUT)
