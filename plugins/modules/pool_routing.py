@@ -307,13 +307,26 @@ diff:
     after:
       routes: ["ipv4: 1.2.3.0/24 dev eth0.100 table 7701"]
 node_addresses:
-  description:
-    - RV(node_addresses.declared) says whether O(cluster.node_addresses) is declared.
-    - RV(node_addresses.families) contains the IP families of the pools.
-    - RV(node_addresses.kept) contains, by node, the addresses that only an earlier run knew.
+  description: Which addresses of nodes the run used, apart from those in O(cluster.node_addresses).
   type: dict
   returned: if O(state=present)
-  sample: {declared: false, families: [ipv4], kept: {node3: [192.168.1.13]}}
+  contains:
+    declared:
+      description: Whether O(cluster.node_addresses) is declared.
+      type: bool
+      returned: always
+      sample: false
+    families:
+      description: The IP families of the pools.
+      type: list
+      elements: str
+      returned: always
+      sample: [ipv4]
+    kept:
+      description: By node, the addresses that only an earlier run knew.
+      type: dict
+      returned: always
+      sample: {node3: [192.168.1.13]}
 errors:
   description: All errors in the input, each with its path and the complete message.
   type: list
