@@ -64,19 +64,16 @@ def _mark_chains(
     dispatch, chains = _by_interface(of_interface, prefix)
     for name, listed in chains.items():
         yield Chain(family, "mangle", name, listed)
-    yield Chain(
-        family, "mangle", f"{prefix}PREROUTING", (*dispatch, f"{has_connmark} {unmarked} {restore}"), hook="PREROUTING"
-    )
-    yield Chain(
-        family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {has_connmark} {restore}",), hook="OUTPUT"
-    )
+    yield Chain(family, "mangle", f"{prefix}PREROUTING", dispatch, "PREROUTING", _common_match([*of_interface]))
+    yield Chain(family, "mangle", f"{prefix}RESTORE", (f"{unmarked} {restore}",), "PREROUTING", has_connmark)
+    yield Chain(family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {restore}",), "OUTPUT", has_connmark)
     # Not in FORWARD: IPVS routes packets again after it, and needs the mark for that.
     clear = f"-j MARK --set-xmark 0x0/{mask:#x}"
-    yield Chain(family, "mangle", f"{prefix}INPUT", (f"{marked} {clear}",), hook="INPUT")
-    yield Chain(family, "mangle", f"{prefix}POSTROUTING", (f"{marked} -g {prefix}LEAVING",), hook="POSTROUTING")
+    yield Chain(family, "mangle", f"{prefix}INPUT", (clear,), "INPUT", marked)
     # The state of a packet that conntrack does not track is not DNAT either, whatever its direction.
     unserved = "-m conntrack ! --ctstate DNAT --ctdir ORIGINAL"
-    yield Chain(family, "mangle", f"{prefix}LEAVING", (f"{unserved} -j {prefix}UNSERVED", clear))
+    leaving = (f"{unserved} -j {prefix}UNSERVED", clear)
+    yield Chain(family, "mangle", f"{prefix}POSTROUTING", leaving, "POSTROUTING", marked)
     yield Chain(family, "mangle", f"{prefix}UNSERVED", tuple(_loop_rules(connmark_rules)))
 
 
@@ -110,7 +107,7 @@ def _guard_chains(
         sources = _cluster_sources(family, context.declaration.cluster)
         for name, listed in source_chains(forged, family, sources).items():
             yield Chain(family, "raw", name, listed)
-    yield Chain(family, "raw", f"{prefix}PREROUTING", dispatch, hook="PREROUTING")
+    yield Chain(family, "raw", f"{prefix}PREROUTING", dispatch, "PREROUTING", _common_match([*of_interface]))
 
 
 def _guard_of_interface(family: str, items: Sequence[GuardRule], forged: str) -> Iterable[str]:
@@ -166,6 +163,14 @@ def _by_interface(
     """
     chains = {f"{prefix}IN-{name}": tuple(texts) for name, texts in rules.items()}
     return _dispatch(sorted(rules), "", prefix, chains), chains
+
+
+def _common_match(names: Sequence[str]) -> str:
+    """Return the match of a jump that packets from most other interfaces do not take, ``""`` if there is none."""
+    if len(names) == 1:
+        return f"-i {names[0]}"
+    stem = commonprefix(names)  # noqa: RUF071 - not a path
+    return f"-i {stem}+" if stem else ""
 
 
 def _dispatch(names: Sequence[str], stem: str, prefix: str, chains: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

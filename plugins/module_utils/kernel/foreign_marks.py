@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from ..state import Ownership
 from ..state.family import FAMILIES
-from ..state.iptables_rule import split_rule
+from ..state.iptables_rule import split_rule, targets
 from ..state.mark_use import MarkUse, concerning, uses_in_words
 from .iptables import programs
 from .iptables.tables import has_legacy_tables
@@ -79,4 +79,6 @@ def _uses_in(saved: str, ownership: Ownership) -> Iterator[tuple[MarkUse, ...]]:
             table = line[1:].strip()
         elif line.startswith("-A ") and "mark" in line and not line.startswith(f"-A {ownership.chain_prefix}"):
             words = split_rule(line)
+            if any(name.startswith(ownership.chain_prefix) for name in targets(words)):
+                continue
             yield tuple(uses_in_words(words[2:], f"{words[1]} of table {table} (iptables-legacy)"))

@@ -56,7 +56,8 @@ def _chain_lines(item: ChainSet) -> Iterable[str]:
     """Return the rules of each chain, numbered, so that sorting keeps their order."""
     for chain in item.chains:
         where = f"{PROGRAMS[item.family]} ({item.variant}) {chain.table} {chain.name}"
-        yield f"{where}: {f'jumped to from {chain.hook}, first' if chain.hook else 'chain'}"
+        condition = f" for {chain.condition}" if chain.condition else ""
+        yield f"{where}: {f'jumped to from {chain.hook}, first{condition}' if chain.hook else 'chain'}"
         for number, rule in enumerate(chain.rules, 1):
             yield f"{where} {number:04d}: {rule}"
 

@@ -47,6 +47,7 @@ class Chain:
     :param name: starts with the chain prefix of :class:`Ownership`, at most :data:`NAME_LENGTH` bytes.
     :param rules: each as ``iptables-save`` prints it, without ``-A NAME``.
     :param hook: the built-in chain whose first rule jumps here; ``""`` for a chain that only managed chains jump to.
+    :param condition: the matches of that jump, as ``iptables-save`` prints them; ``""`` if all packets jump.
     """
 
     family: str
@@ -54,6 +55,7 @@ class Chain:
     name: str
     rules: tuple[str, ...] = ()
     hook: str = ""
+    condition: str = ""
 
     @property
     def key(self) -> ChainKey:
@@ -61,7 +63,8 @@ class Chain:
         return ChainKey(self.family, self.table, self.name)
 
     def __str__(self) -> str:
-        jump = f", first in {self.hook}" if self.hook else ""
+        condition = f" for {self.condition}" if self.condition else ""
+        jump = f", first in {self.hook}{condition}" if self.hook else ""
         return f"{self.family} {self.table} {self.name} ({len(self.rules)} rules{jump})"
 
 

@@ -87,7 +87,7 @@ def _changes(before: ChainSet, after: ChainSet, ownership: Ownership) -> Iterato
 
 def _table(chain_set: ChainSet, name: str, ownership: Ownership) -> _Table:
     chains = {chain.name: chain for chain in sorted(chain_set.chains) if chain.table == name}
-    jumps = [(chain.hook, jump_rule(chain.name, ownership)) for chain in chains.values() if chain.hook]
+    jumps = [(chain.hook, jump_rule(chain.name, ownership, chain.condition)) for chain in chains.values() if chain.hook]
     return _Table(chains, jumps, sorted((chain, rule) for table, chain, rule in chain_set.stray_jumps if table == name))
 
 

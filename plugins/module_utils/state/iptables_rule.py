@@ -14,10 +14,10 @@ _BLANKS = re.compile(r"[ \t\n]+")
 _JUMPS = ("-j", "-g", "--jump", "--goto")
 
 
-def jump_rule(name: str, ownership: Ownership) -> str:
+def jump_rule(name: str, ownership: Ownership, condition: str = "") -> str:
     """Return the jump from a built-in chain to a managed one, as ``iptables-save`` prints it."""
     comment = f"-m comment --comment {quoted(ownership.comment)} " if ownership.comment else ""
-    return f"{comment}-j {name}"
+    return f"{condition} {comment}-j {name}".lstrip()
 
 
 def quoted(word: str) -> str:

@@ -69,7 +69,7 @@ class _Table:
 
     :param managed: rules of the managed chains.
     :param foreign: names of the other chains.
-    :param leading: by hook, the managed chains that its first rules jump to.
+    :param leading: by hook, the managed chains that its first rules jump to, and the conditions of these jumps.
     :param closed: foreign chains with a rule that is not a leading jump: jumps after it are stray.
     :param stray: chain and rule of stray jumps.
     :param services: what KUBE-SERVICES has rules of.
@@ -78,7 +78,7 @@ class _Table:
 
     managed: dict[str, list[str]] = field(default_factory=dict)
     foreign: set[str] = field(default_factory=set)
-    leading: dict[str, list[str]] = field(default_factory=dict)
+    leading: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
     stray: list[tuple[str, str]] = field(default_factory=list)
     accepting: set[str] = field(default_factory=set)
@@ -162,38 +162,43 @@ def _read_rule(table: _Table, line: str, ownership: Ownership) -> None:
     jumps_to = [name for name in targets(words) if name in table.managed]
     if not jumps_to:
         table.closed.add(chain)
-    elif (
-        chain in table.closed or chain not in _BUILT_IN_CHAINS or words != split_rule(jump_rule(jumps_to[0], ownership))
-    ):
+        return
+    jump = split_rule(jump_rule(jumps_to[0], ownership))
+    matches, rest = words[: -len(jump)], words[-len(jump) :]
+    if chain in table.closed or chain not in _BUILT_IN_CHAINS or rest != jump or "--comment" in matches:
         table.closed.add(chain)
         table.stray.append((chain, rule))
     else:
-        table.leading.setdefault(chain, []).append(jumps_to[0])
+        table.leading.setdefault(chain, []).append((jumps_to[0], " ".join(matches)))
 
 
-def _hooks(table: _Table) -> tuple[dict[str, str], list[tuple[str, str]]]:
-    """Return the hook of each managed chain that has one, and hook and name of the second and later jumps to a chain."""
-    hooks: dict[str, str] = {}
+def _hooks(table: _Table) -> tuple[dict[str, tuple[str, str]], list[tuple[str, str, str]]]:
+    """Return hook and condition of each managed chain that has one, and the second and later jumps to a chain.
+
+    These are given as hook, name and condition.
+    """
+    hooks: dict[str, tuple[str, str]] = {}
     surplus = []
     for chain in sorted(table.leading):
-        for name in table.leading[chain]:
+        for name, condition in table.leading[chain]:
             if name in hooks:
-                surplus.append((chain, name))
+                surplus.append((chain, name, condition))
             else:
-                hooks[name] = chain
+                hooks[name] = (chain, condition)
     return hooks, surplus
 
 
 def _chains(family: str, table_name: str, table: _Table) -> Iterator[Chain]:
     hooks, _surplus = _hooks(table)
     for name, rules in table.managed.items():
-        yield Chain(family, table_name, name, tuple(rules), hooks.get(name, ""))
+        hook, condition = hooks.get(name, ("", ""))
+        yield Chain(family, table_name, name, tuple(rules), hook, condition)
 
 
 def _stray(table: _Table, ownership: Ownership) -> Iterator[tuple[str, str]]:
     _first, surplus = _hooks(table)
     yield from table.stray
-    yield from ((chain, jump_rule(name, ownership)) for chain, name in surplus)
+    yield from ((chain, jump_rule(name, ownership, condition)) for chain, name, condition in surplus)
 
 
 def _cluster_chains(tables: dict[str, _Table]) -> ClusterChains:

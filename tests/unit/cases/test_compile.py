@@ -126,14 +126,18 @@ def test_policy_routing_is_the_recipe() -> None:
         Rule("ipv4", 2999, action="nop"),
     }
     mangle = chains_of(state, "ipv4", "mangle")
-    assert mangle["HOMEWARD-PREROUTING"].rules == (
-        "-i eth0.100 -j HOMEWARD-IN-eth0.100",
-        f"-m connmark ! --mark 0x0/0x1f00 -m mark --mark 0x0/0x1f00 {RESTORE}",
-    )
+    assert mangle["HOMEWARD-PREROUTING"].rules == ("-i eth0.100 -j HOMEWARD-IN-eth0.100",)
+    assert mangle["HOMEWARD-RESTORE"].rules == (f"-m mark --mark 0x0/0x1f00 {RESTORE}",)
+    assert {name: chain.condition for name, chain in mangle.items() if chain.hook} == {
+        "HOMEWARD-PREROUTING": "-i eth0.100",
+        "HOMEWARD-RESTORE": "-m connmark ! --mark 0x0/0x1f00",
+        "HOMEWARD-OUTPUT": "-m connmark ! --mark 0x0/0x1f00",
+        "HOMEWARD-INPUT": "-m mark ! --mark 0x0/0x1f00",
+        "HOMEWARD-POSTROUTING": "-m mark ! --mark 0x0/0x1f00",
+    }
     assert mangle["HOMEWARD-IN-eth0.100"].rules == ("-d 1.2.3.0/24 -g HOMEWARD-0x100",)
     assert {chain.hook for chain in mangle.values()} == {"", "PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"}
-    assert mangle["HOMEWARD-POSTROUTING"].rules == ("-m mark ! --mark 0x0/0x1f00 -g HOMEWARD-LEAVING",)
-    assert mangle["HOMEWARD-LEAVING"].rules == (
+    assert mangle["HOMEWARD-POSTROUTING"].rules == (
         "-m conntrack ! --ctstate DNAT --ctdir ORIGINAL -j HOMEWARD-UNSERVED",
         "-j MARK --set-xmark 0x0/0x1f00",
     )
@@ -427,9 +431,32 @@ def test_a_packet_from_a_pod_is_compared_with_one_rule_for_a_hundred_links() -> 
     state = compiled(*pools, settings=Settings(mark_mask=0x1FE0))
     mangle = chains_of(state, "ipv4", "mangle")
     assert mangle["HOMEWARD-PREROUTING"].rules[0] == "-i eth0.1+ -j HOMEWARD-ANY-eth0.1"
-    assert len(mangle["HOMEWARD-PREROUTING"].rules) == 2
+    assert mangle["HOMEWARD-PREROUTING"].condition == "-i eth0.1+"
+    assert len(mangle["HOMEWARD-PREROUTING"].rules) == 1
     assert all(reachable(mangle, f"eth0.{n}", f"-d 10.{n}.0.0/24") for n in range(100, 200))
     assert not reachable(mangle, "cali123", "-d 10.100.0.0/24")
+
+
+@pytest.mark.parametrize(
+    ("links", "condition"),
+    [
+        (("eth1",), "-i eth1"),
+        (("eth0.100", "eth1"), "-i eth+"),
+        (("eth1", "eth1.5"), "-i eth1+"),
+        (("bond0", "eth1"), ""),
+    ],
+)
+def test_the_jump_matches_what_the_links_have_in_common(links: tuple[str, ...], condition: str) -> None:
+    node = cluster_node()
+    interfaces = {name: Interface(name, 50 + number, True) for number, name in enumerate(links)}
+    node = replace(node, interfaces={**node.interfaces, **interfaces})
+    pools = [
+        pool(f"p{number}", networks=(f"10.{number}.0.0/24",), gateways=(f"10.{number}.0.1",), interface=name)
+        for number, name in enumerate(links)
+    ]
+    state = compiled(*pools, node=node)
+    for table in ("raw", "mangle"):
+        assert chains_of(state, "ipv4", table)["HOMEWARD-PREROUTING"].condition == condition
 
 
 def reachable(chains: dict[str, Chain], interface: str, rule: str, chain: str = "HOMEWARD-PREROUTING") -> bool:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import shlex
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -131,6 +132,30 @@ def test_a_jump_after_other_managed_jumps_counts_as_first() -> None:
     assert not found.stray_jumps
 
 
+def test_a_jump_may_have_a_condition() -> None:
+    found = in_prerouting("-i eth0 -m mark ! --mark 0x0/0x1f00 -j HOMEWARD-A", TO_B)
+    assert hooks(found) == {"A": "PREROUTING", "B": "PREROUTING"}
+    assert {chain.name: chain.condition for chain in found.chains if chain.condition} == {
+        "HOMEWARD-A": "-i eth0 -m mark ! --mark 0x0/0x1f00"
+    }
+    assert not found.stray_jumps
+
+
+def test_a_jump_with_another_condition_is_replaced() -> None:
+    current = in_prerouting("-i eth0 -j HOMEWARD-A", TO_B)
+    chains = {replace(chain, condition="-i eth1" if chain.name == "HOMEWARD-A" else "") for chain in current.chains}
+    text = render_restore(current, replace(current, chains=frozenset(chains)), OURS)
+    assert [line for line in text.splitlines() if line.startswith("-")] == [
+        "-D PREROUTING -i eth0 -j HOMEWARD-A",
+        "-I PREROUTING 1 -i eth1 -j HOMEWARD-A",
+    ]
+
+
+def test_a_second_jump_with_another_condition_is_stray() -> None:
+    found = in_prerouting(TO_A, "-i eth0 -j HOMEWARD-A")
+    assert set(found.stray_jumps) == {("mangle", "PREROUTING", "-i eth0 -j HOMEWARD-A")}
+
+
 def test_a_jump_after_a_foreign_rule_is_stray() -> None:
     found = in_prerouting(TO_A, "-p tcp", TO_B)
     assert hooks(found) == {"A": "PREROUTING", "B": ""}
@@ -146,8 +171,9 @@ def test_a_second_jump_is_stray_even_next_to_the_first() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        "-i eth0 -j HOMEWARD-A",
         "-g HOMEWARD-A",
+        "-i eth0 -g HOMEWARD-A",
+        "-j HOMEWARD-A -i eth0",
         '-m comment --comment "homeward.metallb_routing" -g HOMEWARD-A',
         '-m comment --comment "homeward" -j HOMEWARD-A',
         '-m comment --comment "-j HOMEWARD-B" -j HOMEWARD-A',

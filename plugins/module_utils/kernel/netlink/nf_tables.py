@@ -27,6 +27,7 @@ NFTA_TABLE_NAME = 1
 _NFTA_TABLE_USE = 3  # how many chains it has
 NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 2, 3
 _NFTA_CHAIN_TABLE, _NFTA_CHAIN_NAME = 1, 3
+_NFTA_VERDICT_CHAIN = 2
 # include/uapi/linux/netfilter.h
 _NFPROTO_UNSPEC = 0
 _NFPROTO = {IPV4: 2, IPV6: 10}
@@ -162,12 +163,16 @@ def nft_mark_uses(tables: Iterable[tuple[str, str, str]], own_prefix: str) -> li
     """Return what the rules of some tables do with marks, by rule; rules that use none are left out.
 
     :param tables: family, table and chain; ``""`` for all chains of the table. Those that do not exist have no rules.
-    :param own_prefix: of the names of chains whose rules are left out.
+    :param own_prefix: of the names of chains whose rules, and the jumps to which, are left out.
     :raises NodeError: the kernel does not list its rules.
     """
 
+    jump = struct.pack("=H", _NFTA_VERDICT_CHAIN) + own_prefix.encode()  # an attribute's type, and its payload
+
     def decode(buffer: bytearray, start: int, stop: int) -> tuple[MarkUse, ...]:
         first = start + NFGENMSG_SIZE
+        if buffer.find(jump, first, stop) >= 0:
+            return ()
         table, chain = (_name(find(buffer, first, stop, kind)) for kind in (NFTA_RULE_TABLE, NFTA_RULE_CHAIN))
         family = _FAMILY_NAMES.get(buffer[start], "")
         return (
