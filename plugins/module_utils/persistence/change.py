@@ -21,6 +21,7 @@ from ..kernel.reader import Scope
 from ..paths import (
     COMMAND,
     FORMATS_FILE,
+    PROTOCOL_FILE,
     RUNTIME,
     SHORT_COMMAND,
     STATE_FILE,
@@ -35,7 +36,7 @@ from .deploy import Program
 SCRIPT, INCOMPLETE = "run", "incomplete"  # files that the module rollback knows, too
 _TIMER = "homeward-metallb-routing-rollback-{}"
 _CHANGE, _PROGRAM, _TABLES = "change", "program.zip", "netlink.json"
-_OF_BOOT = frozenset({STATE_FILE, RUNTIME, COMMAND, SHORT_COMMAND, UNIT_FILE, FORMATS_FILE})
+_OF_BOOT = frozenset({STATE_FILE, RUNTIME, COMMAND, SHORT_COMMAND, UNIT_FILE, FORMATS_FILE, PROTOCOL_FILE})
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import STATE_FILE, UNIT_FILE
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import PROTOCOL_FILE, STATE_FILE, UNIT_FILE
 from tests.kernel.rollback.test_confirmation import (
     CHANGED,
     FIRST,
@@ -68,6 +68,7 @@ def test_a_first_change_writes_nothing_for_the_boot_before_it_is_committed(node:
     assert node.host.output("ip route show table 7701"), "the kernel has it"
     assert not has(node, STATE_FILE)
     assert not has(node, UNIT_FILE)
+    assert not has(node, PROTOCOL_FILE)
     done = commit(node, line)
     assert (done.returncode, done.stderr) == (0, "")
     assert has(node, STATE_FILE)
