@@ -128,7 +128,8 @@ class Reconciler:
     def _reconcile_kinds(self, changes: Changes, iptables: IptablesState | None = None) -> None:
         saved = self._loaded()
         kinds = frozenset(changes.kinds)
-        drift = _find_drift(saved, kinds, iptables)
+        # Routes have events, so a check without one only makes sure that they are there.
+        drift = _find_drift(saved, kinds, iptables, only_present=not changes.at)
         self._report_waiting(kinds, drift)
         self._print_notes(kinds, drift)
         if changes.originators:
@@ -297,10 +298,23 @@ def _vanished_setting(step: Step) -> str:
     return subject.name
 
 
-def _find_drift(saved: Saved, kinds: frozenset[str], iptables: IptablesState | None = None) -> Drift:
+def _find_drift(
+    saved: Saved, kinds: frozenset[str], iptables: IptablesState | None = None, *, only_present: bool = False
+) -> Drift:
+    """Return the drift of some kinds.
+
+    :param iptables: the chains, if they have been read already.
+    :param only_present: of routes, make sure that the desired ones are there, and look at the others only if one is not.
+    """
     names = tuple(item.name for item in saved.state.sysctls)
     scope = Scope(
-        saved.ownership, saved.variant, names, kinds=kinds, routes=routes_to(saved.state.routes), tables=POOL_TABLES
+        saved.ownership,
+        saved.variant,
+        names,
+        kinds=kinds,
+        routes=routes_to(saved.state.routes),
+        present=saved.state.routes if only_present else None,
+        tables=POOL_TABLES,
     )
     node = read_node(scope, saved.pyroute2_path, iptables)
     return find_drift(saved.state.only(kinds), node)

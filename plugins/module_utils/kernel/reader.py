@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
-from ..state import Address, Node, Ownership, Sysctl
+from ..state import Address, Node, Ownership, Route, Sysctl
 from ..state.asked_routes import AskedRoutes, unanswered_gateways
 from ..state.family import full_length
 from ..state.kinds import ADDRESS, CHAINS, FILE, KINDS, LINK, ROUTE, RULE, SYSCTL, UNIT, plurals
@@ -22,6 +22,7 @@ from .iptables.tables import IptablesState
 from .netlink.addresses import Addresses, read_addresses
 from .netlink.links import Links, read_links
 from .netlink.netconf import not_forwarding
+from .netlink.present_routes import read_present
 from .netlink.routes import read_routes
 from .netlink.rtnetlink import Rtnetlink
 from .netlink.rules import read_rules
@@ -39,6 +40,7 @@ class Scope:
     :param units: names of systemd units that may be managed.
     :param kinds: fields of :class:`NodeState` to read; the others stay empty, and so unchanged.
     :param routes: which foreign routes are read; None for all.
+    :param present: if all of these managed routes are there, nothing else is read of large tables.
     :param tables: of iptables; on nodes with very many chains only these are read. None for all.
     :param forwarding: read which links do not forward packets.
     """
@@ -50,6 +52,7 @@ class Scope:
     units: tuple[str, ...] = ()
     kinds: frozenset[str] = ALL_KINDS
     routes: AskedRoutes | None = field(default_factory=AskedRoutes)
+    present: frozenset[Route] | None = None
     tables: tuple[str, ...] | None = None
     forwarding: bool = False
 
@@ -153,7 +156,11 @@ def _on_managed_links(addresses: Addresses, links: Links) -> frozenset[Address]:
 
 
 def _routes(node: Node, sources: Sources) -> Node:
-    scope = sources.scope
+    scope, names = sources.scope, sources.links.names
+    if scope.present is not None:
+        present = read_present(sources.netlink, scope.ownership, names, scope.present)
+        if present is not None:
+            return replace(node, managed=replace(node.managed, routes=present[0]), foreign_routes=present[1])
     asked = None if scope.routes is None else _with_vital(scope.routes, node)
     managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, asked)
     unanswered = unanswered_gateways(foreign, asked) if asked is not None and asked.links else frozenset()

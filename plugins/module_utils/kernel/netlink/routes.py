@@ -95,11 +95,18 @@ def read_routes(
         what = f"{family} routes"
         for fields in netlink.dump_fields(RTM_GETROUTE, netlink.formats.route, what, request, chosen, skip):
             if is_table_entry(fields):
-                if fields["proto"] == ownership.protocol:
-                    managed.add(_managed_route(family, fields, names))
-                else:
-                    foreign.update(_foreign_routes(netlink, family, fields, names))
+                found = routes_of(netlink, family, fields, names, ownership)
+                (managed if fields["proto"] == ownership.protocol else foreign).update(found)
     return frozenset(managed), frozenset(foreign)
+
+
+def routes_of(
+    netlink: Rtnetlink, family: str, fields: Fields, names: Mapping[int, str], ownership: Ownership
+) -> tuple[Route, ...]:
+    """Return the route of a message, or one for each next hop if it is foreign and has several."""
+    if fields["proto"] == ownership.protocol:
+        return (_managed_route(family, fields, names),)
+    return _foreign_routes(netlink, family, fields, names)
 
 
 def _foreign_routes(netlink: Rtnetlink, family: str, fields: Fields, names: Mapping[int, str]) -> tuple[Route, ...]:

@@ -63,9 +63,12 @@ class NetlinkSocket:
         self._socket = _open(protocol)
         self._sequence = 0
         self._buffer = bytearray(DUMP_BUFFER)
+        #: Whether the kernel considers what a dump is asked for, instead of returning everything of the family.
+        self.filters_dumps = False
         for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK, _NETLINK_GET_STRICT_CHK):
             with suppress(OSError):  # missing before Linux 4.3, 4.12 and 4.20, and not required
                 self._socket.setsockopt(_SOL_NETLINK, option, 1)
+                self.filters_dumps = option == _NETLINK_GET_STRICT_CHK
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("@ll", ANSWER_TIMEOUT, 0))
         self.resize_receive_buffer(RECEIVE_BUFFER)
 
