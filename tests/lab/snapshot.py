@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ _IP_COMMANDS = {
 }
 _SAVE_COMMANDS = ("iptables-nft-save", "ip6tables-nft-save", "iptables-legacy-save", "ip6tables-legacy-save")
 _NFT_COMMAND = "nft -s list ruleset"
+_LOCAL = "2"  # RTN_LOCAL, as a number because of -N
 _SEPARATOR = "=== homeward snapshot ==="
 _SYSCTL_ROOTS = ("net/ipv4/conf", "net/ipv6/conf")
 
@@ -64,7 +65,8 @@ def assert_same(before: Snapshot, after: Mapping[str, str], *parts: str) -> None
 def take(host: Host) -> Snapshot:
     """Read all parts, with one process for all commands, once the kernel has finished what was begun before.
 
-    It reports that a link runs, and makes link-local addresses and their routes, a while after the link is up.
+    It reports that a link runs, and makes link-local addresses, a while after the link is up, and the local route of an IPv6
+    address a while after the address.
     """
     texts = wait_until(lambda: _read_settled(host), f"{host.name}: links run and addresses are no longer tentative")
     cleaners: list[Callable[[str], str]] = [canonical_json for _ in _IP_COMMANDS]
@@ -79,13 +81,23 @@ def _read_settled(host: Host) -> list[str]:
     script = f"\necho '{_SEPARATOR}'\n".join([*_IP_COMMANDS.values(), *_SAVE_COMMANDS, _NFT_COMMAND])
     texts = host.run(script).stdout.split(f"{_SEPARATOR}\n")
     links = [link for link in json.loads(texts[1] or "[]") if link]
-    return [] if any(_is_unsettled(link) for link in links) else texts
+    local = {(route["dst"], route["dev"]) for route in json.loads(texts[3] or "[]") if route.get("type") == _LOCAL}
+    return [] if any(_is_unsettled(link, local) for link in links) else texts
 
 
-def _is_unsettled(link: dict[str, Any]) -> bool:
+def _is_unsettled(link: dict[str, Any], local: Set[tuple[str, str]]) -> bool:
+    """Whether the link or an address on it is not in use yet.
+
+    :param local: address and link of each local IPv6 route.
+    """
     has_carrier = {"UP", "LOWER_UP"} <= set(link["flags"])
-    tentative = (one.get("tentative") and not one.get("dadfailed") for one in link["addr_info"])
-    return (has_carrier and link["operstate"] == "DOWN") or any(tentative)
+    if has_carrier and link["operstate"] == "DOWN":
+        return True
+    addresses = [one for one in link["addr_info"] if not one.get("dadfailed")]
+    without_route = (
+        one["family"] == "inet6" and (one["local"], link["ifname"]) not in local for one in addresses if has_carrier
+    )
+    return any(one.get("tentative") for one in addresses) or any(without_route)
 
 
 def canonical_json(text: str) -> str:
