@@ -130,7 +130,9 @@ def remove(path: Path) -> None:
             if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
                 raise
             return
-        _remember_folders(created - {str(folder)}, created)
+        remaining = created - {str(folder)}
+        _remember_folders(remaining, created)
+        created = remaining
 
 
 def _make_folders(folder: Path) -> None:

@@ -106,6 +106,15 @@ def test_folders_are_readable_whatever_the_umask_and_removed_with_the_last_file(
     assert not own_memory.parent.exists()
 
 
+def test_several_created_folders_are_removed_and_forgotten_at_once(tmp_path: Path, own_memory: Path) -> None:
+    """Debian 13 has no /etc/iproute2."""
+    step = make(tmp_path / "iproute2" / "rt_protos.d" / "homeward.conf")
+    files.write([step])
+    files.write([step.inverse()])
+    assert list(tmp_path.iterdir()) == []
+    assert not own_memory.parent.exists()
+
+
 def test_a_pipe_or_link_is_refused_without_waiting_and_ignored_for_metrics(tmp_path: Path) -> None:
     """The directory of the metrics may belong to another user."""
     for name in ("x.conf", METRICS_FILE):
