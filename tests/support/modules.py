@@ -21,10 +21,6 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils import en
 from tests.lab import Host
 from tests.support.steps import FORMATS
 
-assert "ansible.errors" not in sys.modules, (
-    "a test has imported what is the controller's; modules then think they run there"
-)
-
 Answer = dict[str, Any]
 MODULES = ("pool_routing", "ip_links", "ip_routes", "ip_rules", "iptables_chains", "routing_info")
 _module = {
@@ -36,6 +32,9 @@ _LOADED_ONCE = (FORMATS, info, object_modules)  # here instead of in each child
 
 def run_module(module: str, parameters: Mapping[str, Any]) -> Answer:
     """Run a module's ``main`` in this process, as Ansible's wrapper does, and return what it prints."""
+    assert "ansible.errors" not in sys.modules, (
+        "a test has imported what is the controller's; modules then think they run there, and do not return their warnings"
+    )
     output = io.StringIO()
     with contextlib.redirect_stdout(output), patch_module_args(dict(parameters)):
         basic._PARSED_MODULE_ARGS = None  # noqa: SLF001 - kept by AnsibleModule for the rest of the process

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -452,3 +453,8 @@ def test_a_wrong_checkout_is_noticed(check: Check, files: dict[str, str], expect
         path.write_text(text, encoding="utf-8")
     found = check(tmp_path)
     assert any(expected in line for line in found), f"nothing like '{expected}' in {found}"
+
+
+def test_no_test_imports_what_is_the_controllers() -> None:
+    """Modules that are tested in the same process think that they run on the controller, and do not return their warnings."""
+    assert "ansible.errors" not in sys.modules
