@@ -62,7 +62,9 @@ class ContainerLab(Lab):
         self._take_namespace(node)
         for plan in own:
             namespaces.write_sysctls(self.namespace(plan.name), topology.sysctls(plan, self.options))
-        veths = [line for line in topology.pod_veths(self.prefix) if f"netns {self.namespace(node)} " in line]
+        veths = [
+            line for line in topology.pod_veths(self.prefix, self.options) if f"netns {self.namespace(node)} " in line
+        ]
         namespaces.ip_batch([*topology.cables(own, self.prefix), *veths])
         namespaces.ip_batch(topology.ports(own, self.options), self.namespace(topology.SWITCH))
         for plan in plans:
