@@ -58,8 +58,10 @@ FOREIGN_LINK = (
     Loss("address deleted", (f"ip address del 1.2.3.251/32 dev {POOL_LINK}",)),
     Loss("IPv6 address deleted", (f"ip address del fd00:1:2:3::251/128 dev {POOL_LINK}",)),
     Loss("all IPv4 addresses of the link flushed", (f"ip -4 address flush dev {POOL_LINK}",)),
-    Loss("rule of replies deleted", ("ip rule del priority 2800",)),
-    Loss("rule deleted that is the target of a goto", ("ip rule del priority 2999", "ip -6 rule del priority 2999")),
+    Loss("rule of replies deleted", ("ip rule del lookup 7701 protocol 77",)),
+    Loss(
+        "rule deleted that is the target of a goto", ("ip rule del nop protocol 77", "ip -6 rule del nop protocol 77")
+    ),
     Loss("all rules flushed", ("ip rule flush protocol 77", "ip -6 rule flush protocol 77")),
     Loss("table flushed", ("ip route flush table 7701", "ip -6 route flush table 7701")),
     Loss("default route deleted", ("ip route del default via 1.2.3.1 table 7701",)),

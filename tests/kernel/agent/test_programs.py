@@ -103,10 +103,17 @@ def test_what_needs_no_chains_works_without_iptables(node: Node) -> None:
     assert node.change("pool_routing", parameters)["changed"]
     assert not node.change("pool_routing", parameters)["changed"]
     assert node.change("routing_info", {})["chains"] == []
+    before = rules_and_routes(node)
     answer = node.module("pool_routing", declared(EXTERNAL))
-    assert answer.get("failed")
-    assert "ptables" in answer["msg"]
-    assert "Install" in answer["msg"]
+    for family, program in (("IPv4", "iptables"), ("IPv6", "ip6tables")):
+        assert f"is {family}, and the node has no {program} to mark its packets. Install {program}" in answer["msg"]
+    chains = [{"name": "SITE-A", "table": "raw", "rules": ["-j DROP"]}]
+    answer = node.module("iptables_chains", {"prefix": "SITE-", "chains": chains})
+    assert answer["msg"] == (
+        "Chains cannot be managed: no iptables was found in PATH, /usr/local/sbin, /usr/sbin, /sbin."
+        " Install the package iptables (1.8 or newer). Nothing was changed."
+    )
+    assert rules_and_routes(node) == before
     node.change("pool_routing", ABSENT)
     assert rules_and_routes(node) == shown
 

@@ -19,7 +19,7 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler, service
 from tests.kernel.agent.losses import ACCEPT, FOREIGN_LINK, Loss
 from tests.lab import Host
-from tests.lab.snapshot import assert_same
+from tests.lab.snapshot import Snapshot, assert_same
 from tests.lab.waiting import wait_until
 from tests.support.agent import Agent, command, status_json
 from tests.support.examples import printed_seed
@@ -92,8 +92,11 @@ def test_repeated_losses_are_all_reconciled(
 ) -> None:
     host, chance = node.host, random.Random(seed)
     host.run("\n".join(foreign))
-    right = restorable(host)
     with Agent(host, tmp_path) as agent:
+        # A foreign rule that matches replies has the managed rules moved before it.
+        wait_until(lambda: status_json(host)[1]["right"], agent.log)
+        right = restorable(host)
+        assert_stable(agent, right)
         pid, memory = agent.pid, []
         for number in range(1, count + 1):
             _lose(host, chance.choice(losses).lines)
@@ -110,8 +113,19 @@ def test_repeated_losses_are_all_reconciled(
         agent.signal(signal.SIGHUP)  # it is alive
         assert sum(agent.report()["healed"].values()) > count / 2
         assert "Traceback" not in agent.log()
+        assert_stable(agent, right)
         early, late = memory
         assert abs(late - early) <= early / 10, memory
+
+
+def assert_stable(agent: Agent, right: Snapshot) -> None:
+    """Assert that the agent has nothing to reconcile, also when it checks everything again."""
+    agent.reset_backoff()
+    done = agent.log().count("reconciled: ")
+    for _time in range(3):
+        agent.reset_backoff()
+    assert agent.log().count("reconciled: ") == done, agent.log()
+    assert_same(right, restorable(agent.host))
 
 
 def _lose(host: Host, lines: tuple[str, ...]) -> None:

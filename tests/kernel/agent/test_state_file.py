@@ -132,20 +132,31 @@ def test_status_shows_drift_without_an_agent(node: Node) -> None:
 
 
 def test_status_shows_an_unconfirmed_change(node: Node) -> None:
+    """Until its commit, the state file and therefore the desired state are the former ones, to which a rollback leads."""
     host = node.host
+    saved = read_state(host)
     persist(host, priority_base=5000, confirm_timeout=600)
     (marker,) = host.path("/run/homeward.metallb_routing").glob("unconfirmed.*")
+    assert read_state(host) == saved
     code, facts = status_json(host)
-    assert (code, facts["right"]) == (0, True)
+    assert (code, facts["right"]) == (1, False)
+    assert any(step.startswith("add rule priority 2800") for step in facts["missing"]), facts["missing"]
+    assert any(step.startswith("delete rule priority 5") for step in facts["missing"]), facts["missing"]
     assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change is not confirmed yet"]
+    told = host.run(command("status"), check=False).stdout
+    assert facts["undecided"][0] in told
+    assert "The agent is stopped until that is decided." in told
+    assert "The node is in the desired state" not in told
     marker.rename(marker.with_name(marker.name.replace("unconfirmed", "rolling-back")))
-    assert "A change is being rolled back; this is not complete yet" in host.output(command("status"))
+    told = host.run(command("status"), check=False).stdout
+    assert "A change is being rolled back; this is not complete yet" in told
     host.run(f"mv {STATE_FILE} {STATE_FILE}.away")
     assert status_json(host)[1]["undecided"], "the state file is deleted early"
     assert "is being rolled back" in host.run(command("status"), check=False).stderr
     host.run(f"mv {STATE_FILE}.away {STATE_FILE}")
     persist(host)
-    assert status_json(host)[1]["undecided"] == []
+    code, facts = status_json(host)
+    assert (code, facts["right"], facts["missing"], facts["undecided"]) == (0, True, [], [])
 
 
 def reconciled_total(**counts: int) -> dict[tuple[tuple[str, str], ...], float]:

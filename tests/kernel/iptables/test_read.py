@@ -15,6 +15,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ip
     programs as iptables_programs,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import nf_tables
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import PROGRAM_DIRECTORIES
 from tests.kernel.iptables.world import STEMS, VARIANTS, chain, chains, load, load_kube_proxy, read, write
 from tests.support.namespace import Namespace
 
@@ -133,10 +134,32 @@ def test_reports_tables_that_iptables_cannot_print(namespace: Namespace) -> None
     assert read(namespace).incompatible == {("ipv4", "raw")}
 
 
-def test_without_iptables_says_what_to_install(namespace: Namespace, programs: Path) -> None:
+@pytest.mark.parametrize("declared", ["auto", *VARIANTS])
+def test_without_iptables_there_is_a_problem_that_says_what_to_install(
+    namespace: Namespace, programs: Path, declared: str
+) -> None:
+    """It is the caller's to raise it, where chains are to be written."""
     assert list(programs.iterdir()) == []
-    with pytest.raises(NodeError, match="Install the package iptables"):
-        read(namespace)
+    state = read(namespace, declared)
+    searched = ", ".join(PROGRAM_DIRECTORIES)
+    assert state.problem == f"no iptables was found in PATH, {searched}. Install the package iptables (1.8 or newer)"
+    assert (state.chain_sets, state.families, state.left) == (frozenset(), (), ())
+    assert state.variant == ("nft" if declared == "auto" else declared)
+
+
+def test_without_iptables_the_managed_chains_that_exist_are_named(
+    namespace: Namespace, request: pytest.FixtureRequest
+) -> None:
+    make_chain(namespace, "nft", "mangle", "HOMEWARD-PREROUTING", "ipv6")
+    make_chain(namespace, "nft", "mangle", "cali-PREROUTING")
+    request.getfixturevalue("programs")
+    assert read(namespace).left == ("ipv6 mangle HOMEWARD-PREROUTING",)
+
+
+def test_with_iptables_there_is_no_problem(namespace: Namespace, variant: str) -> None:
+    write(namespace, chains(variant), chains(variant, chain("A", "-j RETURN", hook="INPUT")))
+    state = read(namespace)
+    assert (state.problem, state.left) == ("", ())
 
 
 def test_without_the_declared_variant_says_which_there_is(namespace: Namespace, variant: str, programs: Path) -> None:
