@@ -11,7 +11,8 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from . import supported, transaction  # noqa: F401 - first: it explains why an older Python fails
+# First: it explains why an older Python fails.
+from . import supported, transaction  # noqa: F401  # pylint: disable=unused-import
 from .agent import bundle
 from .cases.asked import asked_routes
 from .cases.compile import compile_node

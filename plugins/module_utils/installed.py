@@ -16,7 +16,8 @@ import sys
 from hashlib import sha256
 from pathlib import Path
 
-from . import supported  # noqa: F401 - first: it explains why an older Python fails
+# First: it explains why an older Python fails.
+from . import supported  # noqa: F401  # pylint: disable=unused-import
 from .paths import RUNTIME
 
 #: The package whose modules the archive contains.
