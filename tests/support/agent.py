@@ -61,9 +61,22 @@ def fake_systemd(service: Service | None = None) -> None:
     systemd.write = lambda steps: service.change(steps) if service else None
 
 
-def apply(host: Host, parameters: Mapping[str, Any], service: Service | None = None) -> Answer:
-    """Run ``pool_routing`` as on a node with systemd; it must succeed."""
-    return change(host, "pool_routing", {"persist": True, **parameters}, before=lambda: fake_systemd(service))
+def apply(
+    host: Host,
+    parameters: Mapping[str, Any],
+    service: Service | None = None,
+    before: Callable[[], object] = lambda: None,
+) -> Answer:
+    """Run ``pool_routing`` as on a node with systemd; it must succeed.
+
+    :param before: is called in the module's process, too.
+    """
+
+    def prepare() -> None:
+        fake_systemd(service)
+        before()
+
+    return change(host, "pool_routing", {"persist": True, **parameters}, before=prepare)
 
 
 def persist(host: Host, **changes: Any) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import rollback
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
@@ -64,30 +65,52 @@ def markers(node: Node, state: str = "unconfirmed") -> list[Path]:
     return list(node.host.path("/run/homeward.metallb_routing").glob(f"{state}.*"))
 
 
+TIME_IS_UP = "/run/.lab/time-is-up"
+
+
+def wait_for_the_test() -> None:
+    """Have the background process do nothing before :func:`let_time_run_out`, however slow the machine is."""
+    wait_and_roll_back = rollback.wait_and_roll_back
+
+    def wait(name: str, roll_back: rollback.RollBack) -> None:
+        wait_until(Path(TIME_IS_UP).exists, "the time may run out", seconds=300.0)
+        wait_and_roll_back(name, roll_back)
+
+    rollback.wait_and_roll_back = wait
+
+
+def let_time_run_out(node: Node) -> None:
+    """Let the pending change be rolled back, and wait until it has been."""
+    assert pending_processes(node), "no process waits for a confirmation"
+    node.host.path(TIME_IS_UP).touch()
+    until_none_pending(node)
+    node.host.path(TIME_IS_UP).unlink()
+
+
 @pytest.mark.parametrize("parameters", [FIRST, CHANGED, ABSENT], ids=["first", "changed", "absent"])
 def test_an_unconfirmed_change_is_rolled_back(node: Node, parameters: Parameters) -> None:
     if parameters is not FIRST:
         node.change(POOLS, FIRST)
     before = node.snapshot()
-    assert node.change(POOLS, {**parameters, **SOON})["changed"]
+    assert node.change(POOLS, {**parameters, **SOON}, before=wait_for_the_test)["changed"]
     assert before.difference(node.snapshot())
-    until_rolled_back(node)
+    let_time_run_out(node)
     assert_equivalent(before, node.snapshot())
 
 
 def test_the_files_of_the_agent_are_rolled_back_too(node: Node) -> None:
     """Otherwise the agent would reconcile to the unconfirmed state."""
     before = node.snapshot()
-    apply(node.host, {**FIRST, **SOON})
+    apply(node.host, {**FIRST, **SOON}, before=wait_for_the_test)
     assert before.difference(node.snapshot(), "files")
     assert not node.host.path(STATE_FILE).exists()
-    until_rolled_back(node)
+    let_time_run_out(node)
     assert_equivalent(before, node.snapshot())
     apply(node.host, FIRST)
     saved = read_state(node.host)
-    apply(node.host, {**CHANGED, **SOON})
+    apply(node.host, {**CHANGED, **SOON}, before=wait_for_the_test)
     assert read_state(node.host) == saved, "the next boot would have an unconfirmed state"
-    until_rolled_back(node)
+    let_time_run_out(node)
     assert read_state(node.host) == saved
 
 
