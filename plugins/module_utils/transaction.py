@@ -40,7 +40,7 @@ def apply(
     A lost connection or Ctrl-C does not interrupt it between two steps; it takes far less than a second.
 
     :param checkpoint: the managed state of the node now, to which a failed run is rolled back.
-    :param verify: raises a HomewardError if the change must not stay.
+    :param verify: raises an exception if the change must not stay.
     :raises RollbackFailed: a step or the verification failed, and so did the rollback.
     :raises StepError: a step or the verification failed, and the steps before it were rolled back.
     """
@@ -53,7 +53,7 @@ def apply(
             raise _failed(reason, _revert(failure, checkpoint, scope, pyroute2_path)) from failure
         try:
             verify()
-        except HomewardError as error:
+        except Exception as error:  # whatever it is, a change that is not verified must not stay
             reason = f"The change must not stay: {describe(error)}."
             raise _failed(reason, _roll_back_parts(checkpoint, scope, pyroute2_path)) from error
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import verification
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import compile as compiling
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import restore
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
@@ -240,6 +241,28 @@ def test_a_change_that_diverts_packets_of_the_node_is_rolled_back(
         answer = node.module(POOLS, declaration, before=without_refusals)
         assert answer.get("failed"), answer
         assert f"it would divert packets to {host}, from {route}. " in answer["msg"]
+        assert answer["msg"].endswith(ROLLED_BACK)
+
+
+def without_answers_after_the_change() -> None:
+    """Have the kernel answer the questions before the change only."""
+    look_up = verification.look_up
+
+    def once(*arguments: Any) -> Any:
+        verification.look_up = broken
+        return look_up(*arguments)
+
+    def broken(*_arguments: Any) -> Any:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    verification.look_up = once
+
+
+def test_a_change_that_cannot_be_verified_is_rolled_back(node: Node) -> None:
+    with unchanged(node):
+        answer = node.module(POOLS, FIRST, before=without_answers_after_the_change)
+        assert answer.get("failed"), answer
+        assert answer["msg"].startswith("The change must not stay: OSError: "), answer["msg"]
         assert answer["msg"].endswith(ROLLED_BACK)
 
 
