@@ -27,6 +27,8 @@ from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.declared_
 )
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.play_addresses import PlayAddresses
 
+_INSTALLED = "homeward.metallb_routing.pool_routing_installed"
+
 
 class ActionModule(BringPyroute2):
     """Action plugin of the module pool_routing."""
@@ -60,7 +62,7 @@ class ActionModule(BringPyroute2):
         """Run from the code that an earlier run installed on the node; if that is not possible, send all of the code."""
         if self._may_be_installed():
             result: dict[str, Any] = self._execute_module(
-                module_name=f"{self._task.action}_installed",
+                module_name=_INSTALLED,
                 module_args={"version": version(), "arguments": self._task.args},
                 task_vars=task_vars,
             )

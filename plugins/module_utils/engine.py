@@ -35,7 +35,7 @@ from .kernel.lock import WAIT, write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
 from .kernel.systemd import systemd_runs
 from .kernel.writer import require_link_types
-from .paths import FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
+from .paths import CHANGE_SCRIPT, FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
 from .persistence import change
 from .persistence.deploy import (
     MANAGED_FILES,
@@ -222,7 +222,7 @@ def _prepare(prepared: change.Change, run: Run, name: str) -> tuple[str, bool]:
     folder = folder_of(name)
     program = bundle.program(run.pyroute2_path, prepared.checkpoint.files)
     armed = change.prepare(prepared, program, folder, name, run.confirm_timeout)
-    return f"/bin/sh {folder}/{change.SCRIPT} commit {name}", armed
+    return f"/bin/sh {folder}/{CHANGE_SCRIPT} commit {name}", armed
 
 
 def module_result(

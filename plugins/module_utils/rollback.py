@@ -37,11 +37,9 @@ from functools import partial
 from pathlib import Path
 
 from .errors import NodeError, describe
-from .paths import RUN_DIRECTORY
+from .paths import CHANGE_INCOMPLETE, CHANGE_SCRIPT, RUN_DIRECTORY
 
 DIRECTORY = Path(RUN_DIRECTORY)
-SCRIPT = "run"  # in the folder of a change: "run commit NAME", "run rollback NAME"
-INCOMPLETE = "incomplete"  # in the folder of a change that needs its commit
 _UNCONFIRMED, _CONFIRMED, _ROLLING_BACK = "unconfirmed", "confirmed", "rolling-back"
 _ROLLING_BACK_0_1 = "taking-back"  # in version 0.1.0, whose background process may outlive an upgrade of the collection
 _POLL = 1  # seconds between two checks for the confirmation; affects only how long the process stays
@@ -56,7 +54,8 @@ GIVE_UP_AFTER = 3600.0  # seconds
 Decide = Callable[[bool], AbstractContextManager[bool]]
 #: Rolls a change back, as far as possible; raises an exception if it is not complete.
 RollBack = Callable[[Decide], object]
-#: Has somebody else roll back the change of this name; returns the script that confirms it, and whether somebody will.
+#: Hands the rollback of the change of this name to the service manager; returns the command line that confirms the change, and
+#: whether the service manager will roll it back.
 Prepare = Callable[[str], "tuple[str, bool]"]
 
 
@@ -80,8 +79,9 @@ class PendingChange:
 def unless_confirmed(seconds: int, roll_back: RollBack, prepare: Prepare) -> Iterator[PendingChange]:
     """Have the change rolled back this long after the block, unless it is confirmed.
 
-    The time also starts when the caller is killed within the block. If ``prepare`` does not find anybody to do it, a background
-    process calls ``roll_back``. All that this needs must have been imported: the module's own files are removed by then.
+    The time also starts when the caller is killed within the block. If ``prepare`` says that the service manager will not do
+    it, a background process calls ``roll_back``. All that this needs must have been imported: the module's own files are
+    removed by then.
 
     :raises NodeError: the marker file or the process cannot be created; nothing has been changed yet.
     """
@@ -207,12 +207,12 @@ def await_commits(seconds: float) -> None:
 def awaiting_commit() -> tuple[str, ...]:
     """Return the names of the undecided changes that are incomplete without their commit."""
     names = (_name(marker) for marker in _markers(_UNCONFIRMED))
-    return tuple(name for name in names if (folder_of(name) / INCOMPLETE).exists())
+    return tuple(name for name in names if (folder_of(name) / CHANGE_INCOMPLETE).exists())
 
 
 def _roll_back_overdue(name: str, seconds: float) -> None:
     """Do what nobody else has done in time: the process that was to do it may have been killed."""
-    command = ["/bin/sh", str(folder_of(name) / SCRIPT), "rollback", name]
+    command = ["/bin/sh", str(folder_of(name) / CHANGE_SCRIPT), "rollback", name]
     with suppress(OSError, subprocess.SubprocessError):
         subprocess.run(  # pylint: disable=ansible-bad-function
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=max(1.0, seconds), check=False
@@ -257,7 +257,7 @@ def undecided(is_prepared: Callable[[str], bool]) -> tuple[str, ...]:
         if _process_lives(marker) or is_prepared(_name(marker)):
             sentences.append("A change is not confirmed yet; the node rolls it back unless it is confirmed in time.")
         else:
-            script = folder_of(_name(marker)) / SCRIPT
+            script = folder_of(_name(marker)) / CHANGE_SCRIPT
             remedy = f'"sh {script} rollback {_name(marker)}" does it' if script.exists() else "run apply again"
             sentences.append(
                 "A change is not confirmed, and nothing on this node is going to roll it back, because the process that"

@@ -18,7 +18,7 @@ from ansible.plugins.connection import ConnectionBase
 UNCONFIRMED = "unconfirmed"  # the module's result: rollback.PendingChange
 _LATE = "it was not confirmed in time, and the node has rolled it back or is doing so"
 _DELAY = 1.0  # seconds between two tries
-_PATIENCE = 60.0  # seconds to wait after the deadline for a node that rolls back
+_ROLLBACK_SECONDS = 60.0  # seconds to wait after the deadline for a node that rolls back
 
 
 def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
@@ -67,7 +67,7 @@ def _is_rolled_back(action: ActionBase, marker: str) -> bool:
     folder, _state, name = marker.rpartition("unconfirmed.")
     undecided, rolling = shlex.quote(marker), shlex.quote(f"{folder}rolling-back.{name}")
     command = f"if [ -e {undecided} ] || [ -e {rolling} ]; then echo pending; exit 1; fi"
-    deadline = time.monotonic() + _PATIENCE
+    deadline = time.monotonic() + _ROLLBACK_SECONDS
     while time.monotonic() < deadline:
         with suppress(AnsibleConnectionFailure):
             if not _run_until(deadline, action, command, []):

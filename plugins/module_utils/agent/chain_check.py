@@ -17,8 +17,7 @@ from ..kernel.iptables.tables import IptablesState
 from ..kernel.netlink.events import CHAINS, EVERYTHING, Changes
 from ..persistence.statefile import Saved
 from ..state.chain import POOL_TABLES
-
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the chains could not be read
+from .backoff import longer_retry
 
 Outcome = Union[IptablesState, HomewardError]
 
@@ -114,7 +113,7 @@ class ChainCheck:
 
     def failed(self, found: Finding) -> None:
         """Read again later: the chains could not be read or reconciled."""
-        self._retry = min(LONGEST_RETRY, self._retry * 2 or FIRST_RETRY)
+        self._retry = longer_retry(self._retry)
         self._retry_at = time.monotonic() + self._retry
         self.again(found)
 

@@ -16,6 +16,7 @@ from ..errors import HomewardError
 from ..kernel.lock import Busy, write_lock
 from ..kernel.netlink.events import EVERYTHING, Changes, EventMonitor
 from ..paths import VERSION_FILE
+from .backoff import longer_retry
 from .chain_check import ChainCheck
 from .reconciler import Reconciler
 from .report import make_agent_directory
@@ -25,7 +26,6 @@ LOCKED_DELAY = 0.05  # seconds until the next try while another run holds the lo
 WATCHDOG_INTERVAL = 30.0  # seconds; the unit's WatchdogSec is a multiple
 _FINDING = b"\0"  # tells the main thread that the chains have been read; a signal sends its number
 READY_TIMEOUT = 10.0  # seconds for which the boot waits for links to appear
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the node could not be read
 
 
 class Agent:
@@ -123,7 +123,7 @@ class Agent:
             return changes
         except HomewardError as error:
             self._reconciler.report_problem(str(error))
-            self._retry = min(LONGEST_RETRY, self._retry * 2 or FIRST_RETRY)
+            self._retry = longer_retry(self._retry)
             return changes
         self._retry = 0.0
         return Changes()

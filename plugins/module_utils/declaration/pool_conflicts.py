@@ -241,7 +241,7 @@ def _check_number_of_marks(errors: ErrorCollector, needed: int, mark_mask: int) 
             f"the pools need {needed} marks, one for each interface with its gateways and table,"
             f" but {mark_mask:#x} has room for {values}"
         )
-        # Upwards from bit 13 others have theirs: kube-proxy, portmap, Calico, Tailscale, Weave, kube-router.
+        # Bits from 13 on are used by kube-proxy, portmap, Calico, Tailscale, Weave and kube-router.
         example = ((1 << bits) - 1) << max(_BITS_BELOW_OTHERS - bits, 0)
         remedy = f"Use {bits} adjacent bits that nothing else on the nodes uses, for example {example:#x}."
         errors.add("mark_mask", problem, remedy)

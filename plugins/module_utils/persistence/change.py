@@ -19,6 +19,8 @@ from ..errors import NodeError
 from ..kernel import systemd
 from ..kernel.reader import Scope
 from ..paths import (
+    CHANGE_INCOMPLETE,
+    CHANGE_SCRIPT,
     COMMAND,
     FORMATS_FILE,
     PROTOCOL_FILE,
@@ -33,7 +35,6 @@ from ..state.step import Step
 from . import launcher, network_managers
 from .deploy import Program
 
-SCRIPT, INCOMPLETE = "run", "incomplete"  # files that the module rollback knows, too
 _TIMER = "homeward-metallb-routing-rollback-{}"
 _CHANGE, _PROGRAM, _TABLES = "change", "program.zip", "netlink.json"
 _OF_BOOT = frozenset({STATE_FILE, RUNTIME, COMMAND, SHORT_COMMAND, UNIT_FILE, FORMATS_FILE, PROTOCOL_FILE})
@@ -96,13 +97,13 @@ def prepare(change: Change, program: Program, folder: Path, name: str, seconds: 
     files = {
         _PROGRAM: program.archive().content.encode("utf-8", "surrogateescape"),
         _TABLES: program.tables.content.encode(),
-        SCRIPT: launcher.text(str(folder / _PROGRAM)).encode(),
+        CHANGE_SCRIPT: launcher.text(str(folder / _PROGRAM)).encode(),
         _CHANGE: pickle.dumps(replace(change, tables=str(folder / _TABLES))),
-        **({INCOMPLETE: b""} if change.later else {}),
+        **({CHANGE_INCOMPLETE: b""} if change.later else {}),
     }
     for file, content in files.items():
         (folder / file).write_bytes(content)
-    script = str(folder / SCRIPT)  # is gone if another run has decided
+    script = str(folder / CHANGE_SCRIPT)  # is gone if another run has decided
     command = ("/bin/sh", "-c", '[ ! -e "$0" ] || exec /bin/sh "$0" rollback "$1"', script, name)
     return systemd.start_timer(_TIMER.format(name), seconds, command)
 

@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The script that finds a Python at each start and runs the program of the agent with it.
 
-A distribution upgrade may remove the Python of the last run, and root must not run a Python that somebody else can replace.
+A distribution upgrade may remove the Python of the last run, and root must not run a Python that other users can replace.
 """
 
 from __future__ import annotations

@@ -84,11 +84,11 @@ def test_the_tables_of_pools_are_read_as_iptables_save_prints_them(crowded: Name
     few, commands = crowded.call(_read, POOL_TABLES)
     assert few.chain_sets == everything.chain_sets
     assert any(one.stray_jumps for one in few.chain_sets), "the jump in INPUT is not the first rule's"
-    ours, theirs = few.cluster_chains, everything.cluster_chains
-    assert (ours.hints, ours.services, ours.accepting) == (theirs.hints, theirs.services, theirs.accepting)
-    assert ours.accepting
-    assert ours.services == {"iptables"}
-    unread = {"cluster_chains": theirs, "reason": everything.reason}
+    listed, saved = few.cluster_chains, everything.cluster_chains
+    assert (listed.hints, listed.services, listed.accepting) == (saved.hints, saved.services, saved.accepting)
+    assert listed.accepting
+    assert listed.services == {"iptables"}
+    unread = {"cluster_chains": saved, "reason": everything.reason}
     assert replace(few, **unread) == everything
     assert len(commands) == 2, "one program for each family"
     assert not any("save" in command for command in commands)

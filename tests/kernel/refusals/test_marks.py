@@ -59,7 +59,7 @@ TAKEN = [
         ('"-j CONNMARK --save-mark --nfmask 0xff00 --ctmask 0xff00"', "bits 0x1f00"),
     ),
     ("iptables-legacy -t mangle -A FORWARD -j CONNMARK --set-mark 0x100/0xff00", ("--set-xmark 0x100/0xff00",)),
-    # values of ours without a mask, as a manual setup leaves them
+    # managed values without a mask, as a manual setup leaves them
     ("iptables-nft -t mangle -A PREROUTING -i eth0.100 -j MARK --set-mark 0x100", ("--set-xmark 0x100/0xffffffff",)),
     (
         NFT.format("inet own", "iifname eth1 meta mark set 0x100"),

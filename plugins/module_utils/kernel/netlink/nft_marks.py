@@ -45,7 +45,7 @@ _COMPARISONS = ("==", "!=", "<", "<=", ">", ">=")  # enum nft_cmp_ops
 _ORDERS = 2  # the first of them that is not about one value
 
 _META_MARK = struct.pack("=HH", 8, _KEY["meta"]) + _MARK_KEY["meta"].to_bytes(4, "big")
-_SPEAKS_OF_MARKS = re.compile(
+_MENTIONS_MARKS = re.compile(
     rb"(?:meta\0.{7}(?:.{8})?" + re.escape(_META_MARK) + rb"|(?:[\0\1]ct|socket|TPROXY|SET|[mM][aA][rR][kK])\0)",
     re.DOTALL,
 )
@@ -53,7 +53,7 @@ _SPEAKS_OF_MARKS = re.compile(
 
 def may_use_marks(buffer: bytearray, start: int, stop: int) -> bool:
     """Whether a rule may use a mark; cheap, and never wrongly False."""
-    return _SPEAKS_OF_MARKS.search(buffer, start, stop) is not None
+    return _MENTIONS_MARKS.search(buffer, start, stop) is not None
 
 
 class _Mark(NamedTuple):

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Selects the routes of a dump that somebody asks for, by their bytes.
+"""Selects the routes of a dump that a run asks for, by their bytes.
 
 The kernel can filter a dump by one table, protocol, type and link at a time, and walks the whole table for each: 70 ms for a
 million routes, where listing all of them takes 300 ms. One pass over all of them answers all questions at once, on every kernel.
