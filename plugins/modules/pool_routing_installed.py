@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: pool_routing_installed
 short_description: Run pool_routing with the code that is installed on the node
-version_added: 0.2.0
+version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
   - Internal. M(homeward.metallb_routing.pool_routing) tries this module first, because it is much smaller. Do not use it in a playbook.
