@@ -19,18 +19,18 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import is_unset
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, refused
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.installed import UNUSABLE
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.bring_pyroute2 import BringPyroute2
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.confirm import confirm
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.declared_pools import (
     is_by_variable,
     join_pools,
 )
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.play_addresses import PlayAddresses
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.supply_pyroute2 import SupplyPyroute2
 
 _INSTALLED = "homeward.metallb_routing.pool_routing_installed"
 
 
-class ActionModule(BringPyroute2):
+class ActionModule(SupplyPyroute2):
     """Action plugin of the module pool_routing."""
 
     _unreachable = False

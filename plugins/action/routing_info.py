@@ -5,8 +5,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.bring_pyroute2 import BringPyroute2
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.supply_pyroute2 import SupplyPyroute2
 
 
-class ActionModule(BringPyroute2):
+class ActionModule(SupplyPyroute2):
     """Action plugin of the module routing_info."""

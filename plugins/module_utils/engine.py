@@ -14,11 +14,11 @@ from typing import Any
 # First: it explains why an older Python fails.
 from . import supported, transaction  # noqa: F401  # pylint: disable=unused-import
 from .agent import bundle
-from .cases.asked import asked_routes
 from .cases.compile import compile_node
 from .cases.context import Context
 from .cases.links import settings_to_read
 from .cases.model import Compiled
+from .cases.needed_routes import needed_routes
 from .cases.refusals import refuse
 from .cases.refusals.marks import mark_refusals, unmasked_marks
 from .cases.unaffected import unaffected_packets
@@ -94,7 +94,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     declaration, nodes = parse_with_nodes(parameters, earlier_nodes)
     metrics_directory = str(parameters.get("metrics_directory") or "") if parameters["persist"] else ""
     scope = _scope(declaration.settings, settings_to_read(declaration), metrics_directory)
-    scope = replace(scope, routes=asked_routes(declaration))
+    scope = replace(scope, routes=needed_routes(declaration))
     with named_nodes(nodes), reading(scope, run) as current:
         compiled = compile_node(declaration, current)
         _require_iptables(compiled.state, current)

@@ -17,9 +17,9 @@ from .kernel.iptables.scratch import normalise, rule_path
 from .kernel.reader import Scope
 from .planning.plan import make_plan
 from .state import Chain, ChainSet, Link, Node, Ownership, Route
-from .state.asked_routes import routes_to
 from .state.chain import ChainSetKey
 from .state.family import FAMILIES
+from .state.route_selection import routes_to
 
 Parameters = Mapping[str, Any]
 POOLS = Ownership()  # what marks the objects of pool_routing

@@ -37,8 +37,8 @@ SYSTEMD_UNITS = "/run/systemd/units"  # has a link for every active unit, from s
 SYSTEMD_TRANSIENT = "/run/systemd/transient"  # has a file for every transient unit
 SYSTEMD_WANTS = "/etc/systemd/system/multi-user.target.wants"
 XTABLES_LOCK_FILE = "/run/xtables.lock"
-#: Of k3s, k0s and MicroK8s, which bring an iptables of their own.
-BROUGHT_PROGRAM_DIRECTORIES = (
+#: Of k3s, k0s and MicroK8s, which bundle their own iptables.
+BUNDLED_PROGRAM_DIRECTORIES = (
     "/var/lib/rancher/k3s/data/current/bin/aux",
     "/var/lib/rancher/k3s/data/current/bin",
     "/var/lib/rancher/rke2/data/current/bin",

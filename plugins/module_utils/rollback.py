@@ -17,7 +17,7 @@ A pending change has a marker file. The first part of the file's name is the sta
 Whoever renames or removes the file ``unconfirmed`` decides. That succeeds only once, so no change is both confirmed and
 rolled back. Whoever rolls back decides while it holds the node's lock, and so does every run.
 
-The service manager rolls back where there is one (see :mod:`.persistence.change`): a process of our own would end with the
+The service manager rolls back where there is one (see :mod:`.persistence.change`): a background process would end with the
 control group of the connection. Elsewhere it is a background process.
 """
 
@@ -112,7 +112,7 @@ def unless_confirmed(seconds: int, roll_back: RollBack, prepare: Prepare) -> Ite
 
 
 def _fork(name: str, seconds: int, roll_back: RollBack) -> int:
-    """Start the background process; return the descriptor whose end tells it that the change is complete."""
+    """Start the background process; return the descriptor to close when the change is complete."""
     until_done, done = os.pipe()  # nothing is written to it: closing the other end is the message
     child = os.fork()
     if not child:

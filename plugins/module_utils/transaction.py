@@ -17,8 +17,8 @@ from .kernel.reader import Scope, read_node
 from .kernel.writer import write_steps
 from .planning.plan import make_plan
 from .state import NodeState, Ownership
-from .state.asked_routes import routes_to
 from .state.kinds import CHAINS, KINDS, plurals
+from .state.route_selection import routes_to
 from .state.step import Step, StepsFailed
 
 #: Kinds that are read and rolled back together. Programs that fail or hang must not keep the others from it, so chains are last.
@@ -84,7 +84,7 @@ def roll_back_unconfirmed(checkpoint: NodeState, scope: Scope, pyroute2_path: st
 
     The lock is not held while nothing is known about the programs of iptables: they may hang.
 
-    :param decide: is called with the lock held, with whether this is the last part; tells whether to roll back.
+    :param decide: is called with the lock held, with whether this is the last part; says whether to roll back.
     :raises HomewardError: something could not be rolled back yet.
     """
     problems: list[str] = []
@@ -142,8 +142,8 @@ def _revert(failure: StepsFailed, checkpoint: NodeState, scope: Scope, pyroute2_
 
 
 def _steps_to(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> Sequence[Step]:
-    asked = replace(scope, routes=routes_to(checkpoint.routes))
-    return make_plan(checkpoint, read_node(asked, pyroute2_path)).steps
+    narrow = replace(scope, routes=routes_to(checkpoint.routes))
+    return make_plan(checkpoint, read_node(narrow, pyroute2_path)).steps
 
 
 def _write_possible(steps: Sequence[Step], ownership: Ownership, pyroute2_path: str) -> list[str]:

@@ -13,15 +13,15 @@ from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import comma_separated
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import FAMILIES, family_of
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.asked_addresses import (
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.inventory_addresses import (
+    HostAddresses,
+    read_host,
+)
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.reported_addresses import (
     ANSWER,
     NoAnswer,
     read_answer,
     read_facts,
-)
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.inventory_addresses import (
-    HostAddresses,
-    read_host,
 )
 
 ASKED = "the node"
@@ -87,24 +87,24 @@ class Reader:
 
 
 def from_inventory(hosts: Iterable[str], reader: Reader) -> tuple[Sources, list[str]]:
-    """Return what the inventory tells, and warnings about values that are no address of one node."""
+    """Return the addresses in the inventory, and warnings about values that are not the address of one node."""
     found = {host: read_host(host, partial(reader.get, host)) for host in hosts}
     owners: dict[str, list[str]] = {}
-    for host, told in found.items():
-        for address in told.sources:
+    for host, addresses in found.items():
+        for address in addresses.sources:
             owners.setdefault(address, []).append(host)
     shared = {address: names for address, names in owners.items() if len(names) > 1}
     sources = {
-        host: {address: name for address, name in told.sources.items() if address not in shared}
-        for host, told in found.items()
+        host: {address: name for address, name in addresses.sources.items() if address not in shared}
+        for host, addresses in found.items()
     }
     return sources, [*_unreadable(found), *_shared(shared, found)]
 
 
 def _unreadable(found: Mapping[str, HostAddresses]) -> Iterator[str]:
     hosts_of: dict[tuple[str, str], list[str]] = {}
-    for host, told in found.items():
-        for problem in told.problems:
+    for host, addresses in found.items():
+        for problem in addresses.problems:
             hosts_of.setdefault(problem, []).append(host)
     for (variable, reason), hosts in hosts_of.items():
         yield f"{comma_separated(hosts)}: {variable}: {reason} It is not used as a node address."
@@ -127,15 +127,15 @@ def collect(hosts: Sequence[str], reader: Reader, played: Collection[str]) -> Cl
     sources, warnings = from_inventory(hosts, reader)
     unknown: dict[str, dict[str, str]] = {}
     for host in hosts:
-        told = sources[host]
-        missing = missing_families(told)
+        known = sources[host]
+        missing = missing_families(known)
         if not missing:
             continue
         answers, reason = _answers(host, reader, played)
         for family in missing:
             for source, addresses in answers:
                 if family in addresses:
-                    told.update((address, source) for address in addresses[family])
+                    known.update((address, source) for address in addresses[family])
                     break
             else:
                 unknown.setdefault(family, {})[host] = reason

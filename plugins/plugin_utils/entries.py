@@ -9,10 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, refused
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.bring_pyroute2 import BringPyroute2
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.supply_pyroute2 import SupplyPyroute2
 
 
-class EntriesAction(BringPyroute2):
+class EntriesAction(SupplyPyroute2):
     """Base of the action plugins of the modules whose main option is a list of objects.
 
     The module reads them too, but Ansible does so before it: it turns ``"1_0"`` and ``"010"`` into 10, and its messages have

@@ -33,7 +33,7 @@ _LOOKS_LIKE_ADDRESS = re.compile(r"[0-9.]*[0-9](?:/[0-9]+)?|[^:]*:.*")
 
 @dataclass(frozen=True)
 class HostAddresses:
-    """What the inventory tells of one host.
+    """The addresses of one host in the inventory.
 
     :param sources: the variable of each address; the addresses are canonical.
     :param problems: for each value that is not an address, its variable (``node_ip[1]``) and the reason with the remedy.

@@ -21,7 +21,7 @@ _CLUSTER = "metallb_routing_cluster"
 
 
 def silent_nodes(hosts: Sequence[str], reader: Reader, play_variables: Mapping[str, Any]) -> list[str]:
-    """Return the hosts of which the inventory tells no address, or none of a family that pools have.
+    """Return the hosts of which the inventory contains no address, or none of a family that pools have.
 
     Nothing is missing where the variables declare the addresses of all nodes.
 

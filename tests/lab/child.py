@@ -32,7 +32,7 @@ def call_in_child(enter: Callable[[], object], function: Callable[..., Result], 
     os.waitpid(child, 0)
     if not content:
         raise AssertionError("the child died without an answer")
-    succeeded, value, trace = pickle.loads(content)  # noqa: S301 - our own child wrote it
+    succeeded, value, trace = pickle.loads(content)  # noqa: S301 - the child process wrote it
     if succeeded:
         result: Result = value
         return result

@@ -37,38 +37,38 @@ class Speakers:
         """Do what the file asks for, again and again."""
         while True:
             text = (self._lab.state / ANNOUNCEMENTS).read_text()
-            wanted = Announcements(**json.loads(text))
-            if wanted != self._done:
-                await self._adopt(wanted)
+            desired = Announcements(**json.loads(text))
+            if desired != self._done:
+                await self._adopt(desired)
                 (self._lab.state / ANNOUNCED).write_text(text)
                 if self._done.restarts < 0:
                     print("ready", flush=True)
-                self._done = wanted
+                self._done = desired
             for node, speaker in self._speakers.items():
                 if speaker.must_scan(self._loop.time()):
                     self._scan(node)
                 speaker.repeat_announcements(self._loop.time())
             await asyncio.sleep(_POLL_SECONDS)
 
-    async def _adopt(self, wanted: Announcements) -> None:
-        services, repeat_until = tuple(wanted.touched), self._loop.time() + ANNOUNCE_FOR_SECONDS
-        if wanted.restarts != self._done.restarts:
+    async def _adopt(self, desired: Announcements) -> None:
+        services, repeat_until = tuple(desired.touched), self._loop.time() + ANNOUNCE_FOR_SECONDS
+        if desired.restarts != self._done.restarts:
             # As if long ago: an unsolicited advertisement answers a client whose solicitation could not be answered
-            services, repeat_until = tuple(wanted.announcers), 0.0
+            services, repeat_until = tuple(desired.announcers), 0.0
             await self._restart()
-        elif wanted.scans != self._done.scans:
+        elif desired.scans != self._done.scans:
             services = ()
             for node in self._speakers:
                 self._scan(node)
         # Withdraw before announcing, so that two nodes never answer for one address
         for name in services:
             for node, speaker in self._speakers.items():
-                if node != wanted.announcers[name]:
+                if node != desired.announcers[name]:
                     speaker.delete_service(name)
         for name in services:
             service = self._lab.services[name]
             addresses = filter(None, (service.address, service.address6))
-            self._speakers[wanted.announcers[name]].set_service(name, addresses, repeat_until)
+            self._speakers[desired.announcers[name]].set_service(name, addresses, repeat_until)
 
     async def _restart(self) -> None:
         for speaker in self._speakers.values():

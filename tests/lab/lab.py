@@ -31,7 +31,7 @@ class Announcements:
     """What the daemon's speakers shall do.
 
     announcers: service name -> node that announces it. touched: the services that changed last. changes, restarts, scans:
-    how often announcements changed, speakers were restarted, and speakers were told to look for links.
+    how often announcements changed, speakers were restarted, and speakers scanned for links.
     """
 
     announcers: dict[str, str]

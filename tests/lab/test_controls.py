@@ -122,7 +122,7 @@ def test_strict_pool_router_ignores_arp_from_another_network(vlan_address: bool)
     with Lab(options) as lab:
         controls.apply(lab, "refined")
         cell = Cell("outside", "lo-p1", "udp")
-        # An ARP request from the router would tell the node the router's MAC, so give the router a permanent entry
+        # An ARP request from the router would show the node the router's MAC, so give the router a permanent entry
         node = lab.host("node1")
         mac = packets.mac_of(node, "eth0.100")
         lab.host("poolrouter").run(f"ip neighbour replace 1.2.3.7 lladdr {mac} dev pool nud permanent")
@@ -150,7 +150,7 @@ def test_same_subnet_needs_nothing() -> None:
 
 @pytest.mark.parametrize("rp_filter", [0, 1])
 def test_shared_link_needs_a_mark_for_requests(rp_filter: int) -> None:
-    """Replies from another node's endpoint arrive on the pool's link too, so `iif` cannot tell them from requests."""
+    """Replies from another node's endpoint arrive on the pool's link too, so `iif` cannot distinguish them from requests."""
     options = LabOptions(prefix=f"{PREFIX}-shared", shared_link=True, rp_filter=rp_filter)
     far, near = Cell("outside", "cl-p2"), Cell("outside", "cl-p1")
     with Lab(options) as lab:

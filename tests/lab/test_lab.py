@@ -177,11 +177,11 @@ def test_snapshot_contains_state_and_nothing_else(lab: Lab) -> None:
         "sysctl -q net/ipv4/conf/eth0.100/arp_ignore=1": "sysctl -q net/ipv4/conf/eth0.100/arp_ignore=0",
         "ip link set eth0.100 alias changed": "ip link set eth0.100 alias ''",
     }
-    for do, undo in changes.items():
+    for do, revert in changes.items():
         node.run(do)
         assert before.difference(node.snapshot()) != "", do
-        node.run(undo)
-        assert before.difference(node.snapshot()) == "", undo
+        node.run(revert)
+        assert before.difference(node.snapshot()) == "", revert
 
 
 @pytest.mark.parametrize(

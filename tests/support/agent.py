@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The agent and the command metallb-routing on a node without systemd.
 
-The collection is told that systemd runs, so it installs its files; the test does what systemd would be asked for, and the
+systemd_runs() returns true, so the collection installs its files; the test does what systemd would do, and the
 agent is a child of the test's process.
 """
 

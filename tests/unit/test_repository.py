@@ -129,14 +129,12 @@ def long_files(root: Path) -> list[str]:
 
 def missing_headers(root: Path) -> list[str]:
     """Find plugins without the licence's header."""
-    wanted = ("GNU General Public License v3.0+", "SPDX-License-Identifier: GPL-3.0-or-later")
+    lines = ("GNU General Public License v3.0+", "SPDX-License-Identifier: GPL-3.0-or-later")
     found = []
     for path in plugin_files(root):
         text = path.read_text(encoding="utf-8")
         head = "\n".join(text.splitlines()[:6])
-        found += [
-            f"{path.relative_to(root)}: lacks '{line}' at its top" for line in wanted if text and line not in head
-        ]
+        found += [f"{path.relative_to(root)}: lacks '{line}' at its top" for line in lines if text and line not in head]
     return found
 
 

@@ -38,14 +38,14 @@ class Finding:
 
 
 class ChainCheck:
-    """What is to be read, is being read, and has been read.
+    """Which read of the chains is requested, in progress, and finished.
 
     :param wake: is called from another thread when something has been read.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:
         self._wake = wake
-        self._wanted = Changes()
+        self._requested = Changes()
         self._complete = False
         self._reading = False
         self._finding: Finding | None = None
@@ -55,27 +55,27 @@ class ChainCheck:
     @property
     def pending(self) -> bool:
         """Whether the chains are not known as of the last change."""
-        return bool(self._wanted.kinds) or self._reading
+        return bool(self._requested.kinds) or self._reading
 
     def take_from(self, changes: Changes) -> Changes:
         """Take over what concerns the chains; return the rest."""
         if not changes.kinds & CHAINS:
             return changes
         self._complete |= changes.kinds >= EVERYTHING
-        self.want(Changes(set(CHAINS), dict(changes.originators), changes.at))
+        self.request(Changes(set(CHAINS), dict(changes.originators), changes.at))
         return Changes(changes.kinds - CHAINS, changes.originators, changes.at)
 
-    def want(self, changes: Changes) -> None:
+    def request(self, changes: Changes) -> None:
         """Have the chains read once more."""
-        changes.merge(self._wanted)
-        self._wanted = changes
+        changes.merge(self._requested)
+        self._requested = changes
 
     def start(self, saved: Saved) -> None:
-        """Start to read, if that is wanted and due."""
-        if not self._wanted.kinds or self._reading or time.monotonic() < self._retry_at:
+        """Start to read, if a read is requested and due."""
+        if not self._requested.kinds or self._reading or time.monotonic() < self._retry_at:
             return
-        changes, complete = self._wanted, self._complete
-        self._wanted, self._complete, self._reading = Changes(), False, True
+        changes, complete = self._requested, self._complete
+        self._requested, self._complete, self._reading = Changes(), False, True
         thread = threading.Thread(target=self._read, args=(changes, complete, saved), name="chains", daemon=True)
         thread.start()
 
@@ -109,7 +109,7 @@ class ChainCheck:
     def again(self, found: Finding) -> None:
         """Read again: the finding is stale."""
         self._complete |= found.complete
-        self.want(found.changes)
+        self.request(found.changes)
 
     def failed(self, found: Finding) -> None:
         """Read again later: the chains could not be read or reconciled."""
@@ -119,4 +119,4 @@ class ChainCheck:
 
     def next_try(self, now: float) -> float:
         """Return the seconds until :meth:`start` has something to do; infinite if only :attr:`pending` can change that."""
-        return max(0.0, self._retry_at - now) if self._wanted.kinds and not self._reading else float("inf")
+        return max(0.0, self._retry_at - now) if self._requested.kinds and not self._reading else float("inf")

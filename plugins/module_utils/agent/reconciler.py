@@ -23,10 +23,10 @@ from ..kernel.writer import write_steps
 from ..paths import STATE_FILE
 from ..persistence.statefile import Saved, changed_at, dumps, load
 from ..state import Sysctl
-from ..state.asked_routes import routes_to
 from ..state.chain import POOL_TABLES
 from ..state.kinds import BY_NAME, SAVED
 from ..state.route import MAIN_TABLE
+from ..state.route_selection import routes_to
 from ..state.step import Step, StepsFailed
 from .backoff import Backoff
 from .chain_check import Finding

@@ -24,7 +24,7 @@ from .report import make_agent_directory
 CHECK_INTERVAL = 30.0  # seconds between two checks of everything, for what changes without an event
 LOCKED_DELAY = 0.05  # seconds until the next try while another run holds the lock
 WATCHDOG_INTERVAL = 30.0  # seconds; the unit's WatchdogSec is a multiple
-_FINDING = b"\0"  # tells the main thread that the chains have been read; a signal sends its number
+_FINDING = b"\0"  # the message that the chains have been read; a signal sends its number
 READY_TIMEOUT = 10.0  # seconds for which the boot waits for links to appear
 
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ..state.asked_routes import belongs_to_link
 from ..state.family import covering
+from ..state.route_selection import belongs_to_link
 from .context import Context
 from .links import BRIDGE_NF_OF_VLANS
 from .vital import is_link_local

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from ..state import Address, Node, Ownership, Route, Sysctl
-from ..state.asked_routes import AskedRoutes, unanswered_gateways
 from ..state.family import full_length
 from ..state.kinds import ADDRESS, CHAINS, FILE, KINDS, LINK, ROUTE, RULE, SYSCTL, UNIT, plurals
 from ..state.node import IPVS_LINKS
+from ..state.route_selection import RouteSelection, unread_gateways
 from . import facts, files, sysctls, systemd
 from .iptables import tables
 from .iptables.tables import IptablesState
@@ -51,7 +51,7 @@ class Scope:
     files: tuple[str, ...] = ()
     units: tuple[str, ...] = ()
     kinds: frozenset[str] = ALL_KINDS
-    routes: AskedRoutes | None = field(default_factory=AskedRoutes)
+    routes: RouteSelection | None = field(default_factory=RouteSelection)
     present: frozenset[Route] | None = None
     tables: tuple[str, ...] | None = None
     forwarding: bool = False
@@ -161,19 +161,19 @@ def _routes(node: Node, sources: Sources) -> Node:
         present = read_present(sources.netlink, scope.ownership, names, scope.present)
         if present is not None:
             return replace(node, managed=replace(node.managed, routes=present[0]), foreign_routes=present[1])
-    asked = None if scope.routes is None else _with_vital(scope.routes, node)
-    managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, asked)
-    unanswered = unanswered_gateways(foreign, asked) if asked is not None and asked.links else frozenset()
-    if asked is not None and unanswered:
-        asked = asked.also(unanswered)
-        managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, asked)
+    selection = None if scope.routes is None else _with_vital(scope.routes, node)
+    managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, selection)
+    unread = unread_gateways(foreign, selection) if selection is not None and selection.links else frozenset()
+    if selection is not None and unread:
+        selection = selection.also(unread)
+        managed, foreign = read_routes(sources.netlink, scope.ownership, sources.links.names, selection)
     return replace(node, managed=replace(node.managed, routes=managed), foreign_routes=foreign)
 
 
-def _with_vital(asked: AskedRoutes, node: Node) -> AskedRoutes:
+def _with_vital(selection: RouteSelection, node: Node) -> RouteSelection:
     """Return the same with what the node needs: routes to its own addresses and networks, its servers and its SSH peer."""
-    if not asked.links:
-        return asked
+    if not selection.links:
+        return selection
     own = [
         ipaddress.ip_interface(address)
         for name, interface in node.interfaces.items()
@@ -183,7 +183,7 @@ def _with_vital(asked: AskedRoutes, node: Node) -> AskedRoutes:
     addresses = {str(one.ip) for one in own if not one.is_link_local}
     peers = {node.ssh_peer} - {""}
     networks = {str(one.network) for one in own if not one.is_link_local}
-    return asked.also({*addresses, *peers, *node.api_servers, *node.dns_servers}, networks)
+    return selection.also({*addresses, *peers, *node.api_servers, *node.dns_servers}, networks)
 
 
 def _rules(node: Node, sources: Sources) -> Node:

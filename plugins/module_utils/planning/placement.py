@@ -24,7 +24,7 @@ _L3MDEV = "FRA_L3MDEV"  # the kernel's rule for VRFs, which matches only packets
 class Placement:
     """A desired state whose rules are where they take effect.
 
-    :param notes: a sentence for each family whose rules are not at the priorities that were asked for.
+    :param notes: a sentence for each family whose rules are not at the declared priorities.
     :param problems: a sentence for each family in which a foreign rule routes replies, because there is no room before it.
     """
 

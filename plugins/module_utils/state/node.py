@@ -150,7 +150,7 @@ class Node:
     :param managed: the objects that carry the markers of :class:`Ownership`.
     :param interfaces: all links, by name.
     :param not_forwarding: family and name of the links that do not forward packets; ``all`` and ``default`` are the sysctls'.
-    :param foreign_routes: of every table but ``local`` (255), those that were asked for (:class:`AskedRoutes`).
+    :param foreign_routes: of every table but ``local`` (255), the selected ones (:class:`RouteSelection`).
     :param foreign_rules: the three of the kernel included.
     :param foreign_addresses: those of a pool's link decide whether it is shared.
     :param sysctls: current value of every setting that the desired state may have; missing settings are left out.

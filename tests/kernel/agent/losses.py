@@ -12,7 +12,7 @@ from tests.kernel.agent.lab import POOL_LINK, recreate_link, reload_kube_proxy, 
 from tests.lab import Host, Lab
 
 #: A foreign rule that accepts packets before all others, as Calico can have.
-ACCEPT = "-m comment --comment somebody -s 198.51.100.0/24 -j ACCEPT"
+ACCEPT = "-m comment --comment foreign -s 198.51.100.0/24 -j ACCEPT"
 _CHAIN = "HOMEWARD-PREROUTING"
 _JUMP = f"-i {POOL_LINK} -j {_CHAIN}"
 

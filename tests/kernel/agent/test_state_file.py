@@ -121,11 +121,11 @@ def test_status_shows_drift_without_an_agent(node: Node) -> None:
     (missing,) = facts["missing"]
     assert missing.startswith("add rule priority 2800")
     assert facts["declared"]["addresses"] == 2
-    told = host.run(command("status"), check=False)
-    assert told.returncode == 1
-    assert f"To reconcile: {missing}" in told.stdout
-    assert "The agent is not running" in told.stdout
-    assert "The node is in the desired state" not in told.stdout
+    printed = host.run(command("status"), check=False)
+    assert printed.returncode == 1
+    assert f"To reconcile: {missing}" in printed.stdout
+    assert "The agent is not running" in printed.stdout
+    assert "The node is in the desired state" not in printed.stdout
     assert host.output("ip rule list priority 2800") == "", "status changes nothing"
     host.run(command("restore"))
     assert "The node is in the desired state." in host.output(command("status"))
@@ -143,13 +143,13 @@ def test_status_shows_an_unconfirmed_change(node: Node) -> None:
     assert any(step.startswith("add rule priority 2800") for step in facts["missing"]), facts["missing"]
     assert any(step.startswith("delete rule priority 5") for step in facts["missing"]), facts["missing"]
     assert [text.partition(";")[0] for text in facts["undecided"]] == ["A change is not confirmed yet"]
-    told = host.run(command("status"), check=False).stdout
-    assert facts["undecided"][0] in told
-    assert "The agent is stopped until that is decided." in told
-    assert "The node is in the desired state" not in told
+    printed = host.run(command("status"), check=False).stdout
+    assert facts["undecided"][0] in printed
+    assert "The agent is stopped until that is decided." in printed
+    assert "The node is in the desired state" not in printed
     marker.rename(marker.with_name(marker.name.replace("unconfirmed", "rolling-back")))
-    told = host.run(command("status"), check=False).stdout
-    assert "A change is being rolled back; this is not complete yet" in told
+    printed = host.run(command("status"), check=False).stdout
+    assert "A change is being rolled back; this is not complete yet" in printed
     host.run(f"mv {STATE_FILE} {STATE_FILE}.away")
     assert status_json(host)[1]["undecided"], "the state file is deleted early"
     assert "is being rolled back" in host.run(command("status"), check=False).stderr
@@ -176,15 +176,15 @@ def test_status_and_metrics_show_what_was_reconciled_and_when(node: Node, tmp_pa
         agent.wait_until_restored(right)
         wait_until(lambda: agent.report()["healed"] == {"rule": 1, "route": 1}, agent.log)
         code, facts = status_json(host)
-        told = host.output(command("status"))
+        printed = host.output(command("status"))
         agent.reset_backoff()
         found, report = same_check(agent, host)
     assert (code, facts["right"], facts["missing"], facts["guard"]["running"]) == (0, True, [], True)
     (rule,) = (entry for entry in facts["guard"]["recent"] if entry["kind"] == "rule")
     assert report["started"] < rule["when"] < report["checked"]
     assert rule["what"].startswith("add rule priority 2800")
-    assert "has reconciled 2 objects" in told
-    assert rule["what"] in told
+    assert "has reconciled 2 objects" in printed
+    assert rule["what"] in printed
     assert found[f"{prefix}_reconciled_total"].values == reconciled_total(rule=1, route=1)
     for name, value in (("drift", 0), ("waiting", 0), ("backing_off", 0)):
         assert found[f"{prefix}_{name}"] == Metric("gauge", {(): float(value)})

@@ -50,7 +50,7 @@ OBJECTS: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
 }
 #: Foreign objects that look like the above.
 FOREIGN = (
-    "ip link add mv9 link eth1 type macvlan mode bridge; ip link set mv9 alias somebody; ip route add 5.6.9.0/24 dev eth1;"
+    "ip link add mv9 link eth1 type macvlan mode bridge; ip link set mv9 alias foreign; ip route add 5.6.9.0/24 dev eth1;"
     " ip rule add priority 5000 fwmark 0x10000/0x30000 lookup 100 protocol 79; ip rule add priority 5000 lookup 101;"
     " iptables-nft -t raw -N SITTING; iptables-nft -t raw -A PREROUTING -j SITTING"
 )
@@ -264,9 +264,9 @@ def test_examples_run(node: Node, module: str, task: dict[str, Any]) -> None:
             or "purge" in parameters
             or parameters.get("state") == "absent"
         )
-        undo = {"pool_routing": ABSENT, "iptables_chains": {"chains": [], "purge": True, "prefix": "SITE-"}}
+        reverts = {"pool_routing": ABSENT, "iptables_chains": {"chains": [], "purge": True, "prefix": "SITE-"}}
         if module != "routing_info":
-            node.change(module, undo.get(module, {NAMES.get(module, ""): [], "purge": True}))
+            node.change(module, reverts.get(module, {NAMES.get(module, ""): [], "purge": True}))
 
 
 def test_every_module_has_an_example() -> None:

@@ -45,8 +45,8 @@ def test_the_command_leaves_nothing(node: Node, damage: str) -> None:
     node.host.run(f"mkdir -p {LIBRARY}/python/pyroute2")
     assert files(node)
     node.host.run(damage)
-    told = node.host.output(command("remove"))
-    assert told.splitlines()[-1] == "Everything managed has been removed from this node."
+    printed = node.host.output(command("remove"))
+    assert printed.splitlines()[-1] == "Everything managed has been removed from this node."
     assert_same(before, restorable(node.host))
     assert files(node) == ""
 
@@ -80,9 +80,9 @@ def test_nothing_is_written_while_managed_chains_are_unreadable(node: Node, tabl
     persist(node.host)
     node.host.run(f"nft add rule ip {table} PREROUTING {NATIVE}")
     hidden = node.snapshot()
-    told = refusal(node, way)
-    assert f"the ipv4 table {table} of iptables-nft holds rules that iptables cannot print" in told
-    assert f'"nft -a list table ip {table}" shows them' in told
+    printed = refusal(node, way)
+    assert f"the ipv4 table {table} of iptables-nft holds rules that iptables cannot print" in printed
+    assert f'"nft -a list table ip {table}" shows them' in printed
     assert_same(hidden, node.snapshot().replaced(files=hidden["files"]))
 
     node.host.run(f"nft delete rule ip {table} PREROUTING handle {handle_of_native(node, table)}")

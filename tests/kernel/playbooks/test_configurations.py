@@ -119,8 +119,8 @@ def test_evaluations_grow_with_the_number_of_hosts_and_not_with_its_square(tmp_p
             }
             for one in range(number)
         }
-        told = json.dumps({"k8s_cluster": {"hosts": hosts, "vars": {"ansible_become": False}}})
-        played = play(None, playbook, variables(**POOL), hosts=told)
+        hosts_text = json.dumps({"k8s_cluster": {"hosts": hosts, "vars": {"ansible_become": False}}})
+        played = play(None, playbook, variables(**POOL), hosts=hosts_text)
         assert played.code == 0, played.text
         counts.append(len(log.read_text().splitlines()))
     assert counts[2] - counts[1] == 2 * (counts[1] - counts[0]), counts

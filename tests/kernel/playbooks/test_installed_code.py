@@ -75,7 +75,7 @@ def test_damaged_code_is_not_run_but_replaced(site: ManyNodes, damage: str) -> N
     node = site.nodes[0]
     checksum = node.run(["sha256sum", ARCHIVE]).stdout
     node.run(["sh", "-ec", damage])
-    mended = run(site)
-    assert (modules(mended)[:2], mended.changed()) == ([FROM_THE_NODE, SENT], 1)
+    repaired = run(site)
+    assert (modules(repaired)[:2], repaired.changed()) == ([FROM_THE_NODE, SENT], 1)
     assert node.run(["sha256sum", ARCHIVE]).stdout == checksum
     assert modules(run(site)) == [FROM_THE_NODE]

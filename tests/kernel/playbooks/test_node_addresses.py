@@ -45,21 +45,21 @@ def site() -> Iterator[ManyNodes]:
         yield made
 
 
-def hosts(site: ManyNodes, told: Mapping[str, Mapping[str, Any]], group: str = "k8s_cluster") -> str:
-    """Return an inventory of the nodes that tells this of them, and how to connect to them."""
+def hosts(site: ManyNodes, known: Mapping[str, Mapping[str, Any]], group: str = "k8s_cluster") -> str:
+    """Return an inventory with these variables of the nodes, and how to connect to them."""
     listed = json.loads(inventory.text(site))["nodes"]["hosts"]
     entries = {}
-    for node, (name, more) in zip(NODES, told.items(), strict=False):
+    for node, (name, more) in zip(NODES, known.items(), strict=False):
         connection = {key: value for key, value in listed[node].items() if key not in ("ansible_host", "ip6")}
         entries[name] = {**connection, **more}
     return json.dumps({group: {"hosts": entries}})
 
 
 def run(
-    site: ManyNodes, playbook: str, told: str, *options: str, pool: Mapping[str, Any] = NETWORKS4, **more: Any
+    site: ManyNodes, playbook: str, known: str, *options: str, pool: Mapping[str, Any] = NETWORKS4, **more: Any
 ) -> Played:
     values = {**variables(**pool), "metallb_routing_persist": False, **more}
-    return play(site, playbook, values, *options, hosts=told)
+    return play(site, playbook, values, *options, hosts=known)
 
 
 def addresses(played: Played) -> dict[str, str]:
@@ -68,7 +68,7 @@ def addresses(played: Played) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in text.splitlines())
 
 
-def test_nodes_of_which_the_inventory_tells_nothing_are_asked(site: ManyNodes) -> None:
+def test_nodes_without_an_address_in_the_inventory_are_asked(site: ManyNodes) -> None:
     played = run(site, "plan", hosts(site, {name: {} for name in NODES}), pool=NETWORKS46)
     assert played.code == 0, played.text
     assert played.text.count(f": {ASK}]") == 1
@@ -79,8 +79,8 @@ def test_nodes_of_which_the_inventory_tells_nothing_are_asked(site: ManyNodes) -
 
 def test_only_nodes_with_a_gap_are_asked(site: ManyNodes) -> None:
     """node1 has both families, node2 one, node3 none."""
-    told = {"node1": {"ip": IPV4["node1"], "ip6": IPV6["node1"]}, "node2": {"ip": IPV4["node2"]}, "node3": {}}
-    played = run(site, "plan", hosts(site, told), pool=NETWORKS46)
+    known = {"node1": {"ip": IPV4["node1"], "ip6": IPV6["node1"]}, "node2": {"ip": IPV4["node2"]}, "node3": {}}
+    played = run(site, "plan", hosts(site, known), pool=NETWORKS46)
     assert played.code == 0, played.text
     assert addresses(played) == {
         "node1": f"{IPV4['node1']} (from ip), {IPV6['node1']} (from ip6)",
@@ -98,7 +98,7 @@ def not_dropped(played: Played, addresses: Iterable[str]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("group", "told"),
+    ("group", "known"),
     [
         ("k8s_cluster", {name: {"ip": IPV4[name], "access_ip": IPV4[name]} for name in NODES}),  # Kubespray
         ("kube_node", {name: {"ansible_host": IPV4[name]} for name in NODES}),  # Kubespray since v2.27
@@ -107,10 +107,10 @@ def not_dropped(played: Played, addresses: Iterable[str]) -> list[str]:
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_no_node_is_asked_if_the_inventory_tells_all(
-    site: ManyNodes, group: str, told: Mapping[str, Mapping[str, Any]]
+def test_no_node_is_asked_if_the_inventory_is_complete(
+    site: ManyNodes, group: str, known: Mapping[str, Mapping[str, Any]]
 ) -> None:
-    played = run(site, "plan", hosts(site, told, group))
+    played = run(site, "plan", hosts(site, known, group))
     assert played.code == 0, played.text
     assert ASK not in played.text
     assert [text.split(" ")[0] for text in addresses(played).values()] == list(IPV4.values())
@@ -131,10 +131,10 @@ def test_hosts_of_an_ini_inventory_that_are_named_by_their_address(site: ManyNod
 
 
 def test_an_address_that_hosts_share_is_left_out_and_the_nodes_are_asked(site: ManyNodes) -> None:
-    told = hosts(
+    known = hosts(
         site, {name: {"ansible_host": "192.168.1.1", "ansible_port": 2200 + index} for index, name in enumerate(NODES)}
     )
-    played = run(site, "plan", told)
+    played = run(site, "plan", known)
     assert played.code == 0, played.text
     words = " ".join(played.text.split())
     assert "node1, node2, node3: ansible_host: 192.168.1.1 is the address of 3 hosts" in words
@@ -143,11 +143,11 @@ def test_an_address_that_hosts_share_is_left_out_and_the_nodes_are_asked(site: M
 
 
 def test_the_default_gateway_as_address_of_a_node_is_refused_with_the_name_of_the_node(site: ManyNodes) -> None:
-    told = {
+    known = {
         name: {"ansible_host": address}
         for name, address in zip(NODES, ("192.168.1.1", *list(IPV4.values())[1:]), strict=True)
     }
-    played = run(site, "plan", hosts(site, told))
+    played = run(site, "plan", hosts(site, known))
     assert played.code != 0
     words = " ".join(played.text.split())
     assert "nodes.node1: 192.168.1.1 is the node's default gateway" in words
@@ -155,12 +155,12 @@ def test_the_default_gateway_as_address_of_a_node_is_refused_with_the_name_of_th
 
 
 def test_values_that_are_no_address_are_named_and_the_nodes_are_asked(site: ManyNodes) -> None:
-    told = {
+    known = {
         "node1": {"ip": f"{IPV4['node1']}/24"},
         "node2": {"ip": DEFAULT_ADDRESS},
         "node3": {"ip6": 3661, "ansible_host": "fe80::1%eth0"},
     }
-    played = run(site, "plan", hosts(site, told))
+    played = run(site, "plan", hosts(site, known))
     assert played.code == 0, played.text
     words = " ".join(played.text.split())
     assert f"node1: ip: {IPV4['node1']}/24 has a prefix length" in words
@@ -177,8 +177,8 @@ def test_an_unreachable_node_does_not_stop_the_plan_of_the_others(site: ManyNode
         "ansible_host": "dead.invalid",
         "ansible_ssh_extra_args": "-o ConnectTimeout=2",
     }
-    told = hosts(site, {"node1": dead, "node2": {}, "node3": {}})
-    played = run(site, "plan", told)
+    known = hosts(site, {"node1": dead, "node2": {}, "node3": {}})
+    played = run(site, "plan", known)
     assert played.counts["node1"]["unreachable"] >= 1, played.text
     assert "node1: no plan; see the error above" in played.text
     assert "# node2, node3" in played.text
@@ -186,7 +186,7 @@ def test_an_unreachable_node_does_not_stop_the_plan_of_the_others(site: ManyNode
     words = " ".join(played.text.split())
     assert "no IPv4 address of node1 is known (the node is unreachable)" in words
     assert "Set ip of these hosts in the inventory" in words
-    removed = run(site, "remove", told)
+    removed = run(site, "remove", known)
     assert removed.counts["node2"]["failed"] == removed.counts["node3"]["failed"] == 0, removed.text
 
 
@@ -226,8 +226,8 @@ def test_limit_keeps_the_addresses_of_the_other_nodes_from_the_last_run(site: Ma
 def test_gathered_facts_count_where_a_role_runs_without_the_playbooks(site: ManyNodes, tmp_path: Path) -> None:
     book = [{"hosts": "all", "gather_facts": True, "roles": ["homeward.metallb_routing.node"]}]
     (tmp_path / "site.yml").write_text(json.dumps(book))
-    told = hosts(site, {name: {} for name in NODES})
-    played = run(site, str(tmp_path / "site.yml"), told, "--check", "--diff", pool=NETWORKS46)
+    known = hosts(site, {name: {} for name in NODES})
+    played = run(site, str(tmp_path / "site.yml"), known, "--check", "--diff", pool=NETWORKS46)
     assert played.code == 0, played.text
     assert not_dropped(played, (*IPV4.values(), *IPV6.values())) == []
     assert "node_addresses" not in played.text.split("PLAY RECAP")[0], "no warning"
@@ -236,7 +236,7 @@ def test_gathered_facts_count_where_a_role_runs_without_the_playbooks(site: Many
 def test_a_role_without_facts_names_nodes_that_it_does_not_know(site: ManyNodes, tmp_path: Path) -> None:
     book = [{"hosts": "all", "gather_facts": False, "roles": ["homeward.metallb_routing.node"]}]
     (tmp_path / "site.yml").write_text(json.dumps(book))
-    told = hosts(site, {"node1": {"ip": IPV4["node1"]}, "node2": {"ip": IPV4["node2"]}, "node3": {}})
-    played = run(site, str(tmp_path / "site.yml"), told, "--check")
+    known = hosts(site, {"node1": {"ip": IPV4["node1"]}, "node2": {"ip": IPV4["node2"]}, "node3": {}})
+    played = run(site, str(tmp_path / "site.yml"), known, "--check")
     assert played.code == 0, played.text
     assert "no IPv4 address of node3 is known (the node was not asked)" in " ".join(played.text.split())

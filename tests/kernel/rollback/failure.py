@@ -47,7 +47,7 @@ def assert_restored(node: Node, before: Snapshot) -> None:
 
 def intercept(act: Callable[[str, Sequence[Step], Callable[[Sequence[Step]], None]], None]) -> None:
     """Have this called instead of the writers, in this process: ``act(kind, steps, write)``."""
-    original = writer._write  # noqa: SLF001 - our own seam between the kinds of steps
+    original = writer._write  # noqa: SLF001 - the seam between the kinds of steps
 
     def intercepted(kind: str, steps: Sequence[Step], *others: Any) -> None:
         act(kind, steps, lambda some: original(kind, some, *others))

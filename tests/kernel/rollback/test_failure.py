@@ -214,7 +214,7 @@ def test_pools_without_cap_net_admin_are_refused(node: Node) -> None:
 
 
 def without_refusals() -> None:
-    """Have the declaration accepted, as if nobody had thought of this way to divert traffic."""
+    """Have the declaration accepted, as if no refusal covered this way to divert traffic."""
     compiling.diverted_traffic = lambda *_others: iter(())
 
 

@@ -57,10 +57,10 @@ def test_the_metrics_have_the_values_of_the_report(
 def test_all_objects_are_counted_and_the_last_are_listed() -> None:
     known = Report()
     for number in range(REMEMBERED + 5):
-        known.record(float(number), "rule", f"rule {number}", "somebody", 1.26)
+        known.record(float(number), "rule", f"rule {number}", "nft (pid 7)", 1.26)
     assert known.reconciled == {"rule": REMEMBERED + 5}
     assert [entry["what"] for entry in known.recent] == [f"rule {number}" for number in range(5, REMEMBERED + 5)]
-    assert known.recent[0] == {"when": 5.0, "kind": "rule", "what": "rule 5", "who": "somebody", "milliseconds": 1.3}
+    assert known.recent[0] == {"when": 5.0, "kind": "rule", "what": "rule 5", "who": "nft (pid 7)", "milliseconds": 1.3}
 
 
 @pytest.fixture

@@ -73,15 +73,15 @@ def test_bytes_that_are_not_utf8_are_preserved(tmp_path: Path) -> None:
 
 
 def test_removes_the_file_and_only_its_own_empty_folders(tmp_path: Path) -> None:
-    ours, other = tmp_path / OWN_DIRECTORY, tmp_path / "other"
+    own, other = tmp_path / OWN_DIRECTORY, tmp_path / "other"
     other.mkdir()
-    steps = [make(ours / "deep" / "x"), make(ours / "y"), make(other / "x")]
+    steps = [make(own / "deep" / "x"), make(own / "y"), make(other / "x")]
     files.write(steps)
     files.write([steps[0].inverse(), steps[2].inverse()])
-    assert [item.name for item in ours.iterdir()] == ["y"], "it is not empty yet, and what was below it is gone"
+    assert [item.name for item in own.iterdir()] == ["y"], "it is not empty yet, and what was below it is gone"
     assert list(other.iterdir()) == [], "another folder was removed, or is not empty"
     files.write([steps[1].inverse()])
-    assert not ours.exists()
+    assert not own.exists()
     assert other.is_dir()
 
 

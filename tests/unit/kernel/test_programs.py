@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import programs
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import BROUGHT_PROGRAM_DIRECTORIES
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import BUNDLED_PROGRAM_DIRECTORIES
 
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with all programs of the nft variant; none are in the usual places."""
     monkeypatch.setattr(programs, "PROGRAM_DIRECTORIES", ())
-    monkeypatch.setattr(programs, "BROUGHT_PROGRAM_DIRECTORIES", ())
+    monkeypatch.setattr(programs, "BUNDLED_PROGRAM_DIRECTORIES", ())
     monkeypatch.setattr(programs, "_recorded", {})
     monkeypatch.setenv("PATH", str(tmp_path / "empty"))
     place = tmp_path / "bin"
@@ -47,9 +47,9 @@ def test_noted_directories_are_looked_in_if_they_belong_to_root(folder: Path, mo
 
 
 def test_folders_of_k3s_and_k0s_are_looked_in(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "/var/lib/rancher/k3s/data/current/bin/aux" in BROUGHT_PROGRAM_DIRECTORIES
-    assert "/var/lib/k0s/bin" in BROUGHT_PROGRAM_DIRECTORIES
-    monkeypatch.setattr(programs, "BROUGHT_PROGRAM_DIRECTORIES", (str(folder),))
+    assert "/var/lib/rancher/k3s/data/current/bin/aux" in BUNDLED_PROGRAM_DIRECTORIES
+    assert "/var/lib/k0s/bin" in BUNDLED_PROGRAM_DIRECTORIES
+    monkeypatch.setattr(programs, "BUNDLED_PROGRAM_DIRECTORIES", (str(folder),))
     assert programs.find("nft", "ipv6", "restore") == (f"{folder}/ip6tables-nft-restore",)
     assert programs.unusual_directories("nft") == (), "the service finds them by itself"
 

@@ -12,16 +12,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.asked_addresses import (
-    ANSWER,
-    NoAnswer,
-    read_answer,
-)
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.cluster_addresses import (
     ClusterAddresses,
     Reader,
     collect,
     loads,
+)
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.reported_addresses import (
+    ANSWER,
+    NoAnswer,
+    read_answer,
 )
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.silent_nodes import silent_nodes
 
@@ -128,43 +128,43 @@ def test_the_first_source_of_each_family_counts() -> None:
         "n4": {"ansible_facts": {"default_ipv4": {"address": "10.0.0.4"}, "default_ipv6": {}}},
         "n5": {ANSWER: {"unreachable": True}, "ansible_facts": facts},
     }
-    told = found(hosts, ("n2", "n3", "n4", "n5"))
-    assert told.sources == {
+    result = found(hosts, ("n2", "n3", "n4", "n5"))
+    assert result.sources == {
         "n1": {"10.0.0.1": "ip", "fd01::1": "ip6"},
         "n2": {"10.0.0.2": "ip", "fd00::11": "the node"},
         "n3": {"10.0.0.3": "gathered facts", "fd01::3": "gathered facts"},
         "n4": {"10.0.0.4": "gathered facts"},
         "n5": {},
     }
-    assert told.unknown == {"ipv4": {"n5": "the node is unreachable"}, "ipv6": {"n5": "the node is unreachable"}}
+    assert result.unknown == {"ipv4": {"n5": "the node is unreachable"}, "ipv6": {"n5": "the node is unreachable"}}
 
 
 def test_facts_of_hosts_outside_of_the_play_do_not_count() -> None:
-    told = found({"n1": {"ansible_facts": {"default_ipv4": {"address": "10.0.0.1"}}}})
-    assert told.sources == {"n1": {}}
-    assert told.unknown["ipv4"] == {"n1": "the node was not asked"}
+    result = found({"n1": {"ansible_facts": {"default_ipv4": {"address": "10.0.0.1"}}}})
+    assert result.sources == {"n1": {}}
+    assert result.unknown["ipv4"] == {"n1": "the node was not asked"}
 
 
 def test_an_address_that_hosts_share_belongs_to_none_of_them() -> None:
-    told = found({"n1": {"ansible_host": "10.0.0.1"}, "n2": {"access_ip": "10.0.0.1", "ip": "10.0.0.2"}})
-    assert told.sources == {"n1": {}, "n2": {"10.0.0.2": "ip"}}
-    (warning,) = told.warnings
+    result = found({"n1": {"ansible_host": "10.0.0.1"}, "n2": {"access_ip": "10.0.0.1", "ip": "10.0.0.2"}})
+    assert result.sources == {"n1": {}, "n2": {"10.0.0.2": "ip"}}
+    (warning,) = result.warnings
     assert warning.startswith("n1, n2: ansible_host: 10.0.0.1 is the address of 2 hosts")
 
 
 def test_equal_problems_are_one_warning_and_there_are_not_too_many() -> None:
-    told = found({f"n{number}": {"ip": "{{ missing }}"} for number in range(6)})
-    assert len(told.warnings) == 1
-    assert told.warnings[0].startswith("n0, n1, n2, n3 and 2 more: ip: cannot be evaluated: 'missing' is undefined.")
+    result = found({f"n{number}": {"ip": "{{ missing }}"} for number in range(6)})
+    assert len(result.warnings) == 1
+    assert result.warnings[0].startswith("n0, n1, n2, n3 and 2 more: ip: cannot be evaluated: 'missing' is undefined.")
     many = found({f"n{number}": {"ip": f"10.0.0.{number}/24"} for number in range(100)})
     assert len(many.warnings) == 21
     assert many.warnings[-1].startswith("80 more")
 
 
 def test_the_text_of_all_addresses_gives_the_same() -> None:
-    told = found({"n1": {"ip": "10.0.0.1"}, "n2": {}})
-    assert loads(told.dumps()) == told
-    assert json.loads(told.for_module())["addresses"] == {"n1": ["10.0.0.1"], "n2": []}
+    result = found({"n1": {"ip": "10.0.0.1"}, "n2": {}})
+    assert loads(result.dumps()) == result
+    assert json.loads(result.for_module())["addresses"] == {"n1": ["10.0.0.1"], "n2": []}
 
 
 @pytest.mark.parametrize("count", [5, 50])

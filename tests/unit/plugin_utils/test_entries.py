@@ -20,8 +20,8 @@ ANSWERS = """
 import importlib, json, sys, types
 from ansible.plugins.loader import init_plugin_loader
 init_plugin_loader()
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.bring_pyroute2 import BringPyroute2
-BringPyroute2.run = lambda *_arguments: {"changed": True}
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.supply_pyroute2 import SupplyPyroute2
+SupplyPyroute2.run = lambda *_arguments: {"changed": True}
 answers = []
 for name, arguments in json.load(sys.stdin):
     module = importlib.import_module("ansible_collections.homeward.metallb_routing.plugins.action." + name)

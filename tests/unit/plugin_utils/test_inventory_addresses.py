@@ -69,9 +69,9 @@ def test_hosts_that_are_no_list_or_unknown_are_refused(hosts: Any) -> None:
     ],
 )
 def test_addresses_and_where_they_come_from(host: str, variables: dict[str, Any], sources: dict[str, str]) -> None:
-    told = read_host(host, variables.get)
-    assert told.sources == sources
-    assert told.problems == ()
+    result = read_host(host, variables.get)
+    assert result.sources == sources
+    assert result.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -93,9 +93,9 @@ def test_addresses_and_where_they_come_from(host: str, variables: dict[str, Any]
     ],
 )
 def test_what_is_no_address_of_the_node_without_a_word(name: str, value: Any) -> None:
-    told = read_host("node1", {name: value}.get)
-    assert told.sources == {}
-    assert told.problems == ()
+    result = read_host("node1", {name: value}.get)
+    assert result.sources == {}
+    assert result.problems == ()
 
 
 @pytest.mark.parametrize(
@@ -120,8 +120,8 @@ def test_what_is_no_address_of_the_node_without_a_word(name: str, value: Any) ->
     ],
 )
 def test_values_that_are_not_one_address_have_a_reason(name: str, value: Any, where: str, reason: str) -> None:
-    told = read_host("node1", {name: value}.get)
-    ((found, problem),) = told.problems
+    result = read_host("node1", {name: value}.get)
+    ((found, problem),) = result.problems
     assert found == where
     assert reason in problem
     assert problem.endswith("."), "the remedy"
@@ -133,9 +133,9 @@ def test_a_template_that_fails_hides_no_other_variable() -> None:
             raise RuntimeError("'ansible_default_ipv4' is undefined\nmore")
         return {"ansible_host": "192.168.1.11"}.get(name)
 
-    told = read_host("node1", get)
-    assert told.sources == {"192.168.1.11": "ansible_host"}
-    assert told.problems == (("ip", "cannot be evaluated: 'ansible_default_ipv4' is undefined."),)
+    result = read_host("node1", get)
+    assert result.sources == {"192.168.1.11": "ansible_host"}
+    assert result.problems == (("ip", "cannot be evaluated: 'ansible_default_ipv4' is undefined."),)
 
 
 def test_the_documented_default_is_the_default() -> None:

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ...errors import NodeError
-from ...paths import BROUGHT_PROGRAM_DIRECTORIES, PROGRAM_DIRECTORIES, SERVICE_PATH
+from ...paths import BUNDLED_PROGRAM_DIRECTORIES, PROGRAM_DIRECTORIES, SERVICE_PATH
 from ...state.chain import PROGRAMS, VARIANTS, ChainSetKey
 from ...state.family import FAMILIES
 
@@ -132,7 +132,7 @@ def unusual_directories(variant: str) -> tuple[str, ...]:
     found = (find(variant, family, purpose) for family in FAMILIES for purpose in ("save", "restore"))
     directories = {str(Path(command[0]).parent) for command in found if command}
     return tuple(
-        sorted(directories - {*SERVICE_PATH.split(os.pathsep), *PROGRAM_DIRECTORIES, *BROUGHT_PROGRAM_DIRECTORIES})
+        sorted(directories - {*SERVICE_PATH.split(os.pathsep), *PROGRAM_DIRECTORIES, *BUNDLED_PROGRAM_DIRECTORIES})
     )
 
 
@@ -158,7 +158,7 @@ _recorded: dict[str, None] = {}  # directories in which a run has found the prog
 
 def _path() -> str:
     given = os.environ.get("PATH", os.defpath).split(os.pathsep)
-    further = (*PROGRAM_DIRECTORIES, *_recorded, *BROUGHT_PROGRAM_DIRECTORIES)
+    further = (*PROGRAM_DIRECTORIES, *_recorded, *BUNDLED_PROGRAM_DIRECTORIES)
     return os.pathsep.join([*given, *(path for path in further if path not in given)])
 
 

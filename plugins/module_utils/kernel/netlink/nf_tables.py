@@ -62,7 +62,7 @@ def nft_tables() -> frozenset[tuple[str, str]]:
 
 
 def nft_chain_count(family: str) -> int:
-    """Return how many chains all tables of a family have together; 0 if the kernel does not tell.
+    """Return how many chains all tables of a family have together; 0 if the kernel does not list them.
 
     :param family: ``ipv4`` or ``ipv6``.
     """

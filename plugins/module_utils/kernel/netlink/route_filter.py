@@ -17,9 +17,9 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from ...state import Route
-from ...state.asked_routes import ROUTES_PER_TABLE, AskedRoutes, belongs_to_link
 from ...state.family import family_of, full_length, span
 from ...state.route import LOCAL_TABLE, MAIN_TABLE
+from ...state.route_selection import ROUTES_PER_TABLE, RouteSelection, belongs_to_link
 from .rtnetlink import COMPAT_TABLE
 from .wire import HEADER_SIZE, NLM_F_DUMP_INTR, Buffer, MessageError, attributes, find
 
@@ -37,7 +37,7 @@ Routes = Callable[[Buffer, int, int], Iterable[Route]]
 
 
 class RouteFilter:
-    """What is asked of the routes of one family; it remembers what was found, so it serves one dump.
+    """The selected routes of one family; it remembers what was found, so it serves one dump.
 
     :param protocol: of managed routes, which are all selected.
     :param names: interfaces by index.
@@ -45,15 +45,15 @@ class RouteFilter:
     """
 
     def __init__(
-        self, asked: AskedRoutes, family: str, protocol: int, names: Mapping[int, str], routes: Routes
+        self, selection: RouteSelection, family: str, protocol: int, names: Mapping[int, str], routes: Routes
     ) -> None:
         self._protocol, self._names, self._routes, self._bits = protocol, names, routes, full_length(family)
-        self._spans = sorted({span(one) for one in asked.around if family_of(one) == family})
+        self._spans = sorted({span(one) for one in selection.around if family_of(one) == family})
         self._firsts = [first for first, _last in self._spans]
-        self._within = [span(network) for network in asked.within if family_of(network) == family]
-        self._links = {index: asked.links[name] for index, name in names.items() if name in asked.links}
-        self._whole_links = {index for index, name in names.items() if name in asked.whole_links}
-        self._endpoints = [span(network) for network in asked.endpoints if family_of(network) == family]
+        self._within = [span(network) for network in selection.within if family_of(network) == family]
+        self._links = {index: selection.links[name] for index, name in names.items() if name in selection.links}
+        self._whole_links = {index for index, name in names.items() if name in selection.whole_links}
+        self._endpoints = [span(network) for network in selection.endpoints if family_of(network) == family]
         self._links_of_endpoints: set[int] = set()
         self._seen_of_table: dict[int, int] = {}
         self._octets = [
@@ -78,7 +78,7 @@ class RouteFilter:
         payload = find(buffer, start + HEADER, stop, _RTA_DST) if length else b""
         first = int.from_bytes(payload, "big")
         last = first | ((1 << (self._bits - length)) - 1)
-        if not length or self._contains_asked(first, last) or _is_inside(first, last, self._within):
+        if not length or self._contains_selected(first, last) or _is_inside(first, last, self._within):
             return True
         if buffer[start + _TABLE] != MAIN_TABLE and self._is_one_of_the_first(_table(buffer, start, stop)):
             return True
@@ -87,7 +87,7 @@ class RouteFilter:
             return True
         return self._leads_beyond_link(hops, buffer, start, stop) or self._leads_to_endpoints(hops, first, last)
 
-    def _contains_asked(self, first: int, last: int) -> bool:
+    def _contains_selected(self, first: int, last: int) -> bool:
         position = bisect_left(self._firsts, first)
         while position < len(self._spans) and self._spans[position][0] <= last:
             if self._spans[position][1] <= last:
@@ -134,16 +134,16 @@ class RouteFilter:
             run = _Run(buffer, offset, size)
             if run.count >= _SHORTEST_RUN:
                 run.read_layout()
-                boring = self._boring(run) if run.is_uniform else 0
-                if boring >= _SHORTEST_RUN:
-                    return offset + boring * run.length
+                unselected = self._unselected(run) if run.is_uniform else 0
+                if unselected >= _SHORTEST_RUN:
+                    return offset + unselected * run.length
                 run.count = min(run.count, _NEXT_TRY)
         except MessageError:
             return offset  # the caller finds what is wrong
         self._no_run_before = offset + run.count * run.length
         return offset
 
-    def _boring(self, run: _Run) -> int:
+    def _unselected(self, run: _Run) -> int:
         """Return how many of the first messages of the run are not selected; more are possible."""
         if self._protocol in run.octets(_PROTOCOL):
             return 0
@@ -160,8 +160,8 @@ class RouteFilter:
         if not octets:
             return 0
         inside = [*self._octets_within, *([] if links <= self._links_of_endpoints else self._octets_of_endpoints)]
-        asked = [self._octets[octets - 1], *({one} for one in inside)]
-        return min(run.before_leading(one) for one in asked if one) if any(asked) else run.count
+        candidates = [self._octets[octets - 1], *({one} for one in inside)]
+        return min(run.before_leading(one) for one in candidates if one) if any(candidates) else run.count
 
 
 class _Run:
@@ -211,7 +211,7 @@ class _Run:
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all messages have the layout of the first, with everything that is asked for."""
+        """Whether all messages have the layout of the first, with everything that the selection looks at."""
         if not (self._complete and self.destination and self.table):
             return False
         return all(self._is_constant(self._column(place)) for place in self._fixed)

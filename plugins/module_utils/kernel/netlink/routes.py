@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from ...state import Ownership, Route
-from ...state.asked_routes import AskedRoutes
 from ...state.extra_attributes import extra_attributes
 from ...state.family import IPV4, everything
 from ...state.route import LOCAL_TABLE
+from ...state.route_selection import RouteSelection
 from ...state.step import Step
 from ..families import kernel_families
 from .codec import Fields, address_bytes, address_text, number, packed
@@ -71,7 +71,7 @@ def read_routes(
     netlink: Rtnetlink,
     ownership: Ownership,
     names: Mapping[int, str],
-    asked: AskedRoutes | None = None,
+    selection: RouteSelection | None = None,
 ) -> tuple[frozenset[Route], frozenset[Route]]:
     """Return the managed and the foreign routes, of every family and of every table except ``local``.
 
@@ -79,7 +79,7 @@ def read_routes(
     (``nhid``) has no interface. Extra attributes are read of managed routes only.
 
     :param names: interfaces by index.
-    :param asked: which foreign routes are needed; None for all.
+    :param selection: which foreign routes are needed; None for all.
     :raises NodeError: the kernel does not list its routes.
     """
     managed: set[Route] = set()
@@ -90,7 +90,7 @@ def read_routes(
             return _foreign_routes(netlink, family, netlink.formats.route.decode(buffer, start, stop), names)
 
         request: Fields = {"family": AF_OF_FAMILY[family]}
-        chosen = None if asked is None else RouteFilter(asked, family, ownership.protocol, names, routes)
+        chosen = None if selection is None else RouteFilter(selection, family, ownership.protocol, names, routes)
         skip = None if chosen is None else chosen.skip
         what = f"{family} routes"
         for fields in netlink.dump_fields(RTM_GETROUTE, netlink.formats.route, what, request, chosen, skip):

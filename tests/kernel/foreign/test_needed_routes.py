@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Whatever foreign routes a node has, reading only those that are asked for decides as reading all of them does."""
+"""Whatever foreign routes a node has, reading only the needed ones gives the same result as reading all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.asked import asked_routes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.links import settings_to_read
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.needed_routes import needed_routes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration import parse_declaration
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import argument_spec
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import HomewardError
@@ -83,7 +83,7 @@ def _outcome(parameters: Parameters, node: NodeValue) -> Any:
 def _both(parameters: Parameters) -> tuple[Any, Any, int, int]:
     """Return the outcomes of the two ways, and the numbers of foreign routes; called on the node."""
     declaration = parse_declaration(parameters)
-    narrow = Scope(sysctls=settings_to_read(declaration), routes=asked_routes(declaration), forwarding=True)
+    narrow = Scope(sysctls=settings_to_read(declaration), routes=needed_routes(declaration), forwarding=True)
     nodes = [read_node(scope, "") for scope in (narrow, replace(narrow, routes=None))]
     some, all_of_them = nodes
     assert replace(some, foreign_routes=frozenset()) == replace(all_of_them, foreign_routes=frozenset())

@@ -15,11 +15,11 @@
 from __future__ import annotations
 
 from ..declaration.model import Declaration
-from ..state.asked_routes import AskedRoutes
+from ..state.route_selection import RouteSelection
 
 
-def asked_routes(declaration: Declaration) -> AskedRoutes:
-    """Return what the declaration asks of a node's routes; its own addresses and servers are added where they are known."""
+def needed_routes(declaration: Declaration) -> RouteSelection:
+    """Return the foreign routes that the declaration depends on; the reader adds those to the node's own addresses and servers."""
     cluster = declaration.cluster
     around = {*cluster.node_addresses, *cluster.api_servers}
     for pool in declaration.pools:
@@ -29,6 +29,6 @@ def asked_routes(declaration: Declaration) -> AskedRoutes:
         for interface, pools in declaration.pools_by_interface.items()
     }
     whole_links = frozenset(pool.interface for pool in declaration.pools if pool.node_services)
-    return AskedRoutes(
+    return RouteSelection(
         frozenset(around), links=links, whole_links=whole_links, endpoints=frozenset(cluster.pod_networks)
     )

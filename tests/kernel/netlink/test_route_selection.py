@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Reading only the foreign routes that are asked for, next to many others; the witness is a full read."""
+"""Reading only the selected foreign routes, next to many others; the witness is a full read."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.ne
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import read_routes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Route
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.asked_routes import (
-    ROUTES_PER_TABLE,
-    AskedRoutes,
-)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import contains, covering
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.route_selection import (
+    ROUTES_PER_TABLE,
+    RouteSelection,
+)
 from tests.support.namespace import Namespace
 from tests.support.steps import OWNERSHIP, add, inside, read, succeed
 
@@ -70,12 +70,12 @@ def fill(namespace: Namespace, layout: str, table: str = "main", count: int = CO
     namespace.ip(*lines)
 
 
-def reading(namespace: Namespace, asked: AskedRoutes) -> Reading:
-    """Read in the namespace what is asked for."""
-    return namespace.call(inside, functools.partial(_read, asked=asked))
+def reading(namespace: Namespace, selection: RouteSelection) -> Reading:
+    """Read the selected routes in the namespace."""
+    return namespace.call(inside, functools.partial(_read, selection=selection))
 
 
-def _read(netlink: Rtnetlink, asked: AskedRoutes) -> Reading:
+def _read(netlink: Rtnetlink, selection: RouteSelection) -> Reading:
     looked_at = 0
     look = RouteFilter.__call__
 
@@ -85,7 +85,7 @@ def _read(netlink: Rtnetlink, asked: AskedRoutes) -> Reading:
         return look(self, *arguments)
 
     RouteFilter.__call__ = counting  # type: ignore[method-assign]  # this process ends with the call
-    managed, foreign = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, asked)
+    managed, foreign = read_routes(netlink, OWNERSHIP, read_links(netlink, OWNERSHIP).names, selection)
     return Reading(managed, foreign, looked_at)
 
 
@@ -115,13 +115,13 @@ def test_routes_around_and_inside_networks_are_read_and_others_are_not_looked_at
         "route add 2a00:77::1/128 nexthop via fd00::9 nexthop via fd01::9",
     )
     managed, foreign = read(crowded, Route)
-    read_now = reading(crowded, AskedRoutes(AROUND, WITHIN))
+    read_now = reading(crowded, RouteSelection(AROUND, WITHIN))
     assert managed == read_now.managed == set(MANAGED)
     in_main = {route for route in foreign if route.table == 254}
     assert {route for route in read_now.foreign if route.table == 254} == selected(in_main, AROUND, WITHIN)
     assert len(selected(in_main, AROUND, WITHIN)) >= 10
     assert len(in_main) > 2 * COUNT
-    assert read_now.looked_at < COUNT // 2, "datagrams without anything that is asked for are skipped as a whole"
+    assert read_now.looked_at < COUNT // 2, "datagrams without anything selected are skipped as a whole"
 
 
 def test_mixed_layouts_lose_nothing(crowded: Namespace) -> None:
@@ -141,7 +141,7 @@ def test_mixed_layouts_lose_nothing(crowded: Namespace) -> None:
     )
     _managed, foreign = read(crowded, Route)
     around = {f"20.{number // 256}.{number % 256}.{number % 25}" for number in range(0, COUNT, 37)}
-    found = reading(crowded, AskedRoutes(frozenset(around))).foreign
+    found = reading(crowded, RouteSelection(frozenset(around))).foreign
     expected = selected(foreign, around, ())
     assert found == expected
     assert len(expected) > COUNT // 40
@@ -152,13 +152,13 @@ def test_of_the_routes_over_a_link_one_that_leads_beyond_it_is_read(crowded: Nam
     fill(crowded, layout)
     links = {"eth0": ("10.0.0.0/16",), "peer0": ("10.1.0.0/16", "fd01::/64")}
     by_link: dict[str, set[Route]] = {}
-    for route in reading(crowded, AskedRoutes(links=links)).foreign:
+    for route in reading(crowded, RouteSelection(links=links)).foreign:
         by_link.setdefault(route.interface, set()).add(route)
     beyond = {route for route in by_link["eth0"] if route.destination.startswith(("20.", "2a00:"))}
     assert {route.family for route in beyond} == {"ipv4", "ipv6"}
     assert not by_link.get("peer0"), "its own routes do not count"
     crowded.ip("route add 20.5.6.7/32 via 10.1.0.9")
-    found = reading(crowded, AskedRoutes(links=links)).foreign
+    found = reading(crowded, RouteSelection(links=links)).foreign
     assert Route("ipv4", 254, "20.5.6.7/32", gateway="10.1.0.9", interface="peer0") in found
 
 
@@ -168,17 +168,17 @@ def test_a_route_over_two_links_may_belong_to_one_of_them(crowded: Namespace) ->
         "route add 20.5.6.7/32 via 10.1.0.9",
     )
     links = {"eth0": ("10.0.0.0/16",), "peer0": ("10.1.0.0/16",)}
-    found = {route.destination for route in reading(crowded, AskedRoutes(links=links)).foreign}
+    found = {route.destination for route in reading(crowded, RouteSelection(links=links)).foreign}
     assert {"10.1.9.0/24", "20.5.6.7/32"} <= found
 
 
 @pytest.mark.parametrize("layout", ["gateway", "next-hops", "on-link"])
-def test_all_routes_over_a_link_are_read_if_asked_for(crowded: Namespace, layout: str) -> None:
+def test_all_routes_over_a_selected_link_are_read(crowded: Namespace, layout: str) -> None:
     fill(crowded, layout, count=300)
     crowded.ip("route add 20.5.6.7/32 via 10.1.0.9")
     everything = {route for route in read(crowded, Route)[1] if route.interface == "eth0"}
     assert len(everything) >= 600
-    found = reading(crowded, AskedRoutes(whole_links=frozenset({"eth0"}))).foreign
+    found = reading(crowded, RouteSelection(whole_links=frozenset({"eth0"}))).foreign
     assert {route for route in found if route.interface == "eth0"} == everything
     assert Route("ipv4", 254, "20.5.6.7/32", gateway="10.1.0.9", interface="peer0") not in found
 
@@ -186,7 +186,7 @@ def test_all_routes_over_a_link_are_read_if_asked_for(crowded: Namespace, layout
 def test_a_route_to_endpoints_is_read_for_each_link(crowded: Namespace) -> None:
     fill(crowded, "gateway")
     crowded.ip("route add 20.2.2.2/32 dev peer0")
-    found = reading(crowded, AskedRoutes(endpoints=frozenset({"20.0.0.0/12"}))).foreign
+    found = reading(crowded, RouteSelection(endpoints=frozenset({"20.0.0.0/12"}))).foreign
     to_endpoints = {route.interface for route in found if route.destination.startswith("20.")}
     assert to_endpoints == {"eth0", "peer0"}
     assert len(found) < COUNT // 10
@@ -195,7 +195,7 @@ def test_a_route_to_endpoints_is_read_for_each_link(crowded: Namespace) -> None:
 @pytest.mark.parametrize("table", ["100", "7701", "70000"])
 def test_some_routes_of_every_other_table_are_read(crowded: Namespace, table: str) -> None:
     fill(crowded, "gateway", table)
-    read_now = reading(crowded, AskedRoutes())
+    read_now = reading(crowded, RouteSelection())
     of_table = [route for route in read_now.foreign if route.table == int(table)]
     assert len(of_table) == 2 * ROUTES_PER_TABLE
     assert read_now.managed == set(MANAGED)
@@ -206,4 +206,4 @@ def test_managed_routes_are_found_between_many_others(crowded: Namespace) -> Non
     fill(crowded, "on-link")
     more = tuple(Route("ipv4", 254, f"20.{n // 256}.{n % 256}.128/25", interface="eth0") for n in range(0, COUNT, 301))
     succeed(crowded, add(*more))
-    assert reading(crowded, AskedRoutes()).managed == {*MANAGED, *more}
+    assert reading(crowded, RouteSelection()).managed == {*MANAGED, *more}

@@ -19,7 +19,7 @@ ROUTES_PER_TABLE = 1000
 
 
 @dataclass(frozen=True)
-class AskedRoutes:
+class RouteSelection:
     """Which foreign routes are read, besides the default routes and :data:`ROUTES_PER_TABLE` of each table but main.
 
     :param around: addresses and networks: all routes are read whose destination contains one of them.
@@ -35,14 +35,14 @@ class AskedRoutes:
     whole_links: frozenset[str] = frozenset()
     endpoints: frozenset[str] = frozenset()
 
-    def also(self, around: Iterable[str], within: Iterable[str] = ()) -> AskedRoutes:
+    def also(self, around: Iterable[str], within: Iterable[str] = ()) -> RouteSelection:
         """Return the same with further addresses and networks."""
         return replace(self, around=self.around | set(around), within=self.within | set(within))
 
 
-def routes_to(routes: Iterable[Route]) -> AskedRoutes:
+def routes_to(routes: Iterable[Route]) -> RouteSelection:
     """Return what a plan needs that makes these routes: those with the same destinations."""
-    return AskedRoutes(frozenset(route.destination for route in routes))
+    return RouteSelection(frozenset(route.destination for route in routes))
 
 
 def belongs_to_link(route: Route, onlink: Collection[str]) -> bool:
@@ -61,7 +61,7 @@ def belongs_to_link(route: Route, onlink: Collection[str]) -> bool:
     return any(contains(route.destination, inner) for inner in onlink)
 
 
-def unanswered_gateways(routes: Iterable[Route], asked: AskedRoutes) -> frozenset[str]:
+def unread_gateways(routes: Iterable[Route], selection: RouteSelection) -> frozenset[str]:
     """Return the gateways of the default routes among these, if the route to them may not have been read."""
-    found = {route.gateway for route in routes if route.is_default and route.gateway} - asked.around
-    return frozenset(gateway for gateway in found if not covering((LINK_LOCAL, *asked.within), gateway))
+    found = {route.gateway for route in routes if route.is_default and route.gateway} - selection.around
+    return frozenset(gateway for gateway in found if not covering((LINK_LOCAL, *selection.within), gateway))

@@ -32,7 +32,7 @@ _TOO_OLD = re.compile(r"future feature annotations is not defined")
 MISSING = "pyroute2_missing"
 
 
-class BringPyroute2(ActionBase):
+class SupplyPyroute2(ActionBase):
     """Base of the action plugins of all modules that need pyroute2."""
 
     TRANSFERS_FILES = True
