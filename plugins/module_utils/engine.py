@@ -33,6 +33,7 @@ from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
 from .kernel.lock import WAIT, write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
+from .kernel.speaker import remember
 from .kernel.systemd import systemd_runs
 from .kernel.writer import require_link_types
 from .paths import CHANGE_SCRIPT, FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
@@ -145,6 +146,8 @@ def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     with reading(scope, run) as current:
         plan = make_plan(with_optional_files(NodeState(), current), current)
         pending = apply(plan, current, scope, run)
+        if not run.check:
+            remember({})
     return {**module_result(plan, current, scope, run, pending, list(removal_warnings(current))), "cases": []}
 
 

@@ -25,6 +25,7 @@ NETWORK_MANAGER_CONF = "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.c
 
 LOCK_FILE = "/run/homeward.metallb_routing.lock"
 RUN_DIRECTORY = f"/run/{OWN_DIRECTORY}"  # marker files of pending changes, original values of sysctls
+GROUPS_FILE = f"{RUN_DIRECTORY}/groups.json"  # multicast groups that MetalLB's speaker had joined
 CHANGE_SCRIPT = "run"  # in the folder of a pending change: "run commit NAME", "run rollback NAME"
 CHANGE_INCOMPLETE = "incomplete"  # in the folder of a pending change that needs its commit
 AGENT_DIRECTORY = "/run/homeward-metallb-routing"  # the unit's RuntimeDirectory: systemd creates and removes it

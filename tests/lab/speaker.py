@@ -2,8 +2,8 @@
 
 As MetalLB's (internal/layer2/announcer.go, speaker/layer2_controller.go) it
 
-- looks for links again and again, and creates responders for links that are up, have no master and use ARP; NDP needs a
-  link-local address;
+- looks for links again and again, and creates responders for all links that are up, have no master and use ARP, as long as
+  their names do not say that they belong to pods; NDP needs a link-local address. Only on its own links does it announce;
 - announces a service's addresses only if one of its links existed when it last looked, and does not try again otherwise;
 - joins solicited-node groups only on the links that it has when it starts to announce an address. A responder that it
   creates later, for a link that was made again or was down, receives no solicitations for it.
@@ -26,6 +26,7 @@ from .responder import ArpResponder, NdpResponder
 SCAN_SECONDS = 1.0
 ANNOUNCE_FOR_SECONDS = 5.0
 _ANNOUNCE_AGAIN_SECONDS = 1.1
+_EXCLUDED = ("cali", "cni", "docker", "flannel", "kube-ipvs", "veth")  # of MetalLB's excludel2.yaml
 Responder = ArpResponder | NdpResponder
 Kind = TypeVar("Kind", ArpResponder, NdpResponder)
 
@@ -55,24 +56,26 @@ class Speaker:
         self._next_scan = self._next_announcement = 0.0
 
     def scan(self) -> bool:
-        """Create and close responders, in the node's namespace. Return whether every link that could have both has them."""
+        """Create and close responders, in the node's namespace. Return whether its own links have those that they could have."""
         seen = link_table.read()
         self._present = frozenset(link.name for link in seen)
-        candidates = {link.index: link for link in seen if link.up and link.has_arp and not link.has_master}
-        arp = {index: link for index, link in candidates.items() if link.broadcast and link.name in self.links}
+        usable = (link for link in seen if link.up and link.has_arp and not link.has_master)
+        candidates = (link for link in usable if link.broadcast and not link.name.startswith(_EXCLUDED))
+        arp = {link.index: link for link in candidates}
         ndp = {index: link for index, link in arp.items() if link.link_local}
         self._close_others(self._arp, arp)
         self._close_others(self._ndp, ndp)
         self._create(self._arp, arp.values(), ArpResponder)
         self._create(self._ndp, ndp.values(), NdpResponder)
-        return self._arp.keys() == self._ndp.keys() == arp.keys()
+        own = {index for index, link in arp.items() if link.name in self.links}
+        return own <= self._arp.keys() and own <= self._ndp.keys()
 
     def _create(self, existing: dict[int, Kind], links: Iterable[SeenLink], kind: type[Kind]) -> None:
         for link in links:
             if link.index in existing:
                 continue
             try:
-                existing[link.index] = kind(link, self._owns)
+                existing[link.index] = kind(link, self._owns if link.name in self.links else lambda _address: False)
             except OSError as error:
                 self._log(f"{kind.__name__} for {link.name}: {error}")
             else:
@@ -138,7 +141,8 @@ class Speaker:
 
     def _announce(self, addresses: Iterable[str]) -> None:
         for address in filter(self._owns, addresses):
-            for responder in (self._ndp if ":" in address else self._arp).values():
+            responders: dict[int, Responder] = {**(self._ndp if ":" in address else self._arp)}
+            for responder in (one for one in responders.values() if one.link.name in self.links):
                 with self._logged(responder):
                     responder.announce(address)
 

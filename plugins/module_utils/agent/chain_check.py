@@ -9,17 +9,19 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Union
+from typing import Optional, Union
 
 from ..errors import HomewardError, NodeError, describe
 from ..kernel.iptables import tables
+from ..kernel.iptables.fingerprint import fingerprint
 from ..kernel.iptables.tables import IptablesState
 from ..kernel.netlink.events import CHAINS, EVERYTHING, Changes
 from ..persistence.statefile import Saved
 from ..state.chain import POOL_TABLES
 from .backoff import longer_retry
 
-Outcome = Union[IptablesState, HomewardError]
+#: What has been read, why that failed, or None: nothing has changed since the chains were as desired.
+Outcome = Optional[Union[IptablesState, HomewardError]]
 
 
 @dataclass(frozen=True)
@@ -29,12 +31,14 @@ class Finding:
     :param changes: why they were read.
     :param complete: whether this is part of a check of everything.
     :param saved: the state of that time; the finding is stale once there is another.
+    :param fingerprint: of the tables before they were read; None if there is none.
     """
 
     changes: Changes
     complete: bool
     saved: Saved
     outcome: Outcome
+    fingerprint: bytes | None = None
 
 
 class ChainCheck:
@@ -51,6 +55,7 @@ class ChainCheck:
         self._finding: Finding | None = None
         self._retry = 0.0
         self._retry_at = 0.0
+        self._right: tuple[Saved, bytes | None] | None = None
 
     @property
     def pending(self) -> bool:
@@ -81,13 +86,17 @@ class ChainCheck:
 
     def _read(self, changes: Changes, complete: bool, saved: Saved) -> None:  # noqa: FBT001 - of a thread
         outcome: Outcome
+        now = fingerprint(saved.variant, POOL_TABLES)
+        right = self._right
         try:
-            outcome = tables.read(saved.variant, saved.ownership, POOL_TABLES)
+            # An event may be about what has no rules, such as a new chain.
+            unchanged = not changes.at and right is not None and right[0] is saved and right[1] == now
+            outcome = None if unchanged else tables.read(saved.variant, saved.ownership, POOL_TABLES)
         except HomewardError as error:
             outcome = error
         except Exception as error:  # noqa: BLE001 - a bug must not end the thread without a finding
             outcome = NodeError(describe(error))
-        self._finding = Finding(changes, complete, saved, outcome)
+        self._finding = Finding(changes, complete, saved, outcome, now)
         self._wake()
 
     def finding(self) -> Finding | None:
@@ -101,6 +110,22 @@ class ChainCheck:
         else:
             self._retry = self._retry_at = 0.0
         return found
+
+    def judge(self, found: Finding, right: bool | None) -> None:  # noqa: FBT001 - a result
+        """Note whether the chains of the finding were as desired; while the tables do not change, they need not be read again.
+
+        :param right: None if the finding is stale: then read again.
+        """
+        known = found.fingerprint is not None and right
+        self._right = (found.saved, found.fingerprint) if known else None
+        if right is None:
+            self.again(found)
+
+    def have_changed(self) -> bool:
+        """Whether the tables have changed without an event since the chains were as desired."""
+        if self._right is None or self._right[0].variant == "nft" or self.pending:
+            return False
+        return fingerprint(self._right[0].variant, POOL_TABLES) not in (None, self._right[1])
 
     def keep(self, found: Finding) -> None:
         """Return the finding once more: it could not be used yet."""

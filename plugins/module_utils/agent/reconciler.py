@@ -31,6 +31,7 @@ from ..state.step import Step, StepsFailed
 from .backoff import Backoff
 from .chain_check import Finding
 from .drift import Drift, find_drift
+from .groups import GroupKeeper
 from .report import Report
 
 ROUNDS = 5  # of a restore, at most: objects that depend on others may need another round
@@ -55,6 +56,7 @@ class Reconciler:
         self._state_problem = ""
         self._chain_problem = ""
         self._notes: tuple[str, ...] = ()
+        self._groups = GroupKeeper()
 
     def load(self) -> None:
         """Read the state file if it has changed.
@@ -85,20 +87,48 @@ class Reconciler:
         self._reconcile_kinds(changes)
         self._publish_problems()
 
-    def reconcile_chains(self, found: Finding) -> bool:
-        """Reconcile the chains that have been read, or return False if that was for another state. Call it with the lock held.
+    def reconcile_chains(self, found: Finding) -> bool | None:
+        """Reconcile the chains that have been read. Call it with the lock held.
 
+        :return: whether they were as desired; None if the finding is stale.
         :raises HomewardError: it is unknown what took effect.
         """
         self._load_again()
         if found.saved is not self._saved or isinstance(found.outcome, HomewardError):
-            return False
-        self._chain_problem = ""
-        self._reconcile_kinds(found.changes, found.outcome)
+            return None
+        right = True
+        if found.outcome is not None:
+            self._chain_problem = ""
+            drift = self._reconcile_kinds(found.changes, found.outcome)
+            right = not drift.steps and not drift.unreadable
         if found.complete:
             self.report.checked = time.time()
         self._publish_problems()
-        return True
+        return right
+
+    def settings_differ(self) -> bool:
+        """Whether a kernel setting differs from the desired state; most settings change without an event."""
+        desired = {item.name: item.value for item in self._loaded().state.sysctls}
+        try:
+            return any(desired[name].split() != value.split() for name, value in sysctls.read(desired).items())
+        except HomewardError:
+            return True  # reconciling reports it
+
+    def check_speaker(self, *, complete: bool) -> None:
+        """Look at what MetalLB's speaker does on the pools' links, and report what is wrong. The lock is not needed.
+
+        :param complete: whether this is part of a check of everything.
+        """
+        saved, groups, report = self._loaded(), self._groups, self.report
+        groups.check({str(case["interface"]) for case in saved.cases}, complete=complete)
+        found = (groups.notes, groups.held, groups.deaf)
+        if found == (report.speaker, report.groups_held, report.speaker_deaf):
+            return
+        for sentence in groups.notes:
+            if sentence not in report.speaker:
+                print(sentence, flush=True)
+        report.speaker, report.groups_held, report.speaker_deaf = found
+        report.write(saved.metrics_directory)
 
     def report_unreadable_chains(self, error: HomewardError) -> None:
         """Report why the chains could not be read; everything else is reconciled."""
@@ -125,7 +155,7 @@ class Reconciler:
     def _publish_problems(self) -> None:
         self._publish(" ".join((self._state_problem, self._chain_problem, *self._failures.values())).strip())
 
-    def _reconcile_kinds(self, changes: Changes, iptables: IptablesState | None = None) -> None:
+    def _reconcile_kinds(self, changes: Changes, iptables: IptablesState | None = None) -> Drift:
         saved = self._loaded()
         kinds = frozenset(changes.kinds)
         # Routes have events, so a check without one only makes sure that they are there.
@@ -145,6 +175,7 @@ class Reconciler:
         self._failures = {key: sentence for key, sentence in self._failures.items() if key in keys}
         self.report.drift = len(self._remaining)
         self.report.backing_off = [self._contested[key] for key in keys if key in self._contested]
+        return drift
 
     def _report_waiting(self, kinds: frozenset[str], drift: Drift) -> None:
         """Report what waits, and print it when it starts to; what was not checked still waits."""

@@ -12,6 +12,7 @@ from ..errors import NodeError
 from ..kernel.iptables import programs
 from ..kernel.lock import write_lock
 from ..kernel.reader import Scope, read_node
+from ..kernel.speaker import remember
 from ..paths import FORMATS_FILE, LIBRARY, PROTOCOL_FILE, UNIT_NAME
 from ..persistence.deploy import MANAGED_FILES, stale_metrics_files, with_optional_files
 from ..persistence.statefile import load
@@ -36,6 +37,7 @@ def remove() -> tuple[tuple[Step, ...], tuple[str, ...]]:
         steps = make_plan(with_optional_files(NodeState(), node), node).steps
         transaction.apply(steps, node.managed, scope, pyroute2_path)
         forget_earlier()  # or the rollback of an unconfirmed change would create objects again
+        remember({})
         shutil.rmtree(LIBRARY, ignore_errors=True)
     return steps, node.iptables_left
 

@@ -34,6 +34,9 @@ class Report:
     :param recent: the last reconciled objects, each with ``when`` (seconds since 1970), ``kind``, ``what`` (the step),
         ``who`` (changed it) and ``milliseconds`` (since the event).
     :param problem: what keeps the agent from its work, ``""`` for nothing.
+    :param speaker: what is wrong with MetalLB's speaker on this node.
+    :param groups_held: solicited-node groups that it has lost and the agent holds.
+    :param speaker_deaf: number of links on which it does not listen.
     :param checked: when everything was last checked, seconds since 1970.
     """
 
@@ -46,6 +49,9 @@ class Report:
     waiting: list[str] = field(default_factory=list)
     backing_off: list[str] = field(default_factory=list)
     problem: str = ""
+    speaker: list[str] = field(default_factory=list)
+    groups_held: int = 0
+    speaker_deaf: int = 0
     recent: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, when: float, kind: str, what: str, who: str, milliseconds: float) -> None:
@@ -66,6 +72,7 @@ class Report:
             "waiting": self.waiting,
             "left_alone": self.backing_off,
             "trouble": self.problem,
+            "speaker": self.speaker,
             "recent": self.recent,
         }
 
@@ -87,6 +94,18 @@ class Report:
             ("drift", "gauge", "Objects that differ from the desired state.", {"": self.drift}),
             ("waiting", "gauge", "Objects that cannot be reconciled now.", {"": len(self.waiting)}),
             ("backing_off", "gauge", "Objects that keep being changed, in backoff.", {"": len(self.backing_off)}),
+            (
+                "speaker_groups_held",
+                "gauge",
+                "Solicited-node groups that MetalLB's speaker has lost and the agent holds.",
+                {"": self.groups_held},
+            ),
+            (
+                "speaker_deaf_links",
+                "gauge",
+                "Links of pools on which MetalLB's speaker does not listen.",
+                {"": self.speaker_deaf},
+            ),
             (
                 "last_check_timestamp_seconds",
                 "gauge",

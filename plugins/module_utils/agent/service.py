@@ -14,14 +14,15 @@ from pathlib import Path
 
 from ..errors import HomewardError
 from ..kernel.lock import Busy, write_lock
-from ..kernel.netlink.events import EVERYTHING, Changes, EventMonitor
+from ..kernel.netlink.events import CHAINS, EVERYTHING, NETLINK, Changes, EventMonitor
 from ..paths import VERSION_FILE
 from .backoff import longer_retry
 from .chain_check import ChainCheck
 from .reconciler import Reconciler
 from .report import make_agent_directory
 
-CHECK_INTERVAL = 30.0  # seconds between two checks of everything, for what changes without an event
+CHECK_INTERVAL = 30.0  # seconds between two checks of everything, in case an event was missed
+POLL_INTERVAL = 3.0  # seconds between two looks at what changes without an event
 LOCKED_DELAY = 0.05  # seconds until the next try while another run holds the lock
 WATCHDOG_INTERVAL = 30.0  # seconds; the unit's WatchdogSec is a multiple
 _FINDING = b"\0"  # the message that the chains have been read; a signal sends its number
@@ -60,17 +61,21 @@ class Agent:
     def _serve(self, monitor: EventMonitor, wake: socket.socket) -> None:
         chains = ChainCheck(self._wake_up)
         ready_by: float | None = time.monotonic() + READY_TIMEOUT
-        checked = float("-inf")
+        checked = polled = float("-inf")
         changes = Changes(kinds=set(EVERYTHING), at=time.monotonic())
         while not self._stopping:
             monitor.set_filter(self._reconciler.event_filter)
             if time.monotonic() - checked >= self._check_interval:
                 changes.kinds |= EVERYTHING
+            if time.monotonic() - polled >= POLL_INTERVAL:
+                changes.kinds |= self._changed_without_event(chains)
+                polled = time.monotonic()
             complete = changes.kinds >= EVERYTHING
             changes = chains.take_from(changes)
             postponed = self._reconcile(changes) if changes.kinds else Changes()
             chains.start(self._reconciler.saved)
             locked = self._reconcile_chains(chains)
+            self._reconciler.check_speaker(complete=complete)
             now = time.monotonic()
             if complete and not postponed.kinds:
                 checked = now
@@ -81,7 +86,11 @@ class Agent:
                 _notify("READY=1")
             if "WATCHDOG_USEC" in os.environ:
                 _notify("WATCHDOG=1")
-            deadlines = [checked + self._check_interval, now + self._reconciler.backoff.next_try(now)]
+            deadlines = [
+                checked + self._check_interval,
+                polled + POLL_INTERVAL,
+                now + self._reconciler.backoff.next_try(now),
+            ]
             deadlines += [now + chains.next_try(now), now + WATCHDOG_INTERVAL]
             deadlines += [ready_by] if ready_by is not None else []
             deadlines += [now + (self._retry or LOCKED_DELAY)] if postponed.kinds or locked else []
@@ -89,6 +98,11 @@ class Agent:
             changes.merge(postponed)
             if _drain(wake) or now + self._reconciler.backoff.next_try(now) <= time.monotonic():
                 changes.add(EVERYTHING, "")
+
+    def _changed_without_event(self, chains: ChainCheck) -> frozenset[str]:
+        """Return the kinds that may have changed although the kernel does not announce it."""
+        found: frozenset[str] = NETLINK if self._reconciler.settings_differ() else frozenset()
+        return found | CHAINS if chains.have_changed() else found
 
     def _reconcile_chains(self, chains: ChainCheck) -> bool:
         """Reconcile the chains that have been read; return whether that has to wait for the lock."""
@@ -99,8 +113,8 @@ class Agent:
             with write_lock(wait=0):
                 if isinstance(found.outcome, HomewardError):
                     self._reconciler.report_unreadable_chains(found.outcome)
-                elif not self._reconciler.reconcile_chains(found):
-                    chains.again(found)
+                else:
+                    chains.judge(found, self._reconciler.reconcile_chains(found))
         except Busy:
             chains.keep(found)
             return True

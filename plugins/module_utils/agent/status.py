@@ -91,4 +91,5 @@ def _agent_lines(report: dict[str, Any], undecided: Sequence[str]) -> list[str]:
         who = f", changed by {entry['who']}" if entry["who"] else ""
         lines.append(f"  {when} {entry['what']} (after {entry['milliseconds']:.0f} ms{who})")
     lines += [f"Backing off: {sentence}" for sentence in report["left_alone"]]
+    lines += [f"MetalLB: {sentence}" for sentence in report.get("speaker", ())]
     return [*lines, *([f"Problem: {report['trouble']}"] if report["trouble"] else [])]

@@ -13,7 +13,7 @@ from ..declaration.nodes import AddressesByNode, Nodes
 from ..declaration.values import comma_separated
 from ..state import Node
 from ..state.family import FAMILIES, FAMILY_NAMES, IPV6, family_of
-from ..state.node import IPVS_LINKS
+from ..state.node import IPVS_LINKS, RESTART_SPEAKER
 from ..state.route import MAIN_TABLE
 from .context import Context
 from .forwarding import not_forwarding
@@ -41,12 +41,37 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
     yield from _undeclared_sources(cluster, groups, finds_nodes=context.declaration.finds_nodes)
     yield from _no_default_route(groups, context.node)
     yield from _no_own_address(groups, context)
+    yield from _unknown_to_speaker((choice.pool for choice in choices), context.node)
     filtered = {group.interface for group in groups if group.traits.filters}
     for choice in choices:
         yield from _options_without_effect(choice, filtered)
         yield from not_forwarding(choice.pool, context)
         yield from _other_link(choice.pool, context)
         yield from _vlan(choice.pool, context)
+
+
+def _unknown_to_speaker(pools: Iterable[Pool], node: Node) -> Iterator[str]:
+    """Yield on which links MetalLB's speaker, which already runs, does not listen.
+
+    A service whose link is missing when the speaker handles it is given up for good (speaker/layer2_controller.go).
+    """
+    if not node.speaker_links:
+        return
+    unknown = {pool.interface: pool.path for pool in reversed([*pools]) if pool.interface not in node.speaker_links}
+    for interface, path in sorted(unknown.items(), key=lambda item: item[1]):
+        others = comma_separated(sorted(node.speaker_links), 3)
+        if interface in node.interfaces:
+            yield (
+                f"{path}.interface: MetalLB's speaker listens on {others}, but not on {interface}, so it announces no address"
+                f" there. It looks for links every ten seconds. If {interface} is up, has no master and is not excluded in"
+                f" MetalLB's configuration, restart the speaker: {RESTART_SPEAKER}"
+            )
+        else:
+            yield (
+                f"{path}.interface: MetalLB's speaker already runs on this node (it listens on {others}), and {interface} does"
+                " not exist yet. The speaker gives up services whose link is missing (event announceFailed) and does not try"
+                f" again when the link exists. Restart it after this run: {RESTART_SPEAKER}"
+            )
 
 
 def bypassed_marks(groups: Iterable[CompiledGroup], node: Node) -> Iterator[str]:

@@ -26,6 +26,7 @@ from .netlink.present_routes import read_present
 from .netlink.routes import read_routes
 from .netlink.rtnetlink import Rtnetlink
 from .netlink.rules import read_rules
+from .speaker import speaker_links
 
 ALL_KINDS = plurals(KINDS)
 
@@ -42,7 +43,7 @@ class Scope:
     :param routes: which foreign routes are read; None for all.
     :param present: if all of these managed routes are there, nothing else is read of large tables.
     :param tables: of iptables; on nodes with very many chains only these are read. None for all.
-    :param forwarding: read which links do not forward packets.
+    :param forwarding: read which links do not forward packets, and on which MetalLB's speaker listens.
     """
 
     ownership: Ownership = field(default_factory=Ownership)
@@ -131,7 +132,15 @@ def _links(node: Node, sources: Sources) -> Node:
     interfaces = sources.addresses.on(sources.links.interfaces)
     peer, interface = facts.ssh_peer(interfaces)
     managed = replace(node.managed, links=sources.links.managed)
-    return replace(node, managed=managed, interfaces=interfaces, ssh_peer=peer, ssh_interface=interface)
+    listening = speaker_links(sources.links.names) if sources.scope.forwarding else frozenset[str]()
+    return replace(
+        node,
+        managed=managed,
+        interfaces=interfaces,
+        ssh_peer=peer,
+        ssh_interface=interface,
+        speaker_links=listening,
+    )
 
 
 def _addresses(node: Node, sources: Sources) -> Node:

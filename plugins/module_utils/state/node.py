@@ -25,6 +25,8 @@ from .unit import Unit
 PROTOCOL_NAME = "homeward"  # of the protocol number, in the output of `ip`
 # Links of kube-proxy and kube-router that have the addresses of all services in IPVS mode.
 IPVS_LINKS = ("kube-ipvs0", "kube-dummy-if")
+#: What makes MetalLB's speaker look at all links and all services again.
+RESTART_SPEAKER = "kubectl -n metallb-system rollout restart daemonset/speaker"
 
 
 @dataclass(frozen=True)
@@ -150,6 +152,7 @@ class Node:
     :param managed: the objects that carry the markers of :class:`Ownership`.
     :param interfaces: all links, by name.
     :param not_forwarding: family and name of the links that do not forward packets; ``all`` and ``default`` are the sysctls'.
+    :param speaker_links: names of the links on which a speaker of MetalLB listens; none if the node has no speaker.
     :param foreign_routes: of every table but ``local`` (255), the selected ones (:class:`RouteSelection`).
     :param foreign_rules: the three of the kernel included.
     :param foreign_addresses: those of a pool's link decide whether it is shared.
@@ -174,6 +177,7 @@ class Node:
     managed: NodeState = field(default_factory=NodeState)
     interfaces: Mapping[str, Interface] = field(default_factory=dict)
     not_forwarding: frozenset[tuple[str, str]] = frozenset()
+    speaker_links: frozenset[str] = frozenset()
     foreign_routes: frozenset[Route] = frozenset()
     foreign_rules: frozenset[Rule] = frozenset()
     foreign_addresses: frozenset[Address] = frozenset()

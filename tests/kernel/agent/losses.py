@@ -25,7 +25,7 @@ class Loss:
     :param after: what the program that causes it does next, around the node: ``(lab, node's name)``.
     :param recovery: what happens around the node once the agent has made something, likewise.
     :param clean_up: removes what is foreign and new, once the agent has reconciled the rest.
-    :param without_event: the kernel sends no event, so the next check of everything finds it.
+    :param without_event: the kernel sends no event, so the next poll finds it.
     """
 
     name: str

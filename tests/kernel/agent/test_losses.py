@@ -10,9 +10,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -41,15 +39,6 @@ class World:
     recorders: dict[str, Recorder]
     right: dict[str, Snapshot]
     table: list[str]
-    folder: Path
-
-    @contextmanager
-    def checking_often(self, name: str) -> Iterator[Agent]:
-        """Replace the agent by one that checks everything every half second."""
-        self.agents[name].stop()
-        with Agent(self.lab.host(name), self.folder, sweep=0.5) as agent:
-            yield agent
-        self.agents[name].start()
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +54,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
             Recorder(first) as ear,
             Recorder(second) as other,
         ):
-            world = World(lab, {"node1": one, "node2": two}, {"node1": ear, "node2": other}, right, [], folder)
+            world = World(lab, {"node1": one, "node2": two}, {"node1": ear, "node2": other}, right, [])
             yield world
     request.config.pluginmanager.register(Closing(world.table))
 
@@ -88,13 +77,12 @@ def test_a_loss_is_reconciled_and_a_connection_survives(world: World, name: str,
     missing = _without_agent(world, node, loss)
     assert missing, f"{loss.name}: nothing is lost without the agent, so this case shows nothing"
 
-    with world.checking_often(name) if loss.without_event else nullcontext(world.agents[name]) as agent:
-        world.recorders[name].clear()
-        with Stream(world.lab, SERVICE[name]) as connection:
-            loss.happen(world.lab, node)
-            span = _await_reconciled(world, node, loss, agent)
-            connection.finish()
-    took = f"{span.milliseconds:.0f} ms" if span and not loss.without_event else "at the next check"
+    world.recorders[name].clear()
+    with Stream(world.lab, SERVICE[name]) as connection:
+        loss.happen(world.lab, node)
+        span = _await_reconciled(world, node, loss, world.agents[name])
+        connection.finish()
+    took = f"{span.milliseconds:.0f} ms" if span and not loss.without_event else "at the next poll"
     world.table.append(f"{loss.name:66} off: {len(missing):3} lines of state lost   on: reconciled, {took}")
 
 

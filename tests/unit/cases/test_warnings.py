@@ -162,3 +162,36 @@ def test_strict_arp_that_kube_proxy_may_still_need(
     assert [text.startswith(f"{ARP_ANNOUNCE} and {ARP_IGNORE} are reset") for text in removal_warnings(node)] == [
         True
     ] * warned
+
+
+@pytest.mark.parametrize(
+    ("listening", "link", "expected"),
+    [
+        ((), None, ""),  # there is no speaker
+        (("eth0", "eth0.100"), PLAIN, ""),
+        (("eth0",), PLAIN, "speaker listens on eth0, but not on eth0.100"),
+        (
+            ("eth0", "eth1"),
+            None,
+            "already runs on this node (it listens on eth0, eth1), and eth0.100 does not exist yet",
+        ),
+    ],
+)
+def test_a_link_that_the_speaker_does_not_know_is_named_once(
+    listening: tuple[str, ...], link: Interface | None, expected: str
+) -> None:
+    others = {name: other for name, other in cluster_node().interfaces.items() if name != PLAIN.name}
+    node = cluster_node(
+        interfaces={**others, **({link.name: link} if link else {})}, speaker_links=frozenset(listening)
+    )
+    second = replace(BOTH, name="second", path="pools[1]", networks=("198.51.100.0/28",))
+    pools = (replace(BOTH, vlan=vlan("eth0", 100)), replace(second, vlan=vlan("eth0", 100)))
+    found = [
+        one for one in compile_node(declaration(*pools, cluster=WHOLE), node).warnings if "MetalLB's speaker" in one
+    ]
+    assert bool(found) == bool(expected)
+    for sentence in found:
+        assert sentence.startswith("pools[0].interface: ")
+        assert expected in sentence
+        assert "kubectl -n metallb-system rollout restart daemonset/speaker" in sentence
+    assert len(found) <= 1

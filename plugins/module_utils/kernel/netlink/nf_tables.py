@@ -24,7 +24,8 @@ NFGENMSG_SIZE = 4  # of struct nfgenmsg: family, version, resource
 NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_NEWGEN, NFT_MSG_GETGEN = 1, 4, 7, 15, 16
 #: The table's name, in messages of tables; in those of chains, rules and sets it is the first attribute, too.
 NFTA_TABLE_NAME = 1
-_NFTA_TABLE_USE = 3  # how many chains it has
+_NFTA_TABLE_USE, _NFTA_TABLE_HANDLE = 3, 4  # USE: how many chains it has
+_COUNTER = attribute(1, b"counter\0")  # NFTA_EXPR_NAME
 NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 2, 3
 _NFTA_CHAIN_TABLE, _NFTA_CHAIN_NAME = 1, 3
 _NFTA_VERDICT_CHAIN = 2
@@ -124,6 +125,40 @@ def nft_rules(family: str, table: str, chain: str = "") -> list[bytes]:
             return kernel.dump(_type(NFT_MSG_GETRULE), request, decode, what, consistent=False)
     except OSError as error:
         raise NodeError(f"The kernel does not list its {what}: {error.strerror or error}.") from error
+
+
+def nft_content(family: str, table: str) -> list[bytes]:
+    """Return the handle of a table, and its rules without their counters, in order, as bytes; none if it does not exist.
+
+    :param family: ``ipv4`` or ``ipv6``.
+    :raises NodeError: the kernel does not list them.
+    :raises OSError: it has no nf_tables.
+    """
+    name = attribute(NFTA_TABLE_NAME, table.encode() + b"\0")
+
+    def decode_table(buffer: bytearray, start: int, stop: int) -> bytes:
+        found = find(buffer, start + NFGENMSG_SIZE, stop, NFTA_TABLE_NAME) == table.encode() + b"\0"
+        return find(buffer, start + NFGENMSG_SIZE, stop, _NFTA_TABLE_HANDLE) if found else b""
+
+    what, header = f"rules of the {family} table {table}", _nfgenmsg(_NFPROTO[family])
+    with NetlinkSocket(NETLINK_NETFILTER) as kernel:
+        handles = kernel.dump(_type(NFT_MSG_GETTABLE), header, decode_table, "tables of nf_tables", consistent=False)
+        if not any(handles):
+            return []
+        # A rule that is replaced during a few attempts may be missing; then the next result is another one.
+        request = header + name
+        return handles + kernel.dump(_type(NFT_MSG_GETRULE), request, _without_counters, what, consistent=False)
+
+
+def _without_counters(buffer: bytearray, start: int, stop: int) -> bytes:
+    rule = buffer[start + NFGENMSG_SIZE : stop]  # the header has the generation of all tables
+    place = rule.find(_COUNTER)
+    while place >= 0:
+        first = place + len(_COUNTER)  # of its data, whose attribute begins with its length
+        (length,) = struct.unpack_from("=H", rule, first)
+        rule[first : first + length] = bytes(length)
+        place = rule.find(_COUNTER, first + length)
+    return bytes(rule)
 
 
 def _attribute(message: bytes, kind: int) -> bytes:
