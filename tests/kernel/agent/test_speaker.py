@@ -13,12 +13,13 @@ import pytest
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import service
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import speaker
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import GROUPS_FILE
-from tests.kernel.agent.lab import POOL_LINK, prepare, recreate_link
+from tests.kernel.agent.lab import POOL_LINK, parameters, prepare, recreate_link
 from tests.kernel.delivery.lab import lab_of
 from tests.lab import Cell, Host, Lab
 from tests.lab.delivery import assert_delivered
 from tests.lab.responder import solicited_node_group
 from tests.lab.waiting import wait_until
+from tests.support import modules
 from tests.support.agent import Agent, command, metrics
 
 SERVICE, ADDRESS = "ds-lo-p1", "fd00:1:2:3::21"
@@ -163,3 +164,19 @@ def test_it_is_reported_that_the_speaker_does_not_listen(lab: Lab, tmp_path: Pat
 def test_the_poll_is_more_frequent_than_promised() -> None:
     """The documentation says five seconds."""
     assert service.POLL_INTERVAL < 5
+
+
+def test_a_run_warns_of_a_link_on_which_the_speaker_does_not_listen(lab: Lab) -> None:
+    node, warning = lab.host("node1"), "MetalLB's speaker listens on eth0, but not on eth0.100"
+
+    def warned() -> bool:
+        answer = modules.run(node, "pool_routing", parameters(lab, "node1", "nft"), check=True)
+        return any(warning in one for one in modules.warnings_of(answer))
+
+    assert not warned()
+    node.run(f"ip link set {POOL_LINK} down")
+    lab.scan_links()
+    try:
+        assert warned()
+    finally:
+        lose_by_down(lab, node)
