@@ -26,7 +26,15 @@ from .responder import ArpResponder, NdpResponder
 SCAN_SECONDS = 1.0
 ANNOUNCE_FOR_SECONDS = 5.0
 _ANNOUNCE_AGAIN_SECONDS = 1.1
-_EXCLUDED = ("cali", "cni", "docker", "flannel", "kube-ipvs", "veth")  # of MetalLB's excludel2.yaml
+_EXCLUDED = (
+    "cali",
+    "cni",
+    "docker",
+    "flannel",
+    "kube-ipvs",
+    "veth",
+    "pod-",
+)  # as in MetalLB's excludel2.yaml; "pod-" is the lab's
 Responder = ArpResponder | NdpResponder
 Kind = TypeVar("Kind", ArpResponder, NdpResponder)
 
