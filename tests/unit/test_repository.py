@@ -180,6 +180,23 @@ def upward_imports(root: Path) -> list[str]:
     return found
 
 
+def unlike_the_map(root: Path) -> list[str]:
+    """Find differences between the map in CONTRIBUTING.md and ``MAY_IMPORT``, and files of plugin_utils that are not on it."""
+    page = (root / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| (`[^|]*`) \| [^|]* \| (-|`[^|]*`) \|$", page, re.MULTILINE)
+    mapped = {
+        layer: set(re.findall(r"`([\w.]+)`", allowed))
+        for layers, allowed in rows
+        for layer in re.findall(r"`(\w+)(?:\.py|/)`", layers)
+    }
+    found = [f"CONTRIBUTING.md: {layer} is not a layer of MAY_IMPORT" for layer in mapped if layer not in MAY_IMPORT]
+    for layer, allowed in MAY_IMPORT.items():
+        if mapped.get(layer) != allowed - COMMON:
+            found.append(f"CONTRIBUTING.md: {layer} may import {', '.join(sorted(allowed - COMMON)) or 'nothing more'}")
+    names = (path.name for path in sorted((root / "plugins/plugin_utils").glob("*.py")))
+    return found + [f"CONTRIBUTING.md: plugin_utils/{name} is not on the map" for name in names if name not in page]
+
+
 def stray_paths(root: Path) -> list[str]:
     """Find literal paths of the node outside paths.py; those in /proc and /sys are the kernel's, documentation may quote any."""
     found = []
@@ -357,6 +374,12 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
         ({"plugins/module_utils/planning/p.py": f"import {COLLECTION}.plugins.modules.ip_rules"}, "planning may not"),
         ({"plugins/module_utils/planning/p.py": f"from {MODULE_UTILS}.state import Step"}, "an absolute import"),
         ({"plugins/module_utils/helpers.py": ""}, "helpers is not a layer"),
+    ],
+    unlike_the_map: [
+        ({"CONTRIBUTING.md": "| `state/` | values | `kernel` |"}, "state may import nothing more"),
+        ({"CONTRIBUTING.md": "| `cases/` | cases | `state` |"}, "cases may import declaration, state"),
+        ({"CONTRIBUTING.md": "| `other.py` | more | - |"}, "other is not a layer"),
+        ({"CONTRIBUTING.md": "", "plugins/plugin_utils/p.py": ""}, "plugin_utils/p.py is not on the map"),
     ],
     stray_paths: [
         ({"plugins/module_utils/kernel/k.py": 'LOCK = "/run/homeward.lock"'}, "k.py:1: the path '/run/homeward.lock'"),
