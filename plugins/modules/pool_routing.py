@@ -210,9 +210,11 @@ options:
     description:
       - Seconds, at most 3600, after which the node rolls back the whole change unless a new connection from the controller has confirmed
         it. The task opens this connection itself and fails if it cannot. V(0) disables confirmation.
-      - While the change is unconfirmed, the node has a file C(unconfirmed.*) in C(/run/homeward.metallb_routing). To confirm a change
-        manually, remove it. The next successful run confirms the change, too. The task renames the file to C(confirmed.*). The node
-        renames it to C(rolling-back.*) until the rollback is complete, and retries a failed rollback for up to one hour.
+      - While the change is unconfirmed, the node has a file C(unconfirmed.NAME) in C(/run/homeward.metallb_routing), the agent is stopped,
+        and other runs wait. What the next boot reads is only written when the change is confirmed.
+      - To confirm a change manually, run C(sh /run/homeward.metallb_routing/change.NAME/run commit NAME) on the node. If it has no such
+        file, because it does not run systemd, remove C(unconfirmed.NAME) instead.
+      - The node retries a failed rollback for up to one hour.
       - If the connection does not use the network (V(local), containers), the confirmation only shows that the node is still running.
     type: int
     default: 0

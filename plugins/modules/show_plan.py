@@ -45,5 +45,8 @@ plan:
   type: list
   elements: str
   returned: always
-  sample: ["node1: external on eth0.100 is policy_routing: replies must leave through 1.2.3.1, not via the node's default route"]
+  sample:
+    - "The case of each pool:"
+    - "node1: external on eth0.100 is policy_routing: replies must leave through 1.2.3.1 on eth0.100, and the node's default route uses
+      192.168.1.1 on eth0; table 7701, mark 0x100, dedicated interface"
 """
