@@ -19,6 +19,7 @@ from .planning.plan import make_plan
 from .state import Chain, ChainSet, Link, Node, Ownership, Route
 from .state.chain import ChainSetKey
 from .state.family import FAMILIES
+from .state.kinds import CHAINS, LINK, ROUTE, RULE, Kind
 from .state.route_selection import routes_to
 
 Parameters = Mapping[str, Any]
@@ -35,7 +36,7 @@ def converge_links(parameters: Parameters, run: Run) -> Result:
         if parameters["state"] == "present":
             _refuse_macvlans_on_macvlans(links, current)
 
-    return _converge_kind("links", links, ownership, parameters, run, check)
+    return _converge_kind(LINK, links, ownership, parameters, run, check)
 
 
 def _refuse_macvlans_on_macvlans(links: Sequence[Link], current: Node) -> None:
@@ -52,13 +53,13 @@ def _refuse_macvlans_on_macvlans(links: Sequence[Link], current: Node) -> None:
 def converge_routes(parameters: Parameters, run: Run) -> Result:
     """Add or remove routes with the protocol number ``protocol``."""
     routes = parse_routes(parameters["routes"])
-    return _converge_kind("routes", routes, _by_protocol(parameters), parameters, run)
+    return _converge_kind(ROUTE, routes, _by_protocol(parameters), parameters, run)
 
 
 def converge_rules(parameters: Parameters, run: Run) -> Result:
     """Add or remove rules with the protocol number ``protocol``."""
     rules = parse_rules(parameters["rules"])
-    return _converge_kind("rules", rules, _by_protocol(parameters), parameters, run)
+    return _converge_kind(RULE, rules, _by_protocol(parameters), parameters, run)
 
 
 def _by_protocol(parameters: Parameters) -> Ownership:
@@ -66,7 +67,7 @@ def _by_protocol(parameters: Parameters) -> Ownership:
 
 
 def _converge_kind(
-    kind: str,
+    kind: Kind,
     items: Sequence[Any],
     ownership: Ownership,
     parameters: Parameters,
@@ -75,16 +76,17 @@ def _converge_kind(
 ) -> Result:
     """Converge objects of one kind.
 
-    :param kind: the field of ``NodeState`` that holds them.
     :param items: the declared objects, in the order of the input.
     :param check: raises ``InputError`` for what does not fit the node.
     """
     declared = {item.key: item for item in items}
-    scope = Scope(ownership, kinds=frozenset({kind}), routes=routes_to(one for one in items if isinstance(one, Route)))
+    scope = Scope(
+        ownership, kinds=frozenset({kind.plural}), routes=routes_to(one for one in items if isinstance(one, Route))
+    )
     with reading(scope, run) as current:
         check(current)
-        objects_of_kind = _merge(getattr(current.managed, kind), declared, parameters)
-        plan = make_plan(replace(current.managed, **{kind: objects_of_kind}), current)
+        objects_of_kind = _merge(current.managed.of(kind), declared, parameters)
+        plan = make_plan(replace(current.managed, **{kind.plural: objects_of_kind}), current)
         pending = apply(plan, current, scope, run)
     return module_result(plan, current, scope, run, pending)
 
@@ -100,7 +102,7 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
     prefix = read_prefix("prefix", parameters["prefix"], POOLS.chain_prefix)
     ownership = Ownership(chain_prefix=prefix, comment=read_comment("comment", parameters["comment"]))
     listed = parse_chains(parameters["chains"], prefix)
-    scope = Scope(ownership, parameters["iptables_variant"], kinds=frozenset({"chains"}))
+    scope = Scope(ownership, parameters["iptables_variant"], kinds=frozenset({CHAINS.plural}))
     with reading(scope, run) as current:
         if current.iptables_problem:
             raise NodeError(f"Chains cannot be managed: {current.iptables_problem}. Nothing was changed.")

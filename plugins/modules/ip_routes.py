@@ -145,7 +145,10 @@ warnings:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import route_options
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_routes
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import (
+    DEFAULT_PROTOCOL,
+    converge_routes,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
 
 ARGUMENT_SPEC = {
@@ -156,7 +159,7 @@ ARGUMENT_SPEC = {
         "required": True,
         "options": route_options(),
     },
-    "protocol": {"type": "int", "default": 78},
+    "protocol": {"type": "int", "default": DEFAULT_PROTOCOL},
     "purge": {"type": "bool", "default": False},
     "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
 }

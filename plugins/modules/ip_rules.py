@@ -141,7 +141,10 @@ warnings:
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import rule_options
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_rules
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import (
+    DEFAULT_PROTOCOL,
+    converge_rules,
+)
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
 
 ARGUMENT_SPEC = {
@@ -152,7 +155,7 @@ ARGUMENT_SPEC = {
         "required": True,
         "options": rule_options(),
     },
-    "protocol": {"type": "int", "default": 78},
+    "protocol": {"type": "int", "default": DEFAULT_PROTOCOL},
     "purge": {"type": "bool", "default": False},
     "pyroute2_path": {"type": "str", "default": DEFAULT_PYROUTE2_PATH},
 }

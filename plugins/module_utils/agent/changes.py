@@ -38,7 +38,7 @@ def _roll_back_after(error: StepError, change: Change, name: str) -> None:
         transaction.roll_back(change.checkpoint, change.scope, change.tables)
     except StepError as further:
         raise type(further)(
-            f"{error} The rollback of the steps before failed: {further}. The node retries it."
+            f"{error} The rollback of the earlier steps failed, too: {further}. The node retries it."
         ) from error
     rollback.discard(name)
     forget_timers((name,))

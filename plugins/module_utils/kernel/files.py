@@ -37,7 +37,7 @@ def _read(path: str) -> File | None:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
             _refuse_unless_metrics(path)
             return None
-        raise NodeError(f"{path} cannot be read: {_described(error)}. Run as root (become: true).") from error
+        raise NodeError(f"{path} cannot be read: {described(error)}. Run as root (become: true).") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
@@ -46,7 +46,7 @@ def _read(path: str) -> File | None:
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             content = stream.read().decode("utf-8", "surrogateescape")
     except OSError as error:
-        raise NodeError(f"{path} cannot be read: {_described(error)}. Run as root (become: true).") from error
+        raise NodeError(f"{path} cannot be read: {described(error)}. Run as root (become: true).") from error
     finally:
         os.close(descriptor)
     return File(path, content, stat.S_IMODE(status.st_mode))
@@ -83,7 +83,7 @@ def write(steps: Sequence[Step]) -> None:
         except OSError as error:
             hint = "; persist: false installs neither the agent nor its files" if error.errno == errno.EROFS else ""
             raise StepsFailed(
-                tuple(done), step, f"{error.filename or subject.path}: {_described(error)}{hint}"
+                tuple(done), step, f"{error.filename or subject.path}: {described(error)}{hint}"
             ) from error
         done.append(step)
 
@@ -178,5 +178,6 @@ def _sync(folder: Path) -> None:
         os.close(handle)
 
 
-def _described(error: OSError) -> str:
+def described(error: OSError) -> str:
+    """Return the reason with the name of the error."""
     return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"

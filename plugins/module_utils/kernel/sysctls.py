@@ -94,7 +94,7 @@ def write(steps: Sequence[Step]) -> None:
         except NodeError as error:
             failed, reason = run[0], str(error)
         except OSError as error:
-            failed, reason = run[0], f"{error.filename or ORIGINALS}: {_described(error)}"
+            failed, reason = run[0], f"{error.filename or ORIGINALS}: {files.described(error)}"
         if reason:
             raise StepsFailed(tuple(done), failed, reason)
 
@@ -177,9 +177,7 @@ def _set(name: str, value: str) -> str:
         with _path(name).open("w", encoding="utf-8") as file:
             file.write(f"{value}\n")
     except OSError as error:
-        return (
-            f"{name} = {value}: {_described(error)}{_READ_ONLY if error.errno in (errno.EROFS, errno.EACCES) else ''}"
-        )
+        return f"{name} = {value}: {files.described(error)}{_READ_ONLY if error.errno in (errno.EROFS, errno.EACCES) else ''}"
     current = _value(name)
     # Some settings silently ignore a change in a container or namespace.
     if current is None or not _same(current, value):
@@ -200,7 +198,7 @@ def _value(name: str) -> str | None:
         return None
     except OSError as error:
         raise NodeError(
-            f"The kernel setting {name} cannot be read: {_described(error)}. Run as root (become: true)."
+            f"The kernel setting {name} cannot be read: {files.described(error)}. Run as root (become: true)."
         ) from error
 
 
@@ -215,10 +213,6 @@ def _why_missing(sysctl: Sysctl) -> str:
     if sysctl.interface:
         return f"the link {sysctl.interface} does not exist or has no {sysctl.name.split('/')[1]} settings"
     return "the kernel has been built or started without it"
-
-
-def _described(error: OSError) -> str:
-    return f"{error.strerror} ({errno.errorcode.get(error.errno or 0, error.errno)})"
 
 
 def _originals_file() -> Path:

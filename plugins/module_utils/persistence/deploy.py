@@ -35,8 +35,9 @@ from ..state import File, Node, NodeState, Unit
 from . import launcher, network_managers
 from .statefile import MODE, Saved, dumps, load
 
-#: For links and for both variants of iptables; a kernel that has them built in, or not at all, is left as it is.
+#: Files for convenience only: without them, everything else works.
 OPTIONAL_FILES = (PROTOCOL_FILE, SHORT_COMMAND)
+#: For links and for both variants of iptables; a kernel that has them built in, or not at all, is left as it is.
 MODULES = "8021q nf_tables nft_compat ip_tables iptable_mangle iptable_raw ip6_tables ip6table_mangle ip6table_raw"
 WATCHDOG_SECONDS = 120
 #: Units that start pods.
@@ -51,48 +52,36 @@ AFTER = (
 )
 
 
-def unit_text(version: str, metrics_directory: str = "") -> str:
-    """Return the agent's unit, ordered after all that creates links and before all that starts pods.
-
-    MetalLB's speaker gives up on an interface that is missing when it looks, so managed links must exist before the kubelet
-    starts. The service reports that it is ready after a limited wait for links, whatever the result, so it never blocks a
-    boot. It restarts however often it is killed, unless it exits with 2: then only a new state file helps. A stop lets
-    iptables-restore finish.
-
-    The program needs netlink, the programs of iptables, /proc/sys, its lock and report in /run, and the directory of the
-    metrics; the unit takes everything else away. A process without CAP_SYS_MODULE cannot load the modules of iptables-legacy,
-    so the service manager does that before it.
-    """
-    return f"""\
-{FILE_HEADER}[Unit]
+_UNIT = """\
+{header}[Unit]
 Description=Agent that reconciles the routing of MetalLB pools
-After={AFTER}
-Before={BEFORE}
-ConditionPathExists={STATE_FILE}
-RequiresMountsFor={LIBRARY}
+After={after}
+Before={before}
+ConditionPathExists={state_file}
+RequiresMountsFor={library}
 StartLimitIntervalSec=0
 
 [Service]
 Type=notify
-ExecStartPre=-+/bin/sh -c 'modprobe -qa {MODULES}; true'
-ExecStart=/bin/sh {COMMAND} agent --version {version}
+ExecStartPre=-+/bin/sh -c 'modprobe -qa {modules}; true'
+ExecStart=/bin/sh {command} agent --version {version}
 ExecReload=/bin/kill -HUP $MAINPID
 Restart=always
 RestartSec=1
-RestartPreventExitStatus={UNUSABLE_STATE} {USAGE}
+RestartPreventExitStatus={final_statuses}
 SyslogIdentifier=metallb-routing
 KillMode=mixed
 TimeoutStartSec=60
 TimeoutStopSec=45
-WatchdogSec={WATCHDOG_SECONDS}
+WatchdogSec={watchdog}
 OOMScoreAdjust=-900
-RuntimeDirectory={Path(AGENT_DIRECTORY).name}
+RuntimeDirectory={runtime_directory}
 UMask=0077
 NoNewPrivileges=yes
-CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW{" CAP_DAC_OVERRIDE" if metrics_directory else ""}
+CapabilityBoundingSet=CAP_NET_ADMIN CAP_NET_RAW{further_capability}
 ProtectSystem=strict
-ReadWritePaths={Path(LOCK_FILE).parent}{_writable(metrics_directory)}
-ProtectHome={"read-only" if metrics_directory.startswith(HOME_DIRECTORIES) else "yes"}
+ReadWritePaths={writable}
+ProtectHome={protect_home}
 PrivateTmp=yes
 PrivateDevices=yes
 ProtectClock=yes
@@ -116,6 +105,36 @@ IPAddressAllow=localhost
 [Install]
 WantedBy=multi-user.target
 """
+
+
+def unit_text(version: str, metrics_directory: str = "") -> str:
+    """Return the agent's unit, ordered after all that creates links and before all that starts pods.
+
+    MetalLB's speaker gives up on an interface that is missing when it looks, so managed links must exist before the kubelet
+    starts. The service reports that it is ready after a limited wait for links, whatever the result, so it never blocks a
+    boot. It restarts however often it is killed, unless it exits with a status that another start would not change.
+    A stop lets iptables-restore finish.
+
+    The program needs netlink, the programs of iptables, /proc/sys, its lock and report in /run, and the directory of the
+    metrics; the unit takes everything else away. A process without CAP_SYS_MODULE cannot load the modules of iptables-legacy,
+    so the service manager does that before it.
+    """
+    return _UNIT.format(
+        header=FILE_HEADER,
+        after=AFTER,
+        before=BEFORE,
+        state_file=STATE_FILE,
+        library=LIBRARY,
+        modules=MODULES,
+        command=COMMAND,
+        version=version,
+        final_statuses=f"{UNUSABLE_STATE} {USAGE}",
+        watchdog=WATCHDOG_SECONDS,
+        runtime_directory=Path(AGENT_DIRECTORY).name,
+        further_capability=" CAP_DAC_OVERRIDE" if metrics_directory else "",
+        writable=f"{Path(LOCK_FILE).parent}{_writable(metrics_directory)}",
+        protect_home="read-only" if metrics_directory.startswith(HOME_DIRECTORIES) else "yes",
+    )
 
 
 def _writable(metrics_directory: str) -> str:

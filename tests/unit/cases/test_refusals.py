@@ -63,7 +63,7 @@ class Refusal:
         return self.name
 
 
-RANGES = "Declare only the addresses MetalLB hands out"
+RANGES = "Declare only the addresses that MetalLB assigns"
 NEW_VLAN = pool(interface="eth0.7", vlan=vlan("eth0", 7))
 SIX = pool(networks=("fd00:1::/64",), gateways=("fd00:1::1",))
 OTHER = pool("other", networks=("10.2.0.0/24",), gateways=("10.2.0.1",))

@@ -19,7 +19,7 @@ from ..links import disable_ipv6_name
 from ..model import Choice
 from .masters import master_refusals
 
-RANGES_HELP = 'Declare only the addresses MetalLB hands out, as a smaller network or a range "first-last".'
+RANGES_HELP = 'Declare only the addresses that MetalLB assigns, as a smaller network or a range "first-last".'
 
 VlanKey = tuple[str, str, int]  # kind, parent, VLAN ID
 

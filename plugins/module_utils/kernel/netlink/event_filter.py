@@ -36,7 +36,7 @@ from .rtnetlink import (
     RTM_NEWROUTE,
     RTM_NEWRULE,
 )
-from .wire import find, messages
+from .wire import find, messages, text_in
 
 # Sizes of struct ifinfomsg, rtmsg, fib_rule_hdr, and of struct netconfmsg with its padding
 _LINK_HEADER, _ROUTE_HEADER, _RULE_HEADER, _NETCONF_HEADER = 16, 12, 12, 4
@@ -160,8 +160,7 @@ class EventMatcher:
             if kind & 0xFF == NFT_MSG_NEWGEN:
                 if self._transaction_matches:
                     pid = int.from_bytes(find(self._buffer, start, stop, NFTA_GEN_PROC_PID), "big")
-                    name = find(self._buffer, start, stop, NFTA_GEN_PROC_NAME).rstrip(b"\0")
-                    yield pid, name.decode(errors="replace")
+                    yield pid, text_in(find(self._buffer, start, stop, NFTA_GEN_PROC_NAME))
                 self._transaction_matches = False
             elif not self._transaction_matches:
                 self._transaction_matches = find(self._buffer, start, stop, NFTA_TABLE_NAME) in self._chain_tables

@@ -14,7 +14,7 @@ from ...state.family import IPV4, IPV6
 from ...state.mark_use import MarkUse
 from .nft_marks import NFTA_RULE_CHAIN, NFTA_RULE_TABLE, may_use_marks, rule_uses
 from .sockets import NETLINK_NETFILTER, NetlinkSocket
-from .wire import Request, attribute, attributes, find
+from .wire import Request, attribute, attributes, find, text_in
 
 # include/uapi/linux/netfilter/nfnetlink.h
 NFNL_SUBSYS_NFTABLES = 10
@@ -101,7 +101,7 @@ def nft_rule_chains(family: str, table: str) -> tuple[str, ...]:
     :param family: ``ipv4`` or ``ipv6``.
     :raises NodeError: the kernel does not list them.
     """
-    return tuple(dict.fromkeys(_name(_attribute(rule, NFTA_RULE_CHAIN)) for rule in nft_rules(family, table)))
+    return tuple(dict.fromkeys(text_in(_attribute(rule, NFTA_RULE_CHAIN)) for rule in nft_rules(family, table)))
 
 
 def nft_rules(family: str, table: str, chain: str = "") -> list[bytes]:
@@ -208,7 +208,7 @@ def nft_mark_uses(tables: Iterable[tuple[str, str, str]], own_prefix: str) -> li
         first = start + NFGENMSG_SIZE
         if buffer.find(jump, first, stop) >= 0:
             return ()
-        table, chain = (_name(find(buffer, first, stop, kind)) for kind in (NFTA_RULE_TABLE, NFTA_RULE_CHAIN))
+        table, chain = (text_in(find(buffer, first, stop, kind)) for kind in (NFTA_RULE_TABLE, NFTA_RULE_CHAIN))
         family = _FAMILY_NAMES.get(buffer[start], "")
         return (
             () if chain.startswith(own_prefix) else rule_uses(f"{chain} of table {family} {table}", buffer, first, stop)
@@ -229,10 +229,6 @@ def nft_mark_uses(tables: Iterable[tuple[str, str, str]], own_prefix: str) -> li
     return [uses for uses in found if uses]
 
 
-def _name(payload: bytes) -> str:
-    return payload.rstrip(b"\0").decode(errors="replace")
-
-
 def _type(message: int) -> int:
     return NFNL_SUBSYS_NFTABLES << 8 | message
 
@@ -245,5 +241,5 @@ def _texts(buffer: bytearray, start: int, stop: int) -> tuple[str, dict[int, str
     """Return an object's family, and its attributes as text; only names of tables and chains are meant to be used."""
     texts = {}
     for kind, first, last in attributes(buffer, start + NFGENMSG_SIZE, stop):
-        texts[kind] = buffer[first:last].rstrip(b"\0").decode(errors="replace")
+        texts[kind] = text_in(buffer[first:last])
     return _FAMILY_NAMES.get(buffer[start], str(buffer[start])), texts

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...state.mark_use import WHOLE_MARK, MarkUse, uses_in_words
-from .wire import attributes, find
+from .wire import attributes, find, text_in
 
 # include/uapi/linux/netfilter/nf_tables.h
 NFTA_RULE_TABLE, NFTA_RULE_CHAIN = 1, 2
@@ -119,7 +119,7 @@ def rule_uses(where: str, buffer: bytearray, start: int, stop: int) -> tuple[Mar
     for kind, first, last in attributes(buffer, start, stop):
         if kind == _NFTA_RULE_EXPRESSIONS:
             for _element, inner, end in attributes(buffer, first, last):
-                name = _text(find(buffer, inner, end, _NFTA_EXPR_NAME))
+                name = text_in(find(buffer, inner, end, _NFTA_EXPR_NAME))
                 _note(rule, name, _Attributes(find(buffer, inner, end, _NFTA_EXPR_DATA)))
     for register in rule.marks.keys() - rule.compared:
         rule.read(register, "is used")
@@ -155,7 +155,7 @@ def _note(rule: _Rule, name: str, data: _Attributes) -> None:
     elif name == "bitwise":
         _note_bitwise(rule, data)
     elif name in ("match", "target"):
-        words = tuple(_compat_words(name, _text(data.bytes(_COMPAT_NAME)), data))
+        words = tuple(_compat_words(name, text_in(data.bytes(_COMPAT_NAME)), data))
         rule.uses += uses_in_words(words, rule.where)
     else:
         _note_register(rule, name, data)
@@ -175,7 +175,7 @@ def _note_register(rule: _Rule, name: str, data: _Attributes) -> None:
     elif name == "range":
         rule.read(data.number(_RANGE_SREG), "is in a range")
     elif name in ("lookup", "hash"):
-        what = "is hashed" if name == "hash" else f"in @{_text(data.bytes(_LOOKUP_SET))}"
+        what = "is hashed" if name == "hash" else f"in @{text_in(data.bytes(_LOOKUP_SET))}"
         for register in rule.marks.keys() - rule.compared:  # a mark may be any part of a concatenation
             rule.read(register, what)
 
@@ -236,7 +236,3 @@ def _compat_words(kind: str, name: str, data: _Attributes) -> Iterator[str]:
         yield from ("-j", name, "--map-mark")
     elif kind == "match" and name == "socket" and revision >= 3 and info and info[0] & 4:
         yield from ("-m", name, "--restore-skmark")
-
-
-def _text(payload: bytes) -> str:
-    return payload.rstrip(b"\0").decode(errors="replace")

@@ -155,6 +155,11 @@ def find(buffer: Buffer, start: int, stop: int, attribute_type: int) -> bytes:
     return b""
 
 
+def text_in(payload: Buffer) -> str:
+    """Return the payload of an attribute as text, without its final zero byte."""
+    return payload.rstrip(b"\0").decode(errors="replace")
+
+
 def attribute(kind: int, payload: bytes) -> bytes:
     """Return one attribute, padded.
 
@@ -197,7 +202,7 @@ def _text(buffer: Buffer, kind: int, flags: int, start: int, stop: int) -> str:
             return ""
         start += HEADER_SIZE if flags & NLM_F_CAPPED else (_LENGTH.unpack_from(buffer, start)[0] + 3) & ~3
     try:
-        return find(buffer, start, stop, NLMSGERR_ATTR_MSG).rstrip(b"\0").decode(errors="replace")
+        return text_in(find(buffer, start, stop, NLMSGERR_ATTR_MSG))
     except MessageError:
         return ""  # the number alone is an answer, too
 
