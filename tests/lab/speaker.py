@@ -6,7 +6,7 @@ As MetalLB's (internal/layer2/announcer.go, speaker/layer2_controller.go) it
   their names do not say that they belong to pods; NDP needs a link-local address. Only on its own links does it announce;
 - announces a service's addresses only if one of its links existed when it last looked, and does not try again otherwise;
 - joins solicited-node groups only on the links that it has when it starts to announce an address. A responder that it
-  creates later, for a link that was made again or was down, receives no solicitations for it.
+  creates later, for a link that was recreated or was down, receives no solicitations for it.
 
 It looks every second instead of every ten.
 """

@@ -1,10 +1,10 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Keeps the solicited-node groups that MetalLB's speaker loses when a link goes down or is made again.
+"""Keeps the solicited-node groups that MetalLB's speaker loses when a link goes down or is recreated.
 
-Without them nobody receives the neighbour solicitations for the addresses that it announces, so IPv6 is dead on the node until
-the speaker restarts. See :mod:`..kernel.speaker`.
+Without them no process receives the neighbour solicitations for the addresses that it announces, so they are unreachable by IPv6
+until the speaker restarts. See :mod:`..kernel.speaker`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from ..kernel.speaker import (
 from ..state.node import RESTART_SPEAKER
 
 MOST_GROUPS = 1024  # that are held on one link
-DEAF_CHECKS = 3  # in a row, until it is reported that the speaker does not listen: it looks for links every ten seconds
+#: In a row, until it is reported that the speaker does not listen on a link: it looks for links every ten seconds.
+MISSING_CHECKS = 3
 _SHOWN = 5
 
 
@@ -38,12 +39,12 @@ class _Link:
 
     :param sockets: of the speaker, when it was last seen there.
     :param groups: that it had joined then, or lost since.
-    :param deaf: how often in a row it was not seen, while it listened on other links.
+    :param missing: how often in a row it was not seen, while it listened on other links.
     """
 
     sockets: frozenset[str] = frozenset()
     groups: set[Group] = field(default_factory=set)
-    deaf: int = 0
+    missing: int = 0
     held: Membership | None = None
 
     def check(self, index: int, sockets: frozenset[str], joined: Mapping[Group, int]) -> None:
@@ -96,9 +97,9 @@ class GroupKeeper:
         return sum(len(link.held.groups) for link in self._links.values() if link.held)
 
     @property
-    def deaf(self) -> int:
-        """On how many links the speaker does not listen, although it does so on others."""
-        return sum(link.deaf >= DEAF_CHECKS for link in self._links.values())
+    def missing(self) -> int:
+        """On how many links the speaker does not listen, although it listens on others."""
+        return sum(link.missing >= MISSING_CHECKS for link in self._links.values())
 
     @property
     def notes(self) -> list[str]:
@@ -126,11 +127,11 @@ class GroupKeeper:
         self._remember()
 
     def _check_sockets(self, indexes: Mapping[str, int], sockets: Container[int]) -> None:
-        deaf = {name for name, index in indexes.items() if index not in sockets}
-        if deaf and not speaker_links(dict(socket.if_nameindex())):
-            deaf = set()
+        missing = {name for name, index in indexes.items() if index not in sockets}
+        if missing and not speaker_links(dict(socket.if_nameindex())):
+            missing = set()
         for name, known in self._links.items():
-            known.deaf = known.deaf + 1 if name in deaf else 0
+            known.missing = known.missing + 1 if name in missing else 0
 
     def _remember(self) -> None:
         found = {
@@ -152,11 +153,11 @@ def _sentences(name: str, known: _Link) -> Iterator[str]:
     if held:
         more = f" and {len(held) - _SHOWN} more" if len(held) > _SHOWN else ""
         yield (
-            f"The speaker has lost the solicited-node groups of {name}, which was down or was made again:"
+            f"The speaker has lost the solicited-node groups of {name}, which was down or was recreated:"
             f" {', '.join(map(_text, held[:_SHOWN]))}{more}. The agent holds them until the speaker joins them again, so IPv6"
             f" works. To have it join them, restart it: {RESTART_SPEAKER}"
         )
-    if known.deaf >= DEAF_CHECKS:
+    if known.missing >= MISSING_CHECKS:
         yield (
             f"The speaker listens on other links of this node, but not on {name}, so it announces no address there. If {name} is"
             f" up, has no master and is not excluded in MetalLB's configuration, restart the speaker: {RESTART_SPEAKER}"

@@ -121,13 +121,13 @@ class Reconciler:
         """
         saved, groups, report = self._loaded(), self._groups, self.report
         groups.check({str(case["interface"]) for case in saved.cases}, complete=complete)
-        found = (groups.notes, groups.held, groups.deaf)
-        if found == (report.speaker, report.groups_held, report.speaker_deaf):
+        found = (groups.notes, groups.held, groups.missing)
+        if found == (report.speaker, report.groups_held, report.speaker_missing):
             return
         for sentence in groups.notes:
             if sentence not in report.speaker:
                 print(sentence, flush=True)
-        report.speaker, report.groups_held, report.speaker_deaf = found
+        report.speaker, report.groups_held, report.speaker_missing = found
         report.write(saved.metrics_directory)
 
     def report_unreadable_chains(self, error: HomewardError) -> None:

@@ -36,7 +36,7 @@ class Report:
     :param problem: what keeps the agent from its work, ``""`` for nothing.
     :param speaker: what is wrong with MetalLB's speaker on this node.
     :param groups_held: solicited-node groups that it has lost and the agent holds.
-    :param speaker_deaf: number of links on which it does not listen.
+    :param speaker_missing: number of links on which it does not listen.
     :param checked: when everything was last checked, seconds since 1970.
     """
 
@@ -51,7 +51,7 @@ class Report:
     problem: str = ""
     speaker: list[str] = field(default_factory=list)
     groups_held: int = 0
-    speaker_deaf: int = 0
+    speaker_missing: int = 0
     recent: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, when: float, kind: str, what: str, who: str, milliseconds: float) -> None:
@@ -101,10 +101,10 @@ class Report:
                 {"": self.groups_held},
             ),
             (
-                "speaker_deaf_links",
+                "speaker_missing_links",
                 "gauge",
                 "Links of pools on which MetalLB's speaker does not listen.",
-                {"": self.speaker_deaf},
+                {"": self.speaker_missing},
             ),
             (
                 "last_check_timestamp_seconds",

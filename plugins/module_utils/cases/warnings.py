@@ -53,7 +53,7 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
 def _unknown_to_speaker(pools: Iterable[Pool], node: Node) -> Iterator[str]:
     """Yield on which links MetalLB's speaker, which already runs, does not listen.
 
-    A service whose link is missing when the speaker handles it is given up for good (speaker/layer2_controller.go).
+    The speaker does not try again to announce a service whose link was missing when it handled it (speaker/layer2_controller.go).
     """
     if not node.speaker_links:
         return

@@ -6,7 +6,7 @@
 The speaker (internal/layer2/announcer.go of MetalLB) looks at the links every ten seconds. On each that is up and has no master
 it opens a packet socket for ARP, and a raw ICMPv6 socket that is bound to the link-local address. It joins the solicited-node
 group of an address (RFC 4291, section 2.7.1) only when it starts to announce it, so sockets that it opens later, for a link that
-was down or was made again, are in none of the groups. Any process that joins them makes the kernel accept the solicitations.
+was down or was recreated, are in none of the groups. Any process that joins them makes the kernel accept the solicitations.
 """
 
 from __future__ import annotations
@@ -116,7 +116,7 @@ def remember(found: Remembered) -> None:
 class Membership:
     """Holds multicast groups on one link until it is closed.
 
-    :param index: of the link. If that is made again, it has another one.
+    :param index: of the link. If that is recreated, it has another one.
     """
 
     def __init__(self, index: int) -> None:

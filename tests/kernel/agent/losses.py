@@ -54,7 +54,7 @@ def _set_mac(lab: Lab, node: str) -> None:
 #: On node1: the link is foreign, the chains are nft.
 FOREIGN_LINK = (
     Loss("link set down and up", (f"ip link set {POOL_LINK} down", f"ip link set {POOL_LINK} up")),
-    Loss("link deleted, and made again by its owner", (), after=recreate_link),
+    Loss("link deleted, and recreated by its owner", (), after=recreate_link),
     Loss("address deleted", (f"ip address del 1.2.3.251/32 dev {POOL_LINK}",)),
     Loss("IPv6 address deleted", (f"ip address del fd00:1:2:3::251/128 dev {POOL_LINK}",)),
     Loss("all IPv4 addresses of the link flushed", (f"ip -4 address flush dev {POOL_LINK}",)),
@@ -101,7 +101,7 @@ FOREIGN_LINK = (
 
 #: On node2: the link is managed, the chains are legacy.
 OWN_LINK = (
-    Loss("parent deleted, and made again by its owner", (), after=recreate_link, recovery=_set_mac),
+    Loss("parent deleted, and recreated by its owner", (), after=recreate_link, recovery=_set_mac),
     Loss("managed link set down", (f"ip link set {POOL_LINK} down",)),
     Loss(
         "managed link deleted, its sysctls with it",

@@ -43,7 +43,7 @@ FOREIGN = (
     "iptables-nft -w -t mangle -A PREROUTING -j cali-PREROUTING",
     "ip6tables-nft -w -t raw -A PREROUTING -s fd00:51::9 -j ACCEPT",
     "ip address add 198.51.100.77/32 dev eth1",
-    "ip address add 198.51.100.78/32 dev eth0.100",  # the last address of a link takes all routes over it along
+    "ip address add 198.51.100.78/32 dev eth0.100",  # all routes over a link are removed with its last address
 )
 #: Those that need no lab around the node
 LOSSES = [loss for loss in FOREIGN_LINK if loss.lines]

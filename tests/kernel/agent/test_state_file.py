@@ -207,7 +207,7 @@ def same_check(agent: Agent, host: Host) -> tuple[dict[str, Metric], dict[str, A
 
 
 def test_a_pool_that_is_left_out_is_named(node: Node) -> None:
-    """Two roles one after the other, each with its own pools, would take away each other's without a word."""
+    """Two roles one after the other, each with its own pools, would otherwise remove each other's pools silently."""
     assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
     assert not told_of_pools(apply(node.host, declared(EXTERNAL, STORAGE)))
     (text,) = told_of_pools(apply(node.host, declared(EXTERNAL)))

@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A run that was foretold by check mode, and whose repetition writes nothing."""
+"""A run that check mode predicted, and whose repetition writes nothing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.node import Node
 def converge(
     node: Node, module: str, parameters: Mapping[str, Any], before: Snapshot | None = None
 ) -> tuple[Answer, Snapshot]:
-    """Check, apply, and apply again: the check foretells the run, and neither it nor the last run writes anything.
+    """Check, apply, and apply again: the check predicts the run, and neither it nor the last run writes anything.
 
     :param before: a snapshot of the node as it is.
     :returns: the answer of the run, and a snapshot of the node afterwards.

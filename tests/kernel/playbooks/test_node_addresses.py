@@ -191,7 +191,7 @@ def test_an_unreachable_node_does_not_stop_the_plan_of_the_others(site: ManyNode
 
 
 def test_limit_keeps_the_addresses_of_the_other_nodes_from_the_last_run(site: ManyNodes) -> None:
-    """They can only be learnt from the nodes; what no longer belongs to a node is said."""
+    """Only the nodes know them; a warning names what no longer belongs to a node."""
     silent = {name: {"ip": DEFAULT_ADDRESS} for name in NODES}
     for node in site.nodes:
         node.run(["sh", "-ec", SYSTEMD])

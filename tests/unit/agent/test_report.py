@@ -40,7 +40,7 @@ def test_the_metrics_have_the_values_of_the_report(
         checked=checked,
         state_hash="ab12",
         groups_held=drift + 1,
-        speaker_deaf=drift + 2,
+        speaker_missing=drift + 2,
     )
     found = parse(known.metrics())
     prefix = "homeward_metallb_routing"
@@ -52,7 +52,7 @@ def test_the_metrics_have_the_values_of_the_report(
         f"{prefix}_waiting": Metric("gauge", {(): float(len(sentences))}),
         f"{prefix}_backing_off": Metric("gauge", {(): float(len(sentences[1:]))}),
         f"{prefix}_speaker_groups_held": Metric("gauge", {(): drift + 1.0}),
-        f"{prefix}_speaker_deaf_links": Metric("gauge", {(): drift + 2.0}),
+        f"{prefix}_speaker_missing_links": Metric("gauge", {(): drift + 2.0}),
         f"{prefix}_last_check_timestamp_seconds": Metric("gauge", {(): round(checked, 3)}),
         f"{prefix}_state_info": Metric("gauge", {(("hash", "ab12"),): 1.0}),
     }

@@ -22,9 +22,8 @@ from ..netlink.nf_tables import nft_content
 # include/uapi/linux/netfilter_ipv4/ip_tables.h: IPT_SO_GET_INFO, IPT_SO_GET_ENTRIES; those of IPv6 are the same.
 _GET_INFO, _GET_ENTRIES = 64, 65
 _NAME = 32  # XT_TABLE_MAXNAMELEN
-_INFO = struct.Struct(
-    f"={_NAME}sI5I5III"
-)  # struct ipt_getinfo: name, valid_hooks, hook_entry, underflow, num_entries, size
+#: struct ipt_getinfo: name, valid_hooks, hook_entry, underflow, num_entries, size
+_INFO = struct.Struct(f"={_NAME}sI5I5III")
 #: struct ipt_get_entries: name and size, then the entries, which begin at a multiple of eight bytes.
 _ENTRIES = struct.Struct(f"={_NAME}sI4x")
 #: Size of struct ipt_entry and ip6t_entry, which end with two counters of 64 bits, and the offset of next_offset in them.
