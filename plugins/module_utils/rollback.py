@@ -31,13 +31,15 @@ import sys
 import syslog
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from .errors import NodeError, describe
 from .paths import CHANGE_INCOMPLETE, CHANGE_SCRIPT, RUN_DIRECTORY
+from .retry import longer_retry
+from .transaction import Decide
 
 DIRECTORY = Path(RUN_DIRECTORY)
 _UNCONFIRMED, _CONFIRMED, _ROLLING_BACK = "unconfirmed", "confirmed", "rolling-back"
@@ -47,11 +49,8 @@ _POLL = 1  # seconds between two checks for the confirmation; affects only how l
 _REMEMBER = 60  # seconds
 _OVERDUE = 5.0  # seconds after which another run no longer waits for the rollback, and starts it
 _PAUSE = 0.1  # seconds between two looks at the decision about another run's change
-FIRST_DELAY, LONGEST_DELAY = 1.0, 30.0  # seconds between two tries to roll back
 GIVE_UP_AFTER = 3600.0  # seconds
 
-#: To be entered with the lock held; its value says whether to roll back. The argument says whether the rollback is complete.
-Decide = Callable[[bool], AbstractContextManager[bool]]
 #: Rolls a change back, as far as possible; raises an exception if it is not complete.
 RollBack = Callable[[Decide], object]
 #: Hands the rollback of the change of this name to the service manager; returns the command line that confirms the change, and
@@ -341,7 +340,7 @@ def _roll_back_with_retries(name: str, roll_back: RollBack) -> bool:
     """Try to roll the change back until that succeeds or is void, and log failures; return False to give up."""
     syslog.openlog("metallb-routing")
     give_up = time.monotonic() + GIVE_UP_AFTER
-    delay, logged = FIRST_DELAY, ""
+    delay, logged = 0.0, ""
     while True:
         try:
             roll_back(partial(_decision, name))
@@ -359,8 +358,8 @@ def _roll_back_with_retries(name: str, roll_back: RollBack) -> bool:
         if last:
             return False
         logged = problem
+        delay = longer_retry(delay)
         time.sleep(delay)
-        delay = min(LONGEST_DELAY, 2 * delay)
 
 
 @contextmanager

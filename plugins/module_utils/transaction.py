@@ -24,6 +24,7 @@ from .state.step import Step, StepsFailed
 #: Kinds that are read and rolled back together. Programs that fail or hang must not keep the others from it, so chains are last.
 WITHOUT_CHAINS = plurals(kind for kind in KINDS if kind is not CHAINS)
 PARTS = (WITHOUT_CHAINS, plurals((CHAINS,)))
+#: To be entered with the lock held; its value says whether to roll back. The argument says whether the rollback is complete.
 Decide = Callable[[bool], AbstractContextManager[bool]]
 INTERRUPTIONS = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 

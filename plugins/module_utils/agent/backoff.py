@@ -12,12 +12,6 @@ BURST = 20  # times that an object is reconciled without delay
 REFILL = 3.0  # seconds after which one more of them is allowed
 FIRST_DELAY = 1.0  # seconds
 LONGEST_DELAY = 300.0
-FIRST_RETRY, LONGEST_RETRY = 1.0, 30.0  # seconds until the next try after the node could not be read
-
-
-def longer_retry(delay: float) -> float:
-    """Return the delay after one more failure, given that of the last one, 0 for none."""
-    return min(LONGEST_RETRY, delay * 2 or FIRST_RETRY)
 
 
 @dataclass

@@ -17,8 +17,8 @@ from ..kernel.iptables.fingerprint import fingerprint
 from ..kernel.iptables.tables import IptablesState
 from ..kernel.netlink.events import CHAINS, EVERYTHING, Changes
 from ..persistence.statefile import Saved
+from ..retry import longer_retry
 from ..state.chain import POOL_TABLES
-from .backoff import longer_retry
 
 #: What has been read, why that failed, or None: nothing has changed since the chains were as desired.
 Outcome = Optional[Union[IptablesState, HomewardError]]

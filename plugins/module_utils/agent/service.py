@@ -16,7 +16,7 @@ from ..errors import HomewardError
 from ..kernel.lock import Busy, write_lock
 from ..kernel.netlink.events import CHAINS, EVERYTHING, NETLINK, Changes, EventMonitor
 from ..paths import VERSION_FILE
-from .backoff import longer_retry
+from ..retry import longer_retry
 from .chain_check import ChainCheck
 from .reconciler import Reconciler
 from .report import make_agent_directory
