@@ -46,7 +46,7 @@ lint: venv lint-style lint-types lint-changelog lint-ansible lint-docs lint-tarb
 lint-style: venv
 	@echo "== ruff"; ruff check --quiet --output-format concise .; ruff format --check --quiet .
 	@echo "== yamllint"; yamllint --strict .
-	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* bench/run demo/run tests/*/run molecule/run molecule/containers/* tests/vm/prepare 2>/dev/null)
+	@echo "== shellcheck"; shellcheck .ci/run $$(grep -lE '^#!.*\b(ba)?sh$$' tools/* bench/run bench/private_files demo/run tests/*/run molecule/run molecule/containers/* tests/vm/prepare 2>/dev/null)
 
 .PHONY: lint-types
 lint-types: venv
