@@ -37,6 +37,7 @@ from .kernel.speaker import remember
 from .kernel.systemd import systemd_runs
 from .kernel.writer import require_link_types
 from .paths import CHANGE_SCRIPT, FORMATS_FILE, PROTOCOL_FILE, UNIT_NAME
+from .pending import PendingChange, await_decisions, awaiting_decision, cancel, confirm_earlier, folder_of
 from .persistence import change
 from .persistence.deploy import (
     MANAGED_FILES,
@@ -52,15 +53,7 @@ from .planning.commands import commands
 from .planning.diff import diff
 from .planning.placement import place_rules
 from .planning.plan import Plan, make_plan
-from .rollback import (
-    PendingChange,
-    await_commits,
-    awaiting_commit,
-    cancel,
-    confirm_earlier,
-    folder_of,
-    unless_confirmed,
-)
+from .rollback import unless_confirmed
 from .state import Chain, Node, NodeState, Ownership
 from .state.chain import POOL_TABLES
 from .state.kinds import CHAINS, RULE
@@ -160,11 +153,11 @@ def reading(scope: Scope, run: Run) -> Iterator[Node]:
 
 @contextmanager
 def _lock_of_decided_node() -> Iterator[None]:
-    """Hold the lock while no change of another run is incomplete without its commit, which needs the lock itself."""
+    """Hold the lock while no change is left that another run has to decide, which needs the lock for it."""
     while True:
-        await_commits(WAIT)
+        await_decisions(WAIT)
         with write_lock():
-            if not awaiting_commit():
+            if not awaiting_decision():
                 yield
                 return
 

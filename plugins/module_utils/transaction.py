@@ -92,9 +92,10 @@ def roll_back_unconfirmed(checkpoint: NodeState, scope: Scope, pyroute2_path: st
     for kinds in PARTS:
         part = replace(scope, kinds=scope.kinds & kinds)
         if CHAINS.plural in part.kinds:
-            problems += _problem_of_programs(part)
-            if problems:
-                break
+            unusable = _problem_of_programs(part)
+            if unusable:
+                problems += unusable
+                continue
         with write_lock(), decide(False) as decided:
             if not decided:
                 return

@@ -100,13 +100,15 @@ def _run_over_new_connection(action: ActionBase, command: str) -> str:
 
 
 def _clean_up(action: ActionBase, confirmed: str) -> None:
-    """Remove the marker file of a confirmed change: no further try follows.
+    """Remove the files of a confirmed change: no further try follows.
 
     :raises AnsibleConnectionFailure: the node is unreachable.
     """
-    file, directory = shlex.quote(confirmed), shlex.quote(str(PurePosixPath(confirmed).parent))
+    path = PurePosixPath(confirmed)
+    times = path.with_name(f"until.{path.name.partition('.')[2]}")
+    file, other, directory = (shlex.quote(str(one)) for one in (path, times, path.parent))
     # The directory also holds original values of sysctls.
-    action._low_level_execute_command(f"rm -f {file}; rmdir {directory} 2>/dev/null || true")  # noqa: SLF001
+    action._low_level_execute_command(f"rm -f {file} {other}; rmdir {directory} 2>/dev/null || true")  # noqa: SLF001
 
 
 def _cut_off(seconds: int, problem: str, *, rolled_back: bool) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from functools import partial
 
-from .. import rollback, transaction
+from .. import pending, rollback, transaction
 from ..errors import StepError
 from ..kernel.lock import write_lock
 from ..persistence.change import Change, forget_timers, load_change
@@ -19,16 +19,16 @@ def commit(name: str) -> None:
     :raises HomewardError: it is not pending any more, or its last steps failed.
     """
     with write_lock():
-        if not rollback.is_unconfirmed(name):
+        if not pending.is_unconfirmed(name):
             return
-        change = load_change(rollback.folder_of(name))
+        change = load_change(pending.folder_of(name))
         try:
             transaction.apply(change.later, change.checkpoint, change.scope, change.tables)
         except StepError as error:
             _roll_back_after(error, change, name)
             raise
-        rollback.confirm(name)
-    rollback.discard(name)
+        pending.confirm(name)
+    pending.discard(name)
     forget_timers((name,))
 
 
@@ -40,13 +40,13 @@ def _roll_back_after(error: StepError, change: Change, name: str) -> None:
         raise type(further)(
             f"{error} The rollback of the earlier steps failed, too: {further}. The node retries it."
         ) from error
-    rollback.discard(name)
+    pending.discard(name)
     forget_timers((name,))
 
 
 def roll_back(name: str) -> None:
     """Roll a change back when its time has passed, unless it is confirmed before."""
-    folder = rollback.folder_of(name)
+    folder = pending.folder_of(name)
     if not folder.exists():
         return
     change = load_change(folder)

@@ -14,10 +14,10 @@ from ..kernel.lock import write_lock
 from ..kernel.reader import Scope, read_node
 from ..kernel.speaker import remember
 from ..paths import FORMATS_FILE, LIBRARY, PROTOCOL_FILE, UNIT_NAME
+from ..pending import forget_earlier
 from ..persistence.deploy import MANAGED_FILES, stale_metrics_files, with_optional_files
 from ..persistence.statefile import load
 from ..planning.plan import make_plan
-from ..rollback import forget_earlier
 from ..state import NodeState, Ownership
 from ..state.step import Step
 

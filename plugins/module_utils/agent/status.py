@@ -13,8 +13,8 @@ from typing import Any
 from ..errors import HomewardError
 from ..kernel.systemd import active
 from ..paths import COMMAND, RUNTIME, UNIT_NAME
+from ..pending import undecided
 from ..persistence.change import is_prepared
-from ..rollback import undecided
 from ..state.kinds import SAVED
 from . import reconciler
 from .report import read_report

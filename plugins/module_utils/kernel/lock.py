@@ -5,6 +5,9 @@
 
 The lock is a file that only root can create, open and so hold. Its holder removes it, so that no file remains on the node; a
 process that has waited for a removed file notices that, and takes the current one.
+
+Where no file can be created, as /run is full or read-only, the lock is the directory of the pending changes, which only root can
+open: a change must be rolled back there, too. Whoever holds the file also holds the directory, if there is one.
 """
 
 from __future__ import annotations
@@ -15,11 +18,11 @@ import os
 import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from ..errors import NodeError
-from ..paths import LOCK_FILE
+from ..paths import LOCK_FILE, RUN_DIRECTORY
 
 WAIT = 60  # seconds; a writer needs far less, even if it waits for the lock of iptables
 _PAUSE = 0.02  # seconds between two tries
@@ -38,31 +41,20 @@ def write_lock(wait: float = WAIT) -> Iterator[None]:
     :raises Busy: another process held it all that time.
     :raises NodeError: the file cannot be created, or is not a regular file of root.
     """
-    descriptor = _acquire(wait)
+    held = _acquire(wait)
     try:
         yield
     finally:
-        with suppress(OSError):
-            if _is_current(descriptor):
-                Path(LOCK_FILE).unlink()
-        os.close(descriptor)
+        held.close()
 
 
-def _acquire(wait: float) -> int:
+def _acquire(wait: float) -> ExitStack:
+    """Return what releases the lock."""
     deadline = time.monotonic() + wait
     while True:
-        descriptor = _open()
-        try:
-            _check(descriptor)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if _is_current(descriptor):
-                return descriptor
-        except BlockingIOError:
-            pass
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
+        with ExitStack() as opened:
+            if _take(opened):
+                return opened.pop_all()
         if time.monotonic() >= deadline:
             raise Busy(
                 f"Another run on this node has held the lock (flock of {LOCK_FILE}) for {wait:.0f} s."
@@ -71,9 +63,29 @@ def _acquire(wait: float) -> int:
         time.sleep(_PAUSE)
 
 
+def _take(opened: ExitStack) -> bool:
+    """Try to take the lock, to be released with ``opened``; return False if another process holds it."""
+    file = _open()
+    opened.callback(os.close, file)
+    if stat.S_ISDIR(os.fstat(file).st_mode):
+        return _is_private(file) and _lock(file)
+    _check(file)
+    if not _lock(file) or not _is_current(file):
+        return False
+    with suppress(OSError):
+        directory = os.open(RUN_DIRECTORY, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        opened.callback(os.close, directory)
+        if _is_private(directory) and not _lock(directory):
+            return False
+    opened.callback(_remove, file)
+    return True
+
+
 def _open() -> int:
+    """Open the file, or what else is the lock where it cannot be created."""
+    flags = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        return os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, _MODE)
+        return os.open(LOCK_FILE, os.O_RDWR | os.O_CREAT | flags, _MODE)
     except PermissionError as error:
         raise NodeError(
             f"{LOCK_FILE}, the lock of this node, cannot be created: {error.strerror}. Run as root (become: true)."
@@ -81,7 +93,19 @@ def _open() -> int:
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.EISDIR, errno.ENXIO):
             raise _not_a_file_of_root() from error
+        if error.errno in (errno.EROFS, errno.ENOSPC, errno.EDQUOT):
+            for path in (LOCK_FILE, RUN_DIRECTORY):
+                with suppress(OSError):
+                    return os.open(path, os.O_RDONLY | flags)
         raise NodeError(f"{LOCK_FILE}, the lock of this node, cannot be created: {error.strerror}.") from error
+
+
+def _lock(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _check(descriptor: int) -> None:
@@ -91,6 +115,17 @@ def _check(descriptor: int) -> None:
         raise _not_a_file_of_root()
     if stat.S_IMODE(status.st_mode) != _MODE:
         os.fchmod(descriptor, _MODE)
+
+
+def _is_private(descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    return status.st_uid == os.geteuid() and not status.st_mode & (stat.S_IRWXG | stat.S_IRWXO)
+
+
+def _remove(descriptor: int) -> None:
+    with suppress(OSError):
+        if _is_current(descriptor):
+            Path(LOCK_FILE).unlink()
 
 
 def _not_a_file_of_root() -> NodeError:

@@ -132,7 +132,8 @@ def _write_run(run: Sequence[Step], done: list[Step]) -> tuple[Step, str]:
         if step.after is not None:
             outcome[name] = planned[name]
     if outcome != planned:
-        _store(outcome)
+        with suppress(OSError):  # /run is full or read-only; a record of a setting that is as it was has no effect
+            _store(outcome)
     return step, reason
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernel.rollback.test_confirmation import markers, until_none_pending
+from tests.kernel.rollback.pending import markers, until_none_pending
 from tests.lab.snapshot import assert_same
 from tests.lab.waiting import wait_until
 from tests.support.agent import Agent, apply, command, persist, status_json

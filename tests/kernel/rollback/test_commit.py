@@ -6,14 +6,15 @@
 from __future__ import annotations
 
 import subprocess
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import pending
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import PROTOCOL_FILE, STATE_FILE, UNIT_FILE
-from tests.kernel.rollback.test_confirmation import (
+from tests.kernel.rollback.pending import (
     CHANGED,
     FIRST,
     LATER,
@@ -21,6 +22,7 @@ from tests.kernel.rollback.test_confirmation import (
     markers,
     pending_processes,
     until_none_pending,
+    wait_for_the_test,
 )
 from tests.lab.waiting import wait_until
 from tests.support.agent import apply, command, read_state, status_json
@@ -46,9 +48,9 @@ def node() -> Iterator[Node]:
         yield made
 
 
-def change(node: Node, parameters: Parameters, **options: int) -> str:
+def change(node: Node, parameters: Parameters, before: Callable[[], object] = lambda: None, **options: int) -> str:
     """Apply with the agent's files; return the command line that commits the change."""
-    pending = apply(node.host, {**parameters, **(options or LATER)})["unconfirmed"]
+    pending = apply(node.host, {**parameters, **(options or LATER)}, before=before)["unconfirmed"]
     return str(pending["commit"])
 
 
@@ -57,6 +59,20 @@ def commit(node: Node, line: str) -> subprocess.CompletedProcess[str]:
     done = node.host.run(line, check=False)
     node.host.run("rm -f /run/homeward.metallb_routing/confirmed.*")
     return done
+
+
+WAITING = "/run/.lab/waiting"
+
+
+def note_waiting() -> None:
+    """Have the run create a file when it finds a change that is not decided yet."""
+    due = pending.due  # called between two looks at the decision
+
+    def noted(name: str) -> float:
+        Path(WAITING).touch()
+        return due(name)
+
+    pending.due = noted
 
 
 def has(node: Node, path: str) -> bool:
@@ -133,8 +149,8 @@ def test_another_run_waits_for_the_decision_and_builds_on_it(node: Node) -> None
     """It cannot know what the node will be like, and would take the first change for granted."""
     line = change(node, FIRST)
     with ThreadPoolExecutor(1) as pool:
-        second = pool.submit(apply, node.host, CHANGED)
-        time.sleep(1)
+        second = pool.submit(apply, node.host, CHANGED, before=note_waiting)
+        wait_until(node.host.path(WAITING).exists, "the second run waits for the decision")
         assert not second.done()
         assert markers(node)
         assert commit(node, line).returncode == 0
@@ -153,7 +169,7 @@ def test_another_run_waits_for_a_rollback_too(node: Node) -> None:
 
 
 def test_a_rollback_whose_process_was_killed_is_done_by_the_next_run(node: Node) -> None:
-    change(node, FIRST, confirm_timeout=1)
+    change(node, FIRST, wait_for_the_test, confirm_timeout=1)
     for pid in pending_processes(node):
         node.host.run(f"kill -9 {pid}")
     assert apply(node.host, ABSENT)["changed"] is False

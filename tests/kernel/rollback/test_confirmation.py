@@ -10,7 +10,7 @@ import inspect
 import json
 import os
 import signal
-import time
+import syslog
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -18,73 +18,36 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils import rollback
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import LOCK_FILE, STATE_FILE
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step, StepsFailed
 from tests.kernel.rollback.failure import ROLLED_BACK, fail_reverting
-from tests.lab.namespaces import processes_in
+from tests.kernel.rollback.pending import (
+    CHANGED,
+    FIRST,
+    LATER,
+    SOON,
+    let_time_run_out,
+    markers,
+    pending_processes,
+    time_is_up,
+    until_none_pending,
+    wait_for_the_test,
+    waiting,
+)
 from tests.lab.snapshot import assert_same
 from tests.lab.waiting import wait_until
 from tests.support.agent import apply, command, persist, read_state
 from tests.support.locks import held
 from tests.support.node import Node
 from tests.support.playbooks import Played, play
-from tests.support.pools import ABSENT, CLUSTER, EXTERNAL, SECOND, STORAGE, Parameters, declared
+from tests.support.pools import ABSENT, CLUSTER, EXTERNAL, Parameters, declared
 from tests.support.snapshots import assert_equivalent, unchanged
 
 POOLS = "pool_routing"
-SOON = {"confirm_timeout": 2}
-LATER = {"confirm_timeout": 60}  # for changes that get confirmed, however slow the machine is
-FIRST = declared(EXTERNAL, STORAGE)
-CHANGED = declared({**EXTERNAL, "gateways": ["1.2.3.2", "fd00:1:2:3::2"]}, SECOND)
 PLUGINS = Path(__file__).parent / "connection_plugins"
-
-
-def pending_processes(node: Node) -> list[int]:
-    """Return the background processes that will roll a change back."""
-    return [pid for pid in processes_in([node.name]) if pid != node.host.holder]
-
-
-def until_none_pending(node: Node) -> None:
-    wait_until(
-        lambda: not pending_processes(node),
-        lambda: f"no process waits for a confirmation, but {pending_processes(node)}",
-    )
-
-
-def until_rolled_back(node: Node) -> None:
-    assert pending_processes(node), "no process waits for a confirmation"
-    until_none_pending(node)
-
-
-def markers(node: Node, state: str = "unconfirmed") -> list[Path]:
-    """Return the marker files of changes in this state."""
-    return list(node.host.path("/run/homeward.metallb_routing").glob(f"{state}.*"))
-
-
-TIME_IS_UP = "/run/.lab/time-is-up"
-
-
-def wait_for_the_test() -> None:
-    """Have the background process do nothing before :func:`let_time_run_out`, however slow the machine is."""
-    wait_and_roll_back = rollback.wait_and_roll_back
-
-    def wait(name: str, roll_back: rollback.RollBack) -> None:
-        wait_until(Path(TIME_IS_UP).exists, "the time may run out", seconds=300.0)
-        wait_and_roll_back(name, roll_back)
-
-    rollback.wait_and_roll_back = wait
-
-
-def let_time_run_out(node: Node) -> None:
-    """Let the pending change be rolled back, and wait until it has been."""
-    assert pending_processes(node), "no process waits for a confirmation"
-    node.host.path(TIME_IS_UP).touch()
-    until_none_pending(node)
-    node.host.path(TIME_IS_UP).unlink()
 
 
 @pytest.mark.parametrize("parameters", [FIRST, CHANGED, ABSENT], ids=["first", "changed", "absent"])
@@ -122,7 +85,8 @@ def test_a_confirmed_change_stays(node: Node) -> None:
     marker.unlink()
     made = node.snapshot()
     until_none_pending(node)
-    assert_same(made, node.snapshot())
+    assert_same(made, node.snapshot(), *(made.keys() - {"files"}))
+    assert not markers(node, "until")
     assert not node.change(POOLS, FIRST, check=True)["changed"]
 
 
@@ -156,10 +120,10 @@ def test_another_change_confirms_the_first_and_stays_pending(node: Node) -> None
 
 def test_a_refused_run_confirms_nothing(node: Node) -> None:
     with unchanged(node):
-        node.change(POOLS, {**FIRST, "confirm_timeout": 3})
+        node.change(POOLS, {**FIRST, **SOON}, before=wait_for_the_test)
         assert node.module(POOLS, declared({**EXTERNAL, "interface": "nosuch0"})).get("failed")
         assert markers(node)
-        until_rolled_back(node)
+        let_time_run_out(node)
 
 
 def test_a_run_during_the_first_one_confirms_nothing(node: Node) -> None:
@@ -255,20 +219,20 @@ def test_a_killed_run_is_rolled_back(node: Node) -> None:
     before = node.snapshot()
 
     with pytest.raises(AssertionError, match="died"):
-        node.change(POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(die))
+        node.change(POOLS, {**FIRST, **SOON}, before=waiting(lambda: replace_rule_writer(die)))
     assert before.difference(node.snapshot()), "killed before it changed anything"
-    until_rolled_back(node)
+    let_time_run_out(node)
     assert_same(before, node.snapshot())
 
 
 def test_later_changes_are_rolled_back_with_a_change(node: Node) -> None:
     """The second run did not end, so it is unknown whether the node is reachable after the first."""
     with unchanged(node):
-        node.change(POOLS, {**FIRST, "confirm_timeout": 4})
+        node.change(POOLS, {**FIRST, **SOON}, before=wait_for_the_test)
         with pytest.raises(AssertionError, match="died"):
             node.change(POOLS, {**CHANGED, **LATER}, before=lambda: replace_rule_writer(die))
         assert len(markers(node)) == 2
-        until_rolled_back(node)
+        let_time_run_out(node)
 
 
 # --- the rollback does not succeed at first
@@ -276,13 +240,31 @@ def test_later_changes_are_rolled_back_with_a_change(node: Node) -> None:
 
 def test_a_held_lock_only_delays_the_rollback(node: Node) -> None:
     with unchanged(node):
-        node.change(POOLS, {**FIRST, **SOON}, before=shorten_lock_wait)
-        made = node.snapshot()
+        node.change(POOLS, {**FIRST, **SOON}, before=waiting(shorten_lock_wait, log_to_file))
+        made, log = node.snapshot(), node.host.path(LOG)
         with held(node.host, "flock", LOCK_FILE):
-            time.sleep(4)
+            time_is_up(node)
+            wait_until(log.exists, "a rollback has been tried")
             assert markers(node), "the rollback is not retried"
             assert_same(made, node.snapshot())
-        until_rolled_back(node)
+        until_none_pending(node)
+        first, last = log.read_text().splitlines()
+        assert "its rollback failed; retrying: Another run on this node has held the lock" in first
+        assert last == "The last change was not confirmed in time and was rolled back."
+
+
+LOG = "/run/.lab/syslog"
+
+
+def log_to_file() -> None:
+    """Have the background process write to a file what it writes to the system log."""
+
+    def write(_priority: int, text: str) -> None:
+        if text.startswith("The last change"):  # modules log their parameters, too
+            with Path(LOG).open("a", encoding="utf-8") as log:
+                print(text, file=log)
+
+    syslog.syslog = write  # type: ignore[assignment]
 
 
 def block(node: Node, kind: str) -> Path:
@@ -300,20 +282,22 @@ def blockable() -> None:
 @pytest.mark.parametrize("kind", ["rule", "chains", "route"])
 def test_a_blocked_rollback_is_retried(node: Node, kind: str) -> None:
     before = node.snapshot()
-    node.change(POOLS, {**FIRST, **SOON}, before=blockable)
+    node.change(POOLS, {**FIRST, **SOON}, before=waiting(blockable))
     obstacle = block(node, kind)
+    time_is_up(node)
     wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")
     wait_until(lambda: not before.difference(node.snapshot(), "sysctls"), "the rest is rolled back")
     assert before.difference(node.snapshot())
     assert not markers(node)
     obstacle.unlink()
-    until_rolled_back(node)
+    until_none_pending(node)
     assert_equivalent(before, node.snapshot())
 
 
 def test_removing_the_marker_ends_the_retries(node: Node) -> None:
-    node.change(POOLS, {**FIRST, **SOON}, before=blockable)
+    node.change(POOLS, {**FIRST, **SOON}, before=waiting(blockable))
     block(node, "rule")
+    time_is_up(node)
     wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")
     (marker,) = markers(node, "rolling-back")
     marker.unlink()
@@ -322,8 +306,9 @@ def test_removing_the_marker_ends_the_retries(node: Node) -> None:
 
 def test_another_run_ends_the_retries(node: Node) -> None:
     """It applies the desired state, whichever part was rolled back."""
-    node.change(POOLS, {**FIRST, **SOON}, before=blockable)
+    node.change(POOLS, {**FIRST, **SOON}, before=waiting(blockable))
     obstacle = block(node, "rule")
+    time_is_up(node)
     wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")
     node.change("ip_rules", {"rules": []})
     assert markers(node, "rolling-back"), "that module does not cover the state of the pools"
@@ -338,16 +323,13 @@ def test_a_failed_rollback_of_a_failed_run_is_retried(node: Node) -> None:
     with unchanged(node, assert_equivalent):
         obstacle = block(node, "chains")
 
-        def arm() -> None:
-            blockable()
-            replace_rule_writer(refuse)
-
+        arm = waiting(blockable, lambda: replace_rule_writer(refuse))
         answer = node.module(POOLS, {**FIRST, **SOON}, before=arm)
         assert "The rollback failed too" in answer["msg"], answer
         assert "The node retries the rollback in 2 s" in answer["msg"], answer
         assert markers(node)
         obstacle.unlink()
-        until_rolled_back(node)
+        let_time_run_out(node)
 
 
 # --- with Ansible
