@@ -24,7 +24,9 @@ from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.declared_
     is_by_variable,
     join_pools,
 )
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.metallb_join import Joined
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.play_addresses import PlayAddresses
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.play_metallb import PlayMetallb
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.supply_pyroute2 import SupplyPyroute2
 
 _INSTALLED = "homeward.metallb_routing.pool_routing_installed"
@@ -34,6 +36,7 @@ class ActionModule(SupplyPyroute2):
     """Action plugin of the module pool_routing."""
 
     _unreachable = False
+    _joined: Joined | None = None
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Refuse invalid arguments, run the module, and confirm its change over a new connection."""
@@ -43,8 +46,12 @@ class ActionModule(SupplyPyroute2):
             self._complete(arguments, task_vars or {})
         except InputError as error:
             return refused(error, arguments)
+        if self._joined and self._joined.not_selected and not self._joined.pools:
+            return self._joined.skipped()
         self._task.args = arguments
         result = confirm(self, super().run(tmp, task_vars))
+        if self._joined:
+            self._joined.amend(result)
         if "nodes" in arguments and "module_args" in result.get("invocation", {}):
             result["invocation"]["module_args"]["nodes"] = given["nodes"]  # not the addresses of the whole cluster
         self._unreachable = result.get("confirmed") is False
@@ -91,10 +98,25 @@ class ActionModule(SupplyPyroute2):
         pools: Any = arguments.get("pools")
         if is_by_variable(pools):
             arguments["pools"] = join_pools(pools, str(pools.get("required", "")))
-        parse_declaration(arguments)
+            metallb = PlayMetallb(self, task_vars, pools.get("metallb"), arguments.get("nodes"))
+            self._joined = metallb.join(arguments["pools"])
+        self._parse(arguments)
         if "nodes" not in arguments:
             return
         if is_unset((arguments.get("cluster") or {}).get("node_addresses")):
             arguments["nodes"] = PlayAddresses(self, task_vars, arguments["nodes"]).for_module()
         else:
             del arguments["nodes"]
+
+    def _parse(self, arguments: dict[str, Any]) -> None:
+        """Refuse invalid pools; what comes from MetalLB's resources is an error there."""
+        if not self._joined:
+            parse_declaration(arguments)
+            return
+        if not self._joined.pools and self._joined.not_selected:
+            return
+        try:
+            parse_declaration({**arguments, "pools": self._joined.pools})
+        except InputError as error:
+            raise self._joined.translated(error) from error
+        arguments["pools"] = self._joined.pools

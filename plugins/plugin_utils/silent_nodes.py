@@ -9,7 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import is_unset
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import family_of
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
+    FAMILIES,
+    everything,
+    family_of,
+)
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.cluster_addresses import (
     Reader,
     from_inventory,
@@ -70,6 +74,8 @@ def _networks(pools: Any) -> Iterator[str]:
     """Yield the networks of the pools; what is invalid is left to the check of the pools."""
     for pool in pools if isinstance(pools, (list, tuple)) else ():
         networks = pool.get("networks") if isinstance(pool, Mapping) else ()
+        if networks is None:  # they come from MetalLB, which may not have been asked yet
+            yield from map(everything, FAMILIES)
         for network in [networks] if isinstance(networks, str) else networks if isinstance(networks, list) else ():
             if isinstance(network, str):
                 yield from network.split(",")

@@ -32,6 +32,27 @@ _OTHER_WORDS = {
     **dict.fromkeys(("type",), ("kind",)),
 }
 
+#: Fields of MetalLB's resources, also as Kubespray writes them, that no option stands for.
+_OF_METALLB = frozenset(
+    {
+        *(
+            "auto_assign",
+            "avoid_buggy_ips",
+            "ip_address_pools",
+            "ip_address_pool_selectors",
+            "namespace",
+            "node_selectors",
+        ),
+        *(
+            "preferred_node_selectors",
+            "service_allocation",
+            "service_selectors",
+            "ipaddress_pools",
+            "ipaddress_pool_selectors",
+        ),
+    }
+)
+
 
 class ErrorCollector:
     """The errors found so far, in the order in which they were found."""
@@ -146,6 +167,8 @@ def _refuse_unknown(errors: ErrorCollector, path: str, name: Any, names: frozens
     other = [option for option in (word, *_OTHER_WORDS.get(word, ())) if option in names]
     if plural or other:
         remedy = f"Use {plural[0]}, a list." if plural else f"Use {other[0]}."
+    elif word in _OF_METALLB:
+        remedy = "It belongs in MetalLB's own resources; leave it out here."
     else:
         remedy = f"The options are {', '.join(sorted(names))}."
     errors.add(f"{path}.{printable(name)}", "there is no such option", remedy)

@@ -41,6 +41,10 @@ _POOL_OPTIONS = frozenset(pool_options())
 _VLAN_OPTIONS = frozenset(vlan_options())
 
 _NETWORKS = Purpose("Give the addresses that MetalLB assigns and that clients can reach.")
+_NETWORKS_REMEDY = (
+    "Give networks; every pool needs them. The roles take them from MetalLB's resources if metallb_routing_metallb tells where"
+    " these are."
+)
 _ONLINK = Purpose("Give the networks that are attached to the interface; link-local ones always are.")
 # A router is often known by its link-local address, which is on the link by definition.
 _GATEWAYS = Purpose(
@@ -106,7 +110,7 @@ def read_pool(errors: ErrorCollector, path: str, value: Any, mark_mask: int) -> 
     options.require("name", name, "the pool's name is missing", "Give name; every pool needs it.")
     networks = _spans(options, "networks", _NETWORKS)
     problem = "the addresses that MetalLB assigns are missing"
-    options.require("networks", networks, problem, "Give networks; every pool needs them.")
+    options.require("networks", networks, problem, _NETWORKS_REMEDY)
     interface = options.read("interface", "", read_interface_name)
     problem = "the interface that clients' packets arrive on is missing"
     options.require("interface", interface, problem, "Give interface; every pool needs it.")
