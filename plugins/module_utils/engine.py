@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -31,6 +31,7 @@ from .kernel import foreign_marks
 from .kernel.iptables import programs
 from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
+from .kernel.iptables.unlocked import chains_before_lock
 from .kernel.lock import WAIT, write_lock
 from .kernel.reader import ALL_KINDS, Scope, read_node
 from .kernel.speaker import remember
@@ -146,9 +147,20 @@ def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:
 
 @contextmanager
 def reading(scope: Scope, run: Run) -> Iterator[Node]:
-    """Yield the node as it is; it is locked for the whole block, except in check mode."""
-    with nullcontext() if run.check else _lock_of_decided_node():
+    """Yield the node as it is; it is locked for the whole block, except in check mode.
+
+    The lock is not held while a program reads the chains: it may hang.
+    """
+    if run.check:
         yield read_node(scope, run.pyroute2_path)
+    elif CHAINS.plural not in scope.kinds:
+        with _lock_of_decided_node():
+            yield read_node(scope, run.pyroute2_path)
+    else:
+        with chains_before_lock(
+            _lock_of_decided_node, scope.iptables_variant, scope.ownership, scope.tables
+        ) as iptables:
+            yield read_node(scope, run.pyroute2_path, iptables)
 
 
 @contextmanager

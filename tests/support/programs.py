@@ -20,6 +20,13 @@ esac
 exec /run/.lab/xtables-nft-multi "$(basename "$0")" "$@"
 """
 FAILS = "echo 'Could not fetch rule set generation id' >&2; exit 1\n"
+#: Shows the rules as they were when it was started.
+LATE = """\
+/run/.lab/xtables-nft-multi "$(basename "$0")" "$@" > /run/.lab/saved.$$ 2>&1
+touch /run/.lab/late.$(basename "$0")
+while [ -e /run/.lab/broken ]; do sleep 0.1; done
+cat /run/.lab/saved.$$; rm /run/.lab/saved.$$; exit
+"""
 HANGS = "while [ -e /run/.lab/broken ]; do sleep 0.2; done\n"
 
 

@@ -8,13 +8,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import sha256
 
 from ..errors import HomewardError, NodeError, StepError, describe
 from ..kernel import sysctls
-from ..kernel.iptables import programs, tables
+from ..kernel.iptables import programs
 from ..kernel.iptables.tables import IptablesState
+from ..kernel.iptables.unlocked import chains_before_lock
 from ..kernel.lock import write_lock
 from ..kernel.netlink.event_filter import EventFilter
 from ..kernel.netlink.events import CHAINS, NETLINK, Changes
@@ -269,41 +271,47 @@ def restore() -> tuple[tuple[Step, ...], tuple[str, ...]]:
 
     :raises HomewardError: it failed; the message says why.
     """
-    done: list[Step] = []
     saved = load_state()
+    done: list[Step] = []
     waiting: tuple[str, ...] = ()
-    for kinds in (NETLINK, CHAINS):
-        # The chains come last, and the lock is not held while a program may hang.
-        iptables = tables.read(saved.variant, saved.ownership, POOL_TABLES) if kinds == CHAINS else None
-        with write_lock():
-            steps, waits = _restore_kinds(saved, kinds, iptables)
-        done += steps
-        waiting += waits
+    for kinds in (NETLINK, CHAINS):  # the chains come last: a program may fail
+        drift = Drift()
+        for _round in range(ROUNDS):
+            drift = _restore_once(saved, kinds)
+            done += drift.steps
+            if not drift.steps:
+                break
+        else:
+            raise StepError(
+                f'Something keeps changing the node: "{drift.steps[0]}" is still needed after {ROUNDS} rounds.'
+                ' While the agent runs, "metallb-routing status" shows which process.'
+            )
+        waiting += drift.waiting
     return tuple(done), waiting
 
 
-def _restore_kinds(
-    saved: Saved, kinds: frozenset[str], iptables: IptablesState | None
-) -> tuple[list[Step], tuple[str, ...]]:
-    """Reconcile some kinds once; return what :func:`restore` returns."""
-    done: list[Step] = []
-    drift = _find_drift(saved, kinds, iptables)
-    for _round in range(ROUNDS):
+def _restore_once(saved: Saved, kinds: frozenset[str]) -> Drift:
+    """Find the drift of some kinds and reconcile it. The lock is not held while a program reads."""
+    with (
+        chains_before_lock(write_lock, saved.variant, saved.ownership, POOL_TABLES)
+        if kinds == CHAINS
+        else _lock_without_chains()
+    ) as iptables:
+        drift = _find_drift(saved, kinds, iptables)
         if drift.unreadable:
             raise NodeError(f"{'; '.join(drift.unreadable)}. Move those rules to a separate table, and run again.")
-        if not drift.steps:
-            return done, drift.waiting
         try:
             write_steps(drift.steps, saved.ownership, saved.pyroute2_path)
         except StepsFailed as failure:
             message = f'"{failure.failed}" failed: {failure.reason}. Fix the cause and run again.'
             raise StepError(message) from failure
-        done += drift.steps
-        drift = _find_drift(saved, kinds)
-    raise StepError(
-        f'Something keeps changing the node: "{drift.steps[0]}" is still needed after {ROUNDS} rounds.'
-        ' While the agent runs, "metallb-routing status" shows which process.'
-    )
+    return drift
+
+
+@contextmanager
+def _lock_without_chains() -> Iterator[None]:
+    with write_lock():
+        yield None
 
 
 def check() -> tuple[Saved, Drift]:

@@ -10,6 +10,7 @@ import shutil
 from .. import transaction
 from ..errors import NodeError
 from ..kernel.iptables import programs
+from ..kernel.iptables.unlocked import chains_before_lock
 from ..kernel.lock import write_lock
 from ..kernel.reader import Scope, read_node
 from ..kernel.speaker import remember
@@ -32,8 +33,8 @@ def remove() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     ownership, pyroute2_path = _from_state_file()
     files = (PROTOCOL_FILE, *MANAGED_FILES, *stale_metrics_files(""))
     scope = Scope(ownership, files=files, units=(UNIT_NAME,))
-    with write_lock():
-        node = read_node(scope, pyroute2_path)
+    with chains_before_lock(write_lock, scope.iptables_variant, ownership, scope.tables) as iptables:
+        node = read_node(scope, pyroute2_path, iptables)
         steps = make_plan(with_optional_files(NodeState(), node), node).steps
         transaction.apply(steps, node.managed, scope, pyroute2_path)
         forget_earlier()  # or the rollback of an unconfirmed change would create objects again

@@ -20,7 +20,7 @@ from ..netlink.nf_tables import kernel_has_nf_tables, nft_all_chains, nft_chain_
 from . import programs
 from .listing import read_tables
 
-_TABLES = ("filter", "nat", "mangle", "raw", "security")
+TABLES = ("filter", "nat", "mangle", "raw", "security")
 _LEGACY_TABLES = {IPV4: "ip_tables_names", IPV6: "ip6_tables_names"}
 # The canary of kube-proxy is not a hint: its image follows the kubelet, and leaves the canary where the variant has changed.
 _HINTS_OF_KUBELET = frozenset({"KUBE-IPTABLES-HINT", "KUBE-KUBELET-CANARY"})
@@ -114,7 +114,7 @@ def _without_programs(declared_variant: str, ownership: Ownership) -> IptablesSt
 
 def _left(ownership: Ownership) -> Iterator[str]:
     for family in FAMILIES:
-        for table in _TABLES:
+        for table in TABLES:
             try:
                 names = nft_chains(family, table)
             except NodeError:

@@ -26,7 +26,7 @@ NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_NEWGEN, NFT_MSG_GET
 NFTA_TABLE_NAME = 1
 _NFTA_TABLE_USE, _NFTA_TABLE_HANDLE = 3, 4  # USE: how many chains it has
 _COUNTER = attribute(1, b"counter\0")  # NFTA_EXPR_NAME
-NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 2, 3
+_NFTA_GEN_ID, NFTA_GEN_PROC_PID, NFTA_GEN_PROC_NAME = 1, 2, 3
 _NFTA_CHAIN_TABLE, _NFTA_CHAIN_NAME = 1, 3
 _NFTA_VERDICT_CHAIN = 2
 # include/uapi/linux/netfilter.h
@@ -50,6 +50,20 @@ def kernel_has_nf_tables() -> bool:
     except NodeError:
         return True
     return refusal is None or refusal.errno != errno.EINVAL
+
+
+def nft_generation() -> int:
+    """Return a number that changes with every transaction of any table; 0 if the kernel does not tell it."""
+
+    def decode(buffer: bytearray, start: int, stop: int) -> int:
+        return int.from_bytes(find(buffer, start + NFGENMSG_SIZE, stop, _NFTA_GEN_ID), "big")
+
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as kernel:
+            (answer,) = kernel.ask([Request(_type(NFT_MSG_GETGEN), 0, _nfgenmsg(_NFPROTO_UNSPEC))], decode)
+    except (OSError, NodeError):
+        return 0
+    return answer if isinstance(answer, int) else 0
 
 
 def nft_tables() -> frozenset[tuple[str, str]]:
