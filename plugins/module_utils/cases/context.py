@@ -79,17 +79,23 @@ class Context:
             if own.family == family and not is_link_local(own.address)
         )
 
-    def reached_over(self, interface: str, family: str) -> tuple[str, ...]:
-        """Return the networks that foreign routes of the main table lead to over a link, default routes left out."""
-        return tuple(
+    def reached_over(self, interface: str, family: str, gateway: str) -> tuple[str, ...]:
+        """Return the networks that foreign routes of the main table lead to over a link, but not by this gateway.
+
+        Default routes are left out. The networks have exactly the same addresses as those of the routes, and are as few as
+        possible; first come the largest.
+        """
+        networks = collapse(
             route.destination
             for route in self.node.foreign_routes_by_link.get(interface, ())
             if route.family == family
             and route.table == MAIN_TABLE
             and route.type == "unicast"
+            and (route.gateway != gateway or route.multipath or not gateway)
             and not route.is_default
             and not is_link_local(route.destination)
         )
+        return tuple(sorted(networks, key=lambda network: (int(network.partition("/")[2]), network)))
 
     @cached_property
     def vital_addresses(self) -> tuple[VitalAddress, ...]:

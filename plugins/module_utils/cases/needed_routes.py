@@ -6,7 +6,7 @@
 - Default routes: the case of a pool, vital gateways, families without one (all of them are always read).
 - The longest match of nodes, servers and vital addresses, and on-link networks around pools: ``around``.
 - Routes over a pool's link that are not the link's own: whether it is shared (``links``).
-- Routes over a link with ``node_services``, which need exceptions (``whole_links``).
+- Routes over a link with ``node_services`` by other gateways than the pool's, which need exceptions (``whole_links``).
 - Links over which pods are reached: whether they forward (``endpoints``).
 - Routes in a group's table: whether it is in use (some of each table are always read).
 - Routes with the destination of a desired one.
@@ -28,7 +28,11 @@ def needed_routes(declaration: Declaration) -> RouteSelection:
         interface: tuple(network for pool in pools for network in (*pool.networks, *pool.onlink_networks))
         for interface, pools in declaration.pools_by_interface.items()
     }
-    whole_links = frozenset(pool.interface for pool in declaration.pools if pool.node_services)
+    whole_links = {
+        interface: frozenset(gateway for pool in pools if pool.node_services for gateway in pool.gateways)
+        for interface, pools in declaration.pools_by_interface.items()
+        if any(pool.node_services for pool in pools)
+    }
     return RouteSelection(
         frozenset(around), links=links, whole_links=whole_links, endpoints=frozenset(cluster.pod_networks)
     )

@@ -24,6 +24,9 @@ from .model import ConnmarkRule, Group
 # Offsets from priority_base. Rules on addresses come first: they are for packets without a mark.
 FROM_POOL, BOUND, UNMARKED, SAME_LINK, REQUESTS, REPLIES, END = 200, 400, 500, 690, 700, 800, 999
 
+#: ``throw`` routes for ``node_services``, of one table and family. Large networks come first, with those of the link itself.
+MOST_EXCEPTIONS = 1000
+
 
 def table_routes(group: Group, context: Context) -> frozenset[Route]:
     """Return the routes of the group's table: its networks on the link, and everything else through the gateway.
@@ -38,7 +41,8 @@ def table_routes(group: Group, context: Context) -> frozenset[Route]:
         routes |= {Route(family, group.table, network, interface=group.interface) for network in onlink}
         others = context.cluster_networks[family]
         if group.node_services:  # its clients in these networks are not behind the pool's gateway
-            others = (*others, *context.reached_over(group.interface, family))
+            reached = context.reached_over(group.interface, family, group.gateway(family))
+            others = (*others, *reached[:MOST_EXCEPTIONS])
         routes |= {Route(family, group.table, network, type="throw") for network in others if network not in onlink}
         gateway = group.gateway(family)
         if gateway:

@@ -19,6 +19,7 @@ from .context import Context
 from .forwarding import not_forwarding
 from .links import ARP_ANNOUNCE, ARP_IGNORE, IPVS_CONNTRACK
 from .model import Choice, CompiledGroup, Group
+from .recipe import MOST_EXCEPTIONS
 
 _NUMBERED = re.compile(r"\.(\d+)$")  # the usual name of a VLAN link, parent.id
 
@@ -41,6 +42,7 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
     yield from _undeclared_sources(cluster, groups, finds_nodes=context.declaration.finds_nodes)
     yield from _no_default_route(groups, context.node)
     yield from _no_own_address(groups, context)
+    yield from _too_many_exceptions(groups, context)
     yield from _unknown_to_speaker((choice.pool for choice in choices), context.node)
     filtered = {group.interface for group in groups if group.traits.filters}
     for choice in choices:
@@ -164,6 +166,19 @@ def _no_own_address(groups: Iterable[Group], context: Context) -> Iterator[str]:
             and not any(context.own_networks(group.interface, one) for one in FAMILIES)
         ):
             yield f"{group.path}.node_services: the node has no address on {group.interface}, so it has no effect."
+
+
+def _too_many_exceptions(groups: Iterable[Group], context: Context) -> Iterator[str]:
+    for group in groups:
+        for family in group.families if group.node_services else ():
+            gateway = group.gateway(family)
+            count = len(context.reached_over(group.interface, family, gateway))
+            if count > MOST_EXCEPTIONS:
+                yield (
+                    f"{group.path}.node_services: the main table reaches {count} or more {FAMILY_NAMES[family]} networks over"
+                    f" {group.interface} by other routers than {gateway}. Only the {MOST_EXCEPTIONS} largest are excepted: clients"
+                    f" in the others that connect to the node's own addresses are answered through {gateway}."
+                )
 
 
 def _families_with_default_route(node: Node) -> set[str]:

@@ -16,6 +16,8 @@ from .route import Route
 LINK_LOCAL = "fe80::/10"  # RFC 4291 section 2.5.6
 #: Of each table other than main, so many foreign routes are read at least; they only show that the table is in use.
 ROUTES_PER_TABLE = 1000
+#: Of the routes over one of the whole links, so many are read at most, for each family.
+ROUTES_PER_LINK = 10_000
 
 
 @dataclass(frozen=True)
@@ -25,14 +27,15 @@ class RouteSelection:
     :param around: addresses and networks: all routes are read whose destination contains one of them.
     :param within: networks: all routes are read whose destination is inside one of them.
     :param links: by the name of a link, the networks on it: of the other routes over it, at least one is read.
-    :param whole_links: names of links: all routes over them are read.
+    :param whole_links: by the name of a link, gateways: all routes over the link are read, up to :data:`ROUTES_PER_LINK`, but
+        those with one of the gateways.
     :param endpoints: networks: of the routes to networks inside them, at least one is read for each link.
     """
 
     around: frozenset[str] = frozenset()
     within: frozenset[str] = frozenset()
     links: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    whole_links: frozenset[str] = frozenset()
+    whole_links: Mapping[str, frozenset[str]] = field(default_factory=dict)
     endpoints: frozenset[str] = frozenset()
 
     def also(self, around: Iterable[str], within: Iterable[str] = ()) -> RouteSelection:

@@ -8,18 +8,20 @@ from __future__ import annotations
 import pytest
 from pyroute2 import IPRoute
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import flushed_routes
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.addresses import (
     Addresses,
     addresses_carry_protocol,
     kernel_version,
     read_addresses,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.codec import Fields
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rtnetlink import Rtnetlink
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address, Interface
 from tests.support import ip_witness
 from tests.support.namespace import Namespace
-from tests.support.steps import OWNERSHIP, add, delete, inside, succeed
+from tests.support.steps import OWNERSHIP, add, delete, inside, succeed, write_here
 
 ADDRESSES = (
     Address("eth0", "1.2.3.201/32"),
@@ -66,6 +68,42 @@ def test_written_addresses_are_read_back(namespace: Namespace) -> None:
     )
     succeed(namespace, delete(*ADDRESSES))
     assert ip_witness.addresses(namespace) == before
+
+
+def test_foreign_routes_over_the_link_come_back_with_its_last_address_and_others_are_not_read(
+    namespace: Namespace,
+) -> None:
+    """The kernel deletes all routes over a link without an IPv4 address; a node may have a million over others."""
+    own = Address("eth0", "1.2.3.201/32")
+    namespace.run(["ip", "-4", "address", "flush", "dev", "eth0"])
+    succeed(namespace, add(own))
+    namespace.ip(
+        "route add 198.51.100.0/24 dev eth0",
+        "route add 203.0.113.0/24 via 198.51.100.9",
+        "route add 192.0.2.0/24 dev eth0 table 99",
+        *(f"route add 20.0.{number}.0/24 dev peer0" for number in range(100)),
+    )
+    before = namespace.ip_json("route show table all")
+    read: list[int] = []
+
+    def delete_and_count() -> list[int]:
+        dump = flushed_routes.routes_over
+
+        def counted(netlink: Rtnetlink, link: int) -> list[Fields]:
+            found = dump(netlink, link)
+            read.append(len(found))
+            return found
+
+        flushed_routes.routes_over = counted
+        assert not write_here(delete(own)).reason
+        return read
+
+    counts = namespace.call(delete_and_count)
+    assert [one for one in namespace.ip_json("route show table all") if one.get("dst") != "1.2.3.201"] == [
+        one for one in before if one.get("dst") != "1.2.3.201"
+    ]
+    assert counts
+    assert max(counts) < 10
 
 
 def test_on_a_point_to_point_link_the_local_address_is_read(namespace: Namespace) -> None:

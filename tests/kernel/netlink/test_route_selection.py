@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import route_filter
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.links import read_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.route_filter import RouteFilter
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.routes import read_routes
@@ -178,9 +180,29 @@ def test_all_routes_over_a_selected_link_are_read(crowded: Namespace, layout: st
     crowded.ip("route add 20.5.6.7/32 via 10.1.0.9")
     everything = {route for route in read(crowded, Route)[1] if route.interface == "eth0"}
     assert len(everything) >= 600
-    found = reading(crowded, RouteSelection(whole_links=frozenset({"eth0"}))).foreign
+    found = reading(crowded, RouteSelection(whole_links={"eth0": frozenset()})).foreign
     assert {route for route in found if route.interface == "eth0"} == everything
     assert Route("ipv4", 254, "20.5.6.7/32", gateway="10.1.0.9", interface="peer0") not in found
+
+
+@pytest.mark.parametrize("family", ["ipv4", "ipv6"])
+def test_routes_by_the_gateway_of_a_selected_link_are_not_read(crowded: Namespace, family: str) -> None:
+    """Most routes of a daemon, in long runs; those by other gateways among them are read."""
+    fill(crowded, "gateway", count=300)
+    everything = {route for route in read(crowded, Route)[1] if route.interface == "eth0" and route.family == family}
+    (gateway, _count) = Counter(route.gateway for route in everything if route.gateway).most_common(1)[0]
+    others = {route for route in everything if route.gateway != gateway}
+    assert len(others) < len(everything) - 200
+    found = reading(crowded, RouteSelection(whole_links={"eth0": frozenset({gateway})})).foreign
+    assert others <= found
+    assert sum(route.family == family for route in found) < 100
+
+
+def test_so_many_routes_over_a_link_are_read_at_most(crowded: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(route_filter, "ROUTES_PER_LINK", 100)
+    fill(crowded, "gateway", count=300)
+    found = reading(crowded, RouteSelection(whole_links={"eth0": frozenset()})).foreign
+    assert sum(route.interface == "eth0" and route.family == "ipv4" for route in found) < 200
 
 
 def test_a_route_to_endpoints_is_read_for_each_link(crowded: Namespace) -> None:

@@ -74,6 +74,32 @@ def test_connections_to_own_addresses_get_the_mark_of_the_pool(case: str) -> Non
     assert thrown(without) == CLUSTER
 
 
+def test_only_networks_behind_other_routers_of_the_link_are_excepted_and_few() -> None:
+    """A BGP daemon may have a million routes by the pool's gateway; those by others are joined."""
+    by_gateway = (Route("ipv4", MAIN, f"20.{n}.0.0/16", gateway="10.9.0.1", interface="eth1") for n in range(5))
+    joined = (Route("ipv4", MAIN, f"21.{n}.0.0/16", gateway="10.9.0.2", interface="eth1") for n in range(256))
+    two_hops = (
+        Route("ipv4", MAIN, "22.0.0.0/8", gateway=one, interface="eth1", multipath=True)
+        for one in ("10.9.0.1", "10.9.0.2")
+    )
+    expected = CLUSTER | {"10.9.0.0/24", "10.50.0.0/16", "21.0.0.0/8", "22.0.0.0/8"}
+    result = compiled(*by_gateway, *joined, *two_hops)
+    assert thrown(result) == expected
+    assert not [one for one in result.warnings if "excepted" in one]
+
+
+def test_exceptions_are_limited_to_the_largest_networks_with_a_warning() -> None:
+    small = (
+        Route("ipv4", MAIN, f"23.{n // 128}.{n % 128 * 2}.0/24", gateway="10.9.0.2", interface="eth1")
+        for n in range(2000)
+    )
+    result = compiled(*small)
+    assert len(thrown(result) - CLUSTER) == 1000
+    assert {"10.9.0.0/24", "10.50.0.0/16"} <= thrown(result)
+    (warning,) = (one for one in result.warnings if "excepted" in one)
+    assert warning.startswith("pools[0].node_services: the main table reaches 2002 or more IPv4 networks over eth1")
+
+
 def test_nodes_and_pods_may_reach_own_addresses_and_the_guard_passes_them() -> None:
     assert OWN not in rules_of(compiled(), "raw"), "a shared link"
     raw = rules_of(compiled(dedicated=True), "raw")

@@ -8,8 +8,9 @@ from __future__ import annotations
 import errno
 import os
 import re
+import socket
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ...state import Address, Interface, Ownership
@@ -116,7 +117,9 @@ def write_addresses(netlink: Rtnetlink, steps: Sequence[Step], ownership: Owners
         raise TypeError(f"not a step that adds or deletes an address: {step!r}")
 
     deletions = [step for step in steps if step.after is None]
-    flushed = FlushedRoutes(netlink, _ipv4_addresses(deletions))
+    ipv4 = [step.before for step in deletions if isinstance(step.before, Address) and step.before.family == IPV4]
+    deleted = frozenset(address_bytes(one.address.partition("/")[0]) for one in ipv4)
+    flushed = FlushedRoutes(netlink, deleted, _indexes({one.interface for one in ipv4}))
     failure = None
     try:
         send_steps(netlink, steps, encode, HINTS)
@@ -130,9 +133,10 @@ def write_addresses(netlink: Rtnetlink, steps: Sequence[Step], ownership: Owners
         raise StepsFailed(tuple(steps), deletions[-1], problem)
 
 
-def _ipv4_addresses(steps: Sequence[Step]) -> frozenset[bytes]:
-    deleted = (step.before for step in steps if isinstance(step.before, Address))
-    return frozenset(address_bytes(one.address.partition("/")[0]) for one in deleted if one.family == IPV4)
+def _indexes(names: Iterable[str]) -> frozenset[int]:
+    """Return the indexes of these links, as far as they exist."""
+    existing = {name: index for index, name in socket.if_nameindex()} if names else {}
+    return frozenset(existing[name] for name in names if name in existing)
 
 
 def _fields(address: Address, index_of: IndexOf) -> Fields:

@@ -29,16 +29,17 @@ _Key = frozenset[tuple[str, Value]]  # of a route's fields
 
 
 class FlushedRoutes:
-    """The IPv4 routes before addresses are deleted.
+    """The IPv4 routes over some links before addresses are deleted there.
 
-    :param deleted: the addresses, packed; none if no IPv4 address is deleted, then nothing is read. A route with one of them
-        as its source is deleted rightly.
+    :param deleted: the addresses, packed; a route with one of them as its source is deleted rightly.
+    :param links: indexes of the links that they are on; without any, nothing is read.
     """
 
-    def __init__(self, netlink: Rtnetlink, deleted: Collection[bytes]) -> None:
+    def __init__(self, netlink: Rtnetlink, deleted: Collection[bytes], links: Collection[int]) -> None:
         self._netlink = netlink
         self._deleted = deleted
-        self._before = _routes(netlink) if deleted else {}
+        self._links = links
+        self._before = _routes(netlink, links)
 
     def add_again(self) -> str:
         """Add the routes that are missing now; return which ones the kernel refuses and why, ``""`` if none."""
@@ -52,7 +53,7 @@ class FlushedRoutes:
         return f"foreign routes were deleted with the last address of the interface: {listed}" if lost else ""
 
     def _add_missing(self) -> list[tuple[Fields, Refusal]]:
-        left = _routes(self._netlink).keys()
+        left = _routes(self._netlink, self._links).keys()
         flushed = [fields for key, fields in self._before.items() if key not in left]
         missing = [fields for fields in flushed if fields.get("RTA_PREFSRC") not in self._deleted]
         # A gateway must be inside a network that has a route already.
@@ -63,16 +64,21 @@ class FlushedRoutes:
         return [pair for pair in refused if pair[1].errno not in _UNREACHABLE] + _add(self._netlink, onlink)
 
 
-def _routes(netlink: Rtnetlink) -> dict[_Key, Fields]:
+def _routes(netlink: Rtnetlink, links: Collection[int]) -> dict[_Key, Fields]:
+    """Return the routes over these links; on kernels that do not filter a dump, perhaps others, too."""
     routes = {}
-    for fields in netlink.dump_fields(
-        RTM_GETROUTE, netlink.formats.route, f"{IPV4} routes", {"family": AF_OF_FAMILY[IPV4]}
-    ):
+    for fields in (fields for link in links for fields in routes_over(netlink, link)):
         # Of the table local, too: routes that make a whole network local are added there by hand.
         if not is_cached(fields) and fields["proto"] != _PROTOCOL_KERNEL and "RTA_MULTIPATH" not in fields:
             route: Fields = {**fields, "flags": number(fields, "flags") & _ONLINK}
             routes[frozenset(route.items())] = route
     return routes
+
+
+def routes_over(netlink: Rtnetlink, link: int) -> list[Fields]:
+    """Return the routes over a link. The kernel selects them: there may be a million over others."""
+    request: Fields = {"family": AF_OF_FAMILY[IPV4], "RTA_OIF": link}
+    return netlink.dump_fields(RTM_GETROUTE, netlink.formats.route, f"{IPV4} routes", request)
 
 
 def _add(netlink: Rtnetlink, routes: Sequence[Fields]) -> list[tuple[Fields, Refusal]]:

@@ -19,13 +19,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from ...state import Route
 from ...state.family import family_of, full_length, span
 from ...state.route import LOCAL_TABLE, MAIN_TABLE
-from ...state.route_selection import ROUTES_PER_TABLE, RouteSelection, belongs_to_link
+from ...state.route_selection import ROUTES_PER_LINK, ROUTES_PER_TABLE, RouteSelection, belongs_to_link
+from .codec import address_bytes
 from .rtnetlink import COMPAT_TABLE
 from .wire import HEADER_SIZE, NLM_F_DUMP_INTR, Buffer, MessageError, attributes, find
 
 HEADER = 12  # size of struct rtmsg, and offsets in it
 _LENGTH, _TABLE, _PROTOCOL = 1, 4, 5
-_RTA_DST, _RTA_OIF, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 9, 15
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 9, 15
 _SIZE_OF_RTNEXTHOP, _OIF_OF_RTNEXTHOP = 8, 4
 _SHORTEST_RUN = 8  # messages; fewer are looked at one by one
 _NEXT_TRY = 32  # messages that are looked at one by one after one that is selected
@@ -52,7 +53,12 @@ class RouteFilter:
         self._firsts = [first for first, _last in self._spans]
         self._within = [span(network) for network in selection.within if family_of(network) == family]
         self._links = {index: selection.links[name] for index, name in names.items() if name in selection.links}
-        self._whole_links = {index for index, name in names.items() if name in selection.whole_links}
+        self._whole_links = {
+            index: {address_bytes(gateway) for gateway in selection.whole_links[name] if family_of(gateway) == family}
+            for index, name in names.items()
+            if name in selection.whole_links
+        }
+        self._seen_of_link: dict[int, int] = {}
         self._endpoints = [span(network) for network in selection.endpoints if family_of(network) == family]
         self._links_of_endpoints: set[int] = set()
         self._seen_of_table: dict[int, int] = {}
@@ -83,7 +89,7 @@ class RouteFilter:
         if buffer[start + _TABLE] != MAIN_TABLE and self._is_one_of_the_first(_table(buffer, start, stop)):
             return True
         hops = _links(buffer, start, stop)
-        if not self._whole_links.isdisjoint(hops):
+        if not self._whole_links.keys().isdisjoint(hops) and self._is_needed_of_link(hops, buffer, start, stop):
             return True
         return self._leads_beyond_link(hops, buffer, start, stop) or self._leads_to_endpoints(hops, first, last)
 
@@ -98,6 +104,16 @@ class RouteFilter:
     def _is_one_of_the_first(self, table: int) -> bool:
         seen = self._seen_of_table[table] = self._seen_of_table.get(table, 0) + 1
         return seen <= ROUTES_PER_TABLE
+
+    def _is_needed_of_link(self, hops: list[int], buffer: bytearray, start: int, stop: int) -> bool:
+        """Whether a route over one of the whole links is selected."""
+        if len(hops) == 1 and find(buffer, start + HEADER, stop, _RTA_GATEWAY) in self._whole_links[hops[0]]:
+            return False
+        for index in self._whole_links.keys() & set(hops):
+            seen = self._seen_of_link[index] = self._seen_of_link.get(index, 0) + 1
+            if seen >= ROUTES_PER_LINK:
+                del self._whole_links[index]
+        return True
 
     def _leads_beyond_link(self, hops: list[int], buffer: bytearray, start: int, stop: int) -> bool:
         """Whether this is the first route over a link that does not belong to it."""
@@ -153,7 +169,9 @@ class RouteFilter:
         if any(self._seen_of_table.get(one, 0) < ROUTES_PER_TABLE for one in tables):
             return 0
         links = set[int]().union(*(run.words(place) for place in run.links))
-        if not (links.isdisjoint(self._links) and links.isdisjoint(self._whole_links)):
+        if not links.isdisjoint(self._links):
+            return 0
+        if not links.isdisjoint(self._whole_links) and not self._are_by_known_gateway(run, links):
             return 0
         # A destination that contains something has its leading octets, if it is as long as these.
         octets = min(min(run.octets(_LENGTH)) // 8, _OCTETS)
@@ -162,6 +180,11 @@ class RouteFilter:
         inside = [*self._octets_within, *([] if links <= self._links_of_endpoints else self._octets_of_endpoints)]
         candidates = [self._octets[octets - 1], *({one} for one in inside)]
         return min(run.before_leading(one) for one in candidates if one) if any(candidates) else run.count
+
+    def _are_by_known_gateway(self, run: _Run, links: set[int]) -> bool:
+        """Whether the routes of the run, over these links, have gateways for which none is selected."""
+        (index, *others) = links
+        return not others and len(run.links) == 1 and run.gateway in self._whole_links.get(index, ())
 
 
 class _Run:
@@ -172,6 +195,7 @@ class _Run:
     :param destination: where that of each message stands, from the start of its payload; 0 if it has none.
     :param table: as ``destination``.
     :param links: as ``destination``, of the index of each link.
+    :param gateway: that of all messages, packed; empty if they have none or different ones.
     """
 
     def __init__(self, buffer: bytearray, offset: int, size: int) -> None:
@@ -185,6 +209,7 @@ class _Run:
         self._stop = offset + self.count * length
         self.destination, self.table = 0, 0
         self.links: list[int] = []
+        self.gateway = b""
         # Where every message must have the same octet: length, type and flags, and those of the attributes
         self._fixed = [at - HEADER_SIZE for at in range(8)]
         self._complete = not buffer[offset + 6] & NLM_F_DUMP_INTR
@@ -204,6 +229,10 @@ class _Run:
                 self.links.append(place)
             elif kind == _RTA_TABLE:
                 self.table = place
+            elif kind == _RTA_GATEWAY and all(
+                self._is_constant(self._column(one - start)) for one in range(first, last)
+            ):
+                self.gateway = bytes(self._buffer[first:last])
             elif kind == _RTA_MULTIPATH:
                 for hop in _hops(self._buffer, first, last):
                     self._fixed.append(hop - start + _LOW_OF_16)
