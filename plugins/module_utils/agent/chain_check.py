@@ -8,7 +8,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 from typing import Optional, Union
 
 from ..errors import HomewardError, NodeError, describe
@@ -22,6 +24,8 @@ from ..state.chain import POOL_TABLES
 
 #: What has been read, why that failed, or None: nothing has changed since the chains were as desired.
 Outcome = Optional[Union[IptablesState, HomewardError]]
+#: Why the chains are to be read, whether that is part of a check of everything, and for which state.
+_Order = tuple[Changes, bool, Saved]
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,11 @@ class ChainCheck:
         self._retry = 0.0
         self._retry_at = 0.0
         self._right: tuple[Saved, bytes | None] | None = None
+        self._orders: SimpleQueue[_Order] = SimpleQueue()
+        self._order: _Order | None = None
+        self._aborted = False
+        # One for all reads: where memory is short, the start of a thread can hang (Thread.start waits for its first steps).
+        threading.Thread(target=self._work, name="chains", daemon=True).start()
 
     @property
     def pending(self) -> bool:
@@ -79,12 +88,21 @@ class ChainCheck:
         """Start to read, if a read is requested and due."""
         if not self._requested.kinds or self._reading or time.monotonic() < self._retry_at:
             return
-        changes, complete = self._requested, self._complete
+        self._order = (self._requested, self._complete, saved)
         self._requested, self._complete, self._reading = Changes(), False, True
-        thread = threading.Thread(target=self._read, args=(changes, complete, saved), name="chains", daemon=True)
-        thread.start()
+        self._orders.put(self._order)
 
-    def _read(self, changes: Changes, complete: bool, saved: Saved) -> None:  # noqa: FBT001 - of a thread
+    def _work(self) -> None:
+        while True:
+            order = self._orders.get()
+            try:
+                self._finding = self._read(*order)
+            except BaseException:  # noqa: BLE001 - there may be no memory even to describe it; reading goes on
+                self._aborted = True
+            with suppress(BaseException):  # the main thread looks often enough
+                self._wake()
+
+    def _read(self, changes: Changes, complete: bool, saved: Saved) -> Finding:  # noqa: FBT001 - of an order
         outcome: Outcome
         now = fingerprint(saved.variant, POOL_TABLES)
         right = self._right
@@ -94,13 +112,15 @@ class ChainCheck:
             outcome = None if unchanged else tables.read(saved.variant, saved.ownership, POOL_TABLES)
         except HomewardError as error:
             outcome = error
-        except Exception as error:  # noqa: BLE001 - a bug must not end the thread without a finding
+        except Exception as error:  # noqa: BLE001 - a bug must be reported
             outcome = NodeError(describe(error))
-        self._finding = Finding(changes, complete, saved, outcome, now)
-        self._wake()
+        return Finding(changes, complete, saved, outcome, now)
 
     def finding(self) -> Finding | None:
         """Return what has been read since the last call, if anything; after a failure, read again later."""
+        if self._aborted and self._order is not None:
+            self._aborted = False
+            self._finding = Finding(*self._order, NodeError("there was no memory to read the chains"))
         found, self._finding = self._finding, None
         if found is None:
             return None

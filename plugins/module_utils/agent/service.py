@@ -135,8 +135,9 @@ class Agent:
         except Busy:
             self._retry = 0.0
             return changes
-        except HomewardError as error:
-            self._reconciler.report_problem(str(error))
+        except (HomewardError, MemoryError) as error:
+            # Where not even this works, the process ends, and the service manager starts another one.
+            self._reconciler.report_problem(str(error) or "There is not enough memory to check the node.")
             self._retry = longer_retry(self._retry)
             return changes
         self._retry = 0.0

@@ -111,3 +111,9 @@ OWN_LINK = (
     Loss("legacy chain flushed", _iptables("-F HOMEWARD-PREROUTING", "iptables-legacy"), without_event=True),
     Loss("whole legacy table mangle flushed", _iptables("-F; -X", "iptables-legacy"), without_event=True),
 )
+
+#: On a node with legacy chains that has no lab around it
+LEGACY_LOSSES = [
+    *(loss for loss in FOREIGN_LINK if loss.lines and "nft" not in " ".join(loss.lines)),
+    *(loss for loss in OWN_LINK if "legacy" in loss.name),
+]

@@ -10,7 +10,7 @@ import random
 import signal
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 
@@ -23,13 +23,13 @@ from tests.lab.snapshot import Snapshot, assert_same
 from tests.lab.waiting import wait_until
 from tests.support.agent import Agent, command, status_json
 from tests.support.examples import printed_seed
+from tests.support.foreign_writers import foreign_writers
 from tests.support.node import Node
 from tests.support.snapshots import restorable
 
 pytestmark = [pytest.mark.usefixtures("persisted"), pytest.mark.random]
 
 KILLS = 100
-MOST_KILLS = 3 * KILLS  # until enough of them have hit the work half done
 RESET_EVERY = 5  # losses; a hundred losses a minute of the same object would make the agent back off
 #: Foreign objects, some in the managed table and beside managed rules and chains
 FOREIGN = (
@@ -99,14 +99,13 @@ def test_repeated_losses_are_all_reconciled(
         assert_stable(agent, right)
         pid, memory = agent.pid, []
         for number in range(1, count + 1):
-            _lose(host, chance.choice(losses).lines)
+            lose(host, chance.choice(losses).lines)
             time.sleep(chance.choice((0.0, 0.0, 0.02, 0.1)))  # during a reconciliation, and after it
             if number % RESET_EVERY == 0:
                 agent.reset_backoff()
             if number in (count // 4, count):
                 agent.reset_backoff()
-                while not host.run(f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}", check=False).returncode:
-                    pass
+                remove_foreign(host)
                 agent.wait_until_restored(right)
                 memory.append(agent.memory())
         assert agent.pid == pid
@@ -128,21 +127,37 @@ def assert_stable(agent: Agent, right: Snapshot) -> None:
     assert_same(right, restorable(agent.host))
 
 
-def _lose(host: Host, lines: tuple[str, ...]) -> None:
+def remove_foreign(host: Host) -> None:
+    """Remove the foreign rules that losses have added."""
+    while not host.run(f"iptables-nft -w -t mangle -D PREROUTING {ACCEPT}", check=False).returncode:
+        pass
+
+
+def lose(host: Host, lines: tuple[str, ...]) -> None:
     """Cause the loss, whether or not its objects still exist."""
     host.run("\n".join(f"{line} || true" for line in lines))
 
 
-def test_the_next_start_reconciles_whatever_a_kill_leaves(node: Node, tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize(
+    ("kills", "writers"),
+    [(KILLS, False), pytest.param(1000, True, marks=pytest.mark.slow)],
+    ids=["few", "many"],
+)
+def test_the_next_start_reconciles_whatever_a_kill_leaves(
+    node: Node, tmp_path: Path, seed: int, kills: int, *, writers: bool
+) -> None:
     host, chance = node.host, random.Random(seed)
     right = restorable(host)
     everything, usual = _whole_restore(host)
-    half_done = 0
+    half_done = number = 0
     assert everything > 20
-    for number in range(MOST_KILLS):
-        if number >= KILLS and half_done >= KILLS / 10:
+    stack = ExitStack()
+    for number in range(3 * kills):  # until enough of them have hit the work half done
+        if number >= kills and half_done >= kills / 10:
             break
-        _lose(host, ALL_LOST)
+        if writers and number % 10 == 1:
+            stack.enter_context(foreign_writers(host))
+        lose(host, ALL_LOST)
         victim = (reconciler.restore, _serve)[number % 2]
         if number % 10:
             _kill(host, victim, partial(time.sleep, chance.uniform(0, 1.2 * usual)))
@@ -160,11 +175,12 @@ def test_the_next_start_reconciles_whatever_a_kill_leaves(node: Node, tmp_path: 
         drift = host.call_in_child(reconciler.check)[1]
         assert (drift.steps, drift.waiting) == ((), ()), f"kill {number}"
         if number % 10 == 0:
+            stack.close()
             assert_same(right, restorable(host))
+    stack.close()
     assert_same(right, restorable(host))
-    assert half_done >= KILLS / 10, (
-        f"only {half_done} of {MOST_KILLS} kills hit the work half done, so they show little"
-    )
+    assert half_done >= kills / 10, f"only {half_done} kills hit the work half done, so they show little"
+    print(f"{number} kills, {half_done} of which hit the work half done")
     with Agent(host, tmp_path) as agent:
         assert status_json(host)[0] == 0
         assert "reconciled" not in agent.log()
@@ -172,7 +188,7 @@ def test_the_next_start_reconciles_whatever_a_kill_leaves(node: Node, tmp_path: 
 
 def _whole_restore(host: Host) -> tuple[int, float]:
     """Return the number of steps of a complete restore, and the seconds that it takes."""
-    _lose(host, ALL_LOST)
+    lose(host, ALL_LOST)
     start = time.monotonic()
     done, _waiting = host.call_in_child(reconciler.restore)
     return len(done), time.monotonic() - start

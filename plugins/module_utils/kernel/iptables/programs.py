@@ -10,9 +10,11 @@ import re
 import shutil
 import stat
 import subprocess
-import threading
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
 from ...errors import NodeError
 from ...paths import BUNDLED_PROGRAM_DIRECTORIES, PROGRAM_DIRECTORIES, SERVICE_PATH
@@ -82,42 +84,69 @@ def run(command: Sequence[str], text: str = "") -> Completed[str]:
             command,
             input=text.encode("utf-8", "surrogateescape"),
             capture_output=True,
-            env={**os.environ, "LC_ALL": "C", "PATH": _path()},
+            env=_environment(),
             timeout=TIMEOUT,
             check=False,
         )
-        stdout, stderr = (output.decode("utf-8", "surrogateescape") for output in (completed.stdout, completed.stderr))
-        return Completed(completed.args, completed.returncode, stdout, stderr)
     except OSError as error:
-        raise NodeError(f"{command[0]} cannot be started: {error.strerror}. Reinstall the package iptables.") from error
+        raise _not_started(command, error) from error
     except subprocess.TimeoutExpired as error:
-        raise NodeError(
-            f"{' '.join(command)} has not ended after {TIMEOUT} seconds. Run it by hand on the node to see what it waits for."
-        ) from error
+        raise _hangs(command) from error
+    return Completed(command, completed.returncode, *(_decoded(one) for one in (completed.stdout, completed.stderr)))
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "LC_ALL": "C", "PATH": _path()}
+
+
+def _decoded(output: bytes) -> str:
+    return output.decode("utf-8", "surrogateescape")
+
+
+def _not_started(command: Sequence[str], error: OSError) -> NodeError:
+    return NodeError(f"{command[0]} cannot be started: {error.strerror}. Reinstall the package iptables.")
+
+
+def _hangs(command: Any) -> NodeError:
+    return NodeError(
+        f"{' '.join(command)} has not ended after {TIMEOUT} seconds. Run it by hand on the node to see what it waits for."
+    )
 
 
 def run_together(commands: Sequence[Sequence[str]]) -> list[Completed[str]]:
     """Run several programs at once; return their results in the order of the commands.
 
-    The threads are started by the calling one, so they are in its network namespace. They do not keep this process from ending.
+    :raises NodeError: one cannot be started, or hangs; then all are ended.
     """
-    outcomes: dict[int, Completed[str] | NodeError] = {}
+    deadline = time.monotonic() + TIMEOUT
+    with ExitStack() as stack:
+        running = [stack.enter_context(_started(command)) for command in commands]
+        return [_ended(process, deadline) for process in running]
 
-    def run_one(number: int, command: Sequence[str]) -> None:
+
+@contextmanager
+def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program, and end it after the block if it still runs."""
+    try:
+        process = subprocess.Popen(  # pylint: disable=ansible-bad-function
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=_environment()
+        )
+    except OSError as error:
+        raise _not_started(command, error) from error
+    with process:
         try:
-            outcomes[number] = run(command)
-        except NodeError as error:
-            outcomes[number] = error
+            yield process
+        finally:
+            process.kill()
 
-    threads = [threading.Thread(target=run_one, args=item, daemon=True) for item in enumerate(commands)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    for outcome in outcomes.values():
-        if isinstance(outcome, NodeError):
-            raise outcome
-    return [outcome for _number, outcome in sorted(outcomes.items()) if not isinstance(outcome, NodeError)]
+
+def _ended(process: subprocess.Popen[bytes], deadline: float) -> Completed[str]:
+    """Wait for the end of a program. One whose pipe is full waits for its turn."""
+    try:
+        output, errors = process.communicate(timeout=max(0.1, deadline - time.monotonic()))
+    except subprocess.TimeoutExpired as error:
+        raise _hangs(process.args) from error
+    return Completed(process.args, process.returncode, *(_decoded(one) for one in (output, errors)))
 
 
 def complaint(completed: Completed[str]) -> str:
