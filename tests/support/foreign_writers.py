@@ -29,8 +29,8 @@ from tests.lab import Host
 
 _FLAG = "/run/.lab/writing"
 #: Beside managed objects: routes of the same link, rules before and after the managed ones, rules and chains in the same tables.
-_LOOP = f"""\
-while [ -e {_FLAG} ]
+_LOOP = """\
+while [ -e FLAG ]
 do
   ip -batch - <<-END || true
 	route add 198.51.100.128/25 dev eth0.100 table 99
@@ -43,7 +43,7 @@ do
 	END
   for program in iptables-nft ip6tables-nft
   do
-    printf '*mangle\\n:cali-X - [0:0]\\n-A cali-X -j RETURN\\n-I PREROUTING -j cali-X\\n-A POSTROUTING -j cali-X\\nCOMMIT\\n' \\
+    printf '*mangle\\n:cali-X - [0:0]\\n-A cali-X -j RETURN\\n-PLACE PREROUTING -j cali-X\\n-A POSTROUTING -j cali-X\\nCOMMIT\\n' \\
       | $program-restore -w --noflush || true
     $program -w -t raw -I PREROUTING -i foreign0 -j ACCEPT || true
     $program -w -t raw -D PREROUTING -i foreign0 -j ACCEPT || true
@@ -63,10 +63,13 @@ done
 
 
 @contextmanager
-def foreign_writers(host: Host) -> Iterator[None]:
-    """Change foreign objects in the block."""
+def foreign_writers(host: Host, *, first: bool = True) -> Iterator[None]:
+    """Change foreign objects in the block.
+
+    :param first: put rules before all others, so the agent has to move the managed ones.
+    """
     host.path(_FLAG).touch()
-    process = host.start(_LOOP)
+    process = host.start(_LOOP.replace("FLAG", _FLAG).replace("PLACE", "I" if first else "A"))
     try:
         yield
     finally:

@@ -21,6 +21,7 @@ BUILT_IN = {
     "nat": ("PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"),
     "filter": ("INPUT", "FORWARD", "OUTPUT"),
 }
+BUILT_IN_CHAINS = frozenset(chain for chains in BUILT_IN.values() for chain in chains)
 
 
 class ChainKey(NamedTuple):

@@ -9,7 +9,7 @@ import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .chain import PROGRAMS, Chain, ChainSet
+from .chain import BUILT_IN_CHAINS, PROGRAMS, Chain, ChainSet
 from .iptables_rule import jump_rule, split_rule
 from .node import Ownership
 
@@ -41,7 +41,7 @@ def render_restore(before: ChainSet, after: ChainSet, ownership: Ownership) -> s
     """Return the input of one ``iptables-restore --noflush`` that changes ``before`` into ``after``; ``""`` for no change.
 
     The restore changes each table atomically, one after the other. The position of a stray jump is not known, so one that
-    only ``after`` has is appended to its chain.
+    only ``after`` has becomes the first rule of a built-in chain, where managed jumps belong, or the last one of any other.
 
     :raises ValueError: the two sets are of different variants or families, or a rule has more than one line.
     """
@@ -109,7 +109,8 @@ def _change(before: _Table, after: _Table) -> _Change:
         actions=(
             *(("-D", chain, rule) for chain, rule in (*lost, *lost_stray)),
             *(("-A", chain.name, rule) for chain in written for rule in chain.rules),
-            *(("-A", chain, rule) for chain, rule in new_stray),
+            *(("-A", chain, rule) for chain, rule in new_stray if chain not in BUILT_IN_CHAINS),
+            *(("-I", chain, f"1 {rule}") for chain, rule in reversed(new_stray) if chain in BUILT_IN_CHAINS),
             *(("-I", chain, f"1 {rule}") for chain, rule in reversed(gained)),
             *(("-F", name, "") for name in removed),
             *(("-X", name, "") for name in removed),

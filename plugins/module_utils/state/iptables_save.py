@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 
-from .chain import BUILT_IN, Chain, ChainSet
+from .chain import BUILT_IN_CHAINS, Chain, ChainSet
 from .iptables_rule import jump_rule, split_rule, targets
 from .node import Ownership
 
@@ -21,7 +21,6 @@ _TO_SERVICE = re.compile(r"-j KUBE-(?:SVC|EXT|FW|XLB)-")
 _RULE = ("-A ", "[")  # start of the line of a rule, without and with counters
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _LONGEST_TEXT = 256  # characters: XT_MAX_COMMENT_LEN, include/uapi/linux/netfilter/xt_comment.h
-_BUILT_IN_CHAINS = frozenset(chain for chains in BUILT_IN.values() for chain in chains)
 
 
 @dataclass(frozen=True)
@@ -165,7 +164,7 @@ def _read_rule(table: _Table, line: str, ownership: Ownership) -> None:
         return
     jump = split_rule(jump_rule(jumps_to[0], ownership))
     matches, rest = words[: -len(jump)], words[-len(jump) :]
-    if chain in table.closed or chain not in _BUILT_IN_CHAINS or rest != jump or "--comment" in matches:
+    if chain in table.closed or chain not in BUILT_IN_CHAINS or rest != jump or "--comment" in matches:
         table.closed.add(chain)
         table.stray.append((chain, rule))
     else:

@@ -156,7 +156,7 @@ def test_the_next_start_reconciles_whatever_a_kill_leaves(
         if number >= kills and half_done >= kills / 10:
             break
         if writers and number % 10 == 1:
-            stack.enter_context(foreign_writers(host))
+            stack.enter_context(foreign_writers(host, first=False))
         lose(host, ALL_LOST)
         victim = (reconciler.restore, _serve)[number % 2]
         if number % 10:
