@@ -13,8 +13,8 @@ author: homeward.metallb_routing authors (@homeward)
 description:
   - Returns C(cluster_host) of C(metallb_routing_metallb), else the first host of the groups C(kube_control_plane), C(server),
     C(master) and C(masters) that is a node, else the first node.
-  - Returns an empty string if the variable requires nothing of the cluster.
-positional: _input, hostvars, groups
+  - Returns an empty string if the cluster is not needed.
+positional: _input, hostvars, groups, sources
 options:
   _input:
     description: Pattern of the cluster's nodes, or a list of patterns.
@@ -31,6 +31,14 @@ options:
   sources:
     description: The value of C(metallb_routing_metallb) in the play. C(hostvars) does not contain variables of plays.
     type: raw
+  purpose:
+    description:
+      - What the host is for.
+      - V(resources) needs the cluster if C(cluster) or C(label_nodes) is set, V(labels) if C(label_nodes) is set.
+      - V(changes) always needs it.
+    type: str
+    choices: [resources, labels, changes]
+    default: resources
 """
 
 EXAMPLES = r"""
@@ -57,7 +65,13 @@ from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.metallb_c
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.metallb_sources import VARIABLE, read_sources
 
 
-def cluster_host(pattern: Any, hostvars: Any, groups: Mapping[str, Sequence[str]], sources: Any = None) -> str:
+def cluster_host(
+    pattern: Any,
+    hostvars: Any,
+    groups: Mapping[str, Sequence[str]],
+    sources: Any = None,
+    purpose: str = "resources",
+) -> str:
     """Return the host; none if the pattern or the variable is invalid, which the run for the hosts reports."""
     if not hostvars:  # before the first play of a run, and where a playbook is only listed
         return ""
@@ -66,7 +80,8 @@ def cluster_host(pattern: Any, hostvars: Any, groups: Mapping[str, Sequence[str]
         reader = Reader(hostvars)
         values = (sources, *(reader.get(host, VARIABLE) for host in hosts))
         found = read_sources(next((value for value in values if not is_unset(value)), None))
-        return host_to_ask(found, hosts, groups) if found.needs_cluster else ""
+        needed = {"resources": found.needs_cluster, "labels": found.label_nodes}.get(purpose, True)
+        return host_to_ask(found, hosts, groups) if needed else ""
     except InputError:
         return ""
 

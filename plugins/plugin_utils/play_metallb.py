@@ -55,10 +55,12 @@ class PlayMetallb:
         self._task_vars = task_vars
         self._pattern = pattern
         self._sources = read_sources(value)
+        self._announced: Announced | None = None
 
-    def join(self, pools: Sequence[Any]) -> Joined:
-        """Return the pools of this host; unchanged if there is no source and they lack nothing.
+    def join(self, pools: Sequence[Any], host: str = "") -> Joined:
+        """Return the pools of a host; unchanged if there is no source and they lack nothing.
 
+        :param host: ``""`` is that of the task.
         :raises InputError: a source or a pool is invalid.
         """
         unchanged = Joined(list(pools), tuple(range(len(pools))))
@@ -67,15 +69,18 @@ class PlayMetallb:
         announced = self.announced()
         if not announced.sources:
             return unchanged  # the check of the pools reports what they lack
-        return join(pools, announced, str(self._task_vars["inventory_hostname"]), self._sources.ignored_pools)
+        return join(pools, announced, host or str(self._task_vars["inventory_hostname"]), self._sources.ignored_pools)
 
     def announced(self) -> Announced:
         """Return what MetalLB announces.
 
         :raises InputError: a source is missing or invalid.
         """
-        others = {} if self._sources.are_given else {name: self._variable(name) for name in OTHER_VARIABLES}
-        return loads(once(self._action, [self._sources, self._pattern, others], lambda: self._computed(others)))
+        if self._announced is None:
+            others = {} if self._sources.are_given else {name: self._variable(name) for name in OTHER_VARIABLES}
+            text = once(self._action, [self._sources, self._pattern, others], lambda: self._computed(others))
+            self._announced = loads(text)
+        return self._announced
 
     def _computed(self, others: Mapping[str, Any]) -> str:
         hosts, groups = self._hosts(), self._task_vars["groups"]

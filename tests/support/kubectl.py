@@ -117,11 +117,12 @@ def evaluate(parts: Sequence[str], value: Any) -> tuple[str, Sequence[str]]:
 def values(path: str, value: Any) -> list[Any]:
     """Return what a path selects; what is missing selects nothing."""
     found = [value]
-    for step in re.findall(r"\.([\w-]+)|(\[\*\])", path):
-        if step[1]:
+    for field, every in re.findall(r"\.((?:[\w/-]|\\\.)+)|(\[\*\])", path):
+        if every:
             found = [item for one in found if isinstance(one, list) for item in one]
         else:
-            found = [one[step[0]] for one in found if isinstance(one, dict) and step[0] in one]
+            key = field.replace("\\.", ".")
+            found = [one[key] for one in found if isinstance(one, dict) and key in one]
     return found
 
 

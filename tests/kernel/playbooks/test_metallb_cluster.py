@@ -124,6 +124,7 @@ main()
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("library", [True, False], ids=["library", "no library"])
 def test_kubernetes_core_is_used_if_it_works(site: ManyNodes, tmp_path: Path, library: bool) -> None:
     """The substitute of k8s_info answers as the module does, and fails as it does without the Python library."""
