@@ -91,6 +91,10 @@ test: deps venv ## Run every test that passes on any machine; as root, the kerne
 slow: deps venv ## Run the tests that take minutes: full delivery matrices, fresh random examples (root)
 	@HOMEWARD_FRESH_EXAMPLES=$(EXAMPLES) pytest -m 'slow or random' tests/kernel $(ARGS)
 
+.PHONY: matrix
+matrix: deps venv ## Test the playbooks with ansible-core 2.16 to 2.21, or ARGS='2.16 2.18' (root)
+	@python tools/matrix.py $(ARGS)
+
 ##### The lab
 
 # Comes first, so that it fails before deps and venv take their time.

@@ -59,7 +59,7 @@ from typing import Any
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.cluster_addresses import Reader
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.cluster_hosts import resolve
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.silent_nodes import silent_nodes as find
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.host_variables import silent_nodes as find
 
 
 def silent_nodes(

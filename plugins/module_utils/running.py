@@ -47,6 +47,10 @@ def run_module(module: Module, flow: Callable[[Mapping[str, Any], Run], Result])
     except HomewardError as error:
         module.fail_json(msg=str(error))
     else:
-        for warning in result.pop("warnings", ()):
-            module.warn(warning)
+        warnings = result.pop("warnings", ())
+        if module.params.get("collect_warnings"):
+            result["host_warnings"] = warnings
+        else:
+            for warning in warnings:
+                module.warn(warning)
         module.exit_json(**result)

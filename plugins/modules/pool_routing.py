@@ -162,8 +162,8 @@ options:
   nodes:
     description:
       - The nodes of the cluster, as an inventory pattern or a list of patterns, whose addresses are the default of
-        O(cluster.node_addresses). An empty string stands for the groups C(k8s_cluster), else C(k3s_cluster), else C(kube_control_plane)
-        and C(kube_node), else for the hosts of the play. The roles set it to C(metallb_routing_hosts).
+        O(cluster.node_addresses). An empty string stands for the groups that P(homeward.metallb_routing.cluster_hosts#filter) finds,
+        else for the hosts of the play. The roles set it to C(metallb_routing_hosts).
       - The controller reads the inventory variables C(ansible_host), C(ansible_ssh_host), C(ip), C(ip6), C(access_ip), C(access_ip6),
         C(node_ip) and C(k3s_node_ip) of these hosts, and their names, if these are addresses. If they contain no address of an IP
         family, it uses what the node answered when the playbooks asked it, or the gathered facts of a host of the play.
@@ -218,6 +218,11 @@ options:
       - If the connection does not use the network (V(local), containers), the confirmation only shows that the node is still running.
     type: int
     default: 0
+  collect_warnings:
+    description: Return warnings in RV(host_warnings) instead of printing them for each host. M(homeward.metallb_routing.show_plan) prints
+      each of them once, for all hosts of a play.
+    type: bool
+    default: false
 seealso:
   - module: homeward.metallb_routing.routing_info
   - module: homeward.metallb_routing.ip_links
@@ -281,6 +286,7 @@ cases:
   returned: success
   sample:
     - pool: external
+      networks: [1.2.3.66-1.2.3.78]
       case: policy_routing
       reason: replies must leave through 1.2.3.1 on eth0.100, and the node's default route uses 192.168.1.1 on eth0
       interface: eth0.100
@@ -300,14 +306,20 @@ confirmed:
   type: bool
   returned: if something was changed and O(confirm_timeout) is not 0
   sample: true
+changes:
+  description: How many objects and rules of chains are added and removed. A changed one counts as both.
+  type: dict
+  returned: success
+  sample: {added: 117, removed: 0}
 diff:
-  description: The objects that only the old or only the new state has, sorted, one line each, by kind.
+  description: The objects that only the old or only the new state has, as text, by kind, in the order in which a packet meets them.
   type: dict
   returned: in diff mode
   sample:
-    before: {}
-    after:
-      routes: ["ipv4: 1.2.3.0/24 dev eth0.100 table 7701"]
+    before: ""
+    after: |
+      routes:
+        ipv4: 1.2.3.0/24 dev eth0.100 table 7701
 node_addresses:
   description: Which addresses of nodes the run used, apart from those in O(cluster.node_addresses).
   type: dict
@@ -342,6 +354,12 @@ warnings:
   type: list
   elements: str
   returned: success
+  sample: []
+host_warnings:
+  description: The warnings that are not printed.
+  type: list
+  elements: str
+  returned: if O(collect_warnings=true)
   sample: []
 """
 

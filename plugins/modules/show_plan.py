@@ -7,12 +7,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: show_plan
-short_description: Print the plan of all hosts of a play
+short_description: Print the plan of all hosts of a play, or what was done
 version_added: 0.1.0
 author: homeward.metallb_routing authors (@homeward)
 description:
-  - Prints the case of each pool, the node addresses with their sources, and the commands that C(apply) would run, once for all nodes with
-    the same commands.
+  - Prints a table of the hosts and their pools with the number of added and removed objects, the case of each pool with the reason, the
+    node addresses with their sources, and the commands that C(apply) would run. What is equal on several hosts is printed once.
+  - Prints each warning once, with all hosts that have it.
   - Runs on the controller, for all hosts of the play together, after a task of C(homeward.metallb_routing.pool_routing) in check mode that
     registered its result as C(metallb_routing_result).
   - The text is printed even if the callback plugin does not show successful tasks. If the callback plugin prints JSON, the text is only in
@@ -21,6 +22,14 @@ options:
   nodes:
     description: The value of O(homeward.metallb_routing.pool_routing#module:nodes) in the plan.
     type: raw
+  done:
+    description: Print only the table, for a run that was not a plan.
+    type: bool
+    default: false
+  fail_on_drift:
+    description: Fail if a host is not configured as declared, that is, if C(apply) would change something.
+    type: bool
+    default: false
 attributes:
   check_mode:
     description: Can run in check mode and return the same result.
@@ -45,8 +54,5 @@ plan:
   type: list
   elements: str
   returned: always
-  sample:
-    - "The case of each pool:"
-    - "node1: external on eth0.100 is policy_routing: replies must leave through 1.2.3.1 on eth0.100, and the node's default route uses
-      192.168.1.1 on eth0; table 7701, mark 0x100, dedicated interface"
+  sample: ["Plan:", "nodes      pool      case            link      changes", "node[1:3]  external  policy_routing  eth0.100  +117 -0"]
 """

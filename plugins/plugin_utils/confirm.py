@@ -11,9 +11,11 @@ from contextlib import suppress
 from pathlib import PurePosixPath
 from typing import Any
 
+from ansible import constants
 from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.plugins.connection import ConnectionBase
+from ansible.utils.display import Display
 
 UNCONFIRMED = "unconfirmed"  # the module's result: rollback.PendingChange
 _LATE = "it was not confirmed in time, and the node has rolled it back or is doing so"
@@ -21,8 +23,13 @@ _DELAY = 1.0  # seconds between two tries
 _ROLLBACK_SECONDS = 60.0  # seconds to wait after the deadline for a node that rolls back
 
 
-def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
-    """Return the module's result; with a pending change, confirm that first, and fail if that is impossible."""
+def confirm(action: ActionBase, result: dict[str, Any], host: str = "") -> dict[str, Any]:
+    """Return the module's result; with a pending change, confirm that first, and fail if that is impossible.
+
+    Says what it waits for, and how long, if the node does not answer at once.
+
+    :param host: the name of the node in messages.
+    """
     pending = result.pop(UNCONFIRMED, None)
     if not pending:
         return result
@@ -30,11 +37,16 @@ def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
     command = _command(marker, confirmed, str(pending.get("commit") or ""))
     failures: list[str] = []
     try:
-        problem = _run_until(time.monotonic() + seconds, action, command, failures)
+        problem = _run_until(time.monotonic() + seconds, action, command, failures, _Progress(host, seconds))
     except AnsibleConnectionFailure:
         problem = _LATE
     if problem:
         reason = failures[-1] if failures else ""
+        if reason and _LATE in problem:
+            _say(
+                host,
+                f"not confirmed within {seconds} s; waiting up to {_ROLLBACK_SECONDS:.0f} s until the node has rolled back.",
+            )
         text = (
             _cut_off(seconds, reason, rolled_back=_is_rolled_back(action, marker))
             if reason and _LATE in problem
@@ -46,7 +58,30 @@ def confirm(action: ActionBase, result: dict[str, Any]) -> dict[str, Any]:
     return {**result, "confirmed": True}
 
 
-def _run_until(deadline: float, action: ActionBase, command: str, failures: list[str]) -> str:
+class _Progress:
+    """Says once that a run waits for a new connection."""
+
+    def __init__(self, host: str, seconds: int) -> None:
+        self._host = host
+        self._seconds = seconds
+        self._said = False
+
+    def failed(self, reason: str) -> None:
+        """Take note of a failed try."""
+        if not self._said:
+            self._said = True
+            text = f"waiting up to {self._seconds} s for a new connection, which confirms the change ({reason.rstrip('.')})."
+            _say(self._host, text)
+
+
+def _say(host: str, text: str) -> None:
+    if "json" not in str(constants.DEFAULT_STDOUT_CALLBACK):  # a program reads the output
+        Display().display(f"{host}: {text}" if host else text)
+
+
+def _run_until(
+    deadline: float, action: ActionBase, command: str, failures: list[str], progress: _Progress | None = None
+) -> str:
     """Run the command over a new connection until the node answers; return its complaint, or ``""``.
 
     :param failures: receives the reason of each try that did not reach the node.
@@ -57,6 +92,8 @@ def _run_until(deadline: float, action: ActionBase, command: str, failures: list
             return _run_over_new_connection(action, command)
         except AnsibleConnectionFailure as error:
             failures.append(str(error))
+            if progress:
+                progress.failed(failures[-1])
             if time.monotonic() >= deadline:
                 raise
         time.sleep(_DELAY)

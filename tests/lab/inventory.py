@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from .base import Site
 
-DEFAULT_PYTHON = "/usr/bin/python3"
+#: Of the nodes; tools/matrix.py sets the variable for other versions.
+DEFAULT_PYTHON = os.environ.get("HOMEWARD_NODE_PYTHON", "/usr/bin/python3")
 PLUGIN_FOLDER = Path(__file__).resolve().parent / "connection_plugins"
 
 

@@ -21,6 +21,8 @@ from tests.lab.base import Site
 from tests.support.pools import CLUSTER, EXTERNAL
 
 ROOT = Path(__file__).resolve().parents[2]
+#: The folder of ansible-playbook; tools/matrix.py sets the variable for other versions.
+PROGRAMS = os.environ.get("HOMEWARD_ANSIBLE", str(Path(sys.executable).parent))
 RECAP = re.compile(r"^(\S+)\s+: (ok=.*)$", re.MULTILINE)
 
 
@@ -60,7 +62,7 @@ def environment(connection_plugins: Path | None = None) -> dict[str, str]:
         "ANSIBLE_PIPELINING": "1",
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_DEPRECATION_WARNINGS": "0",
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
         "LC_ALL": "C.UTF-8",
     }
 
@@ -74,6 +76,7 @@ def play(
     connection_plugins: Path | None = None,
     hosts: str = "",
     settings: Mapping[str, str] | None = None,
+    inventory_path: Path | None = None,
 ) -> Played:
     """Run a playbook of the collection (or a file) on the lab's nodes.
 
@@ -84,14 +87,16 @@ def play(
     :param connection_plugins: a folder of more of them.
     :param hosts: the inventory, INI or JSON, in place of the lab's.
     :param settings: environment variables that configure ansible.
+    :param inventory_path: the file of the inventory, in place of one with ``hosts``.
     """
     name = playbook if "/" in playbook else f"homeward.metallb_routing.{playbook}"
     with TemporaryDirectory(prefix="homeward-") as folder:
         listed = Path(folder) / ("inventory.yml" if hosts.startswith("{") or not hosts else "inventory.ini")
-        listed.write_text(hosts or inventory.text(_required(site)))
+        if inventory_path is None:
+            listed.write_text(hosts or inventory.text(_required(site)))
         declared = Path(folder) / "variables.json"
         declared.write_text(json.dumps(values))
-        command = ["ansible-playbook", "-i", str(listed), "-e", f"@{declared}", name, *options]
+        command = ["ansible-playbook", "-i", str(inventory_path or listed), "-e", f"@{declared}", name, *options]
         with subprocess.Popen(
             command,
             env={**environment(connection_plugins), **(settings or {})},

@@ -99,6 +99,7 @@ def pool_routing_options() -> Options:
         "persist": {"type": "bool", "default": True},
         "metrics_directory": {"type": "str"},
         "confirm_timeout": {"type": "int", "default": 0},
+        "collect_warnings": {"type": "bool", "default": False},
         "pyroute2_path": {"type": "str", "default": PYROUTE2_DIRECTORY},
     }
 

@@ -47,7 +47,7 @@ def given(name: str, value: Any) -> tuple[str, str]:
             given("metallb_routing_pools", {"name": "external"}),
             ("metallb_routing_pools: a mapping is not a list", "dash"),
         ),
-        (given("metallb_routing_pools", None), ("pools: ", "state is present")),
+        (given("metallb_routing_pools", None), ("metallb_routing_pools: no pool is declared for node1",)),
         (given("metallb_routing_pools", 7), ("metallb_routing_pools: 7 is not a list", "Give a list of pools")),
         (given("metallb_routing_pools", ["external"]), ("pools[0]: ", "not a mapping")),
         (given("onlink_route_pools", {"a": 1}), ("onlink_route_pools: a mapping is not a list",)),

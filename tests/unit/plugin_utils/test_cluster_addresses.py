@@ -18,12 +18,12 @@ from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.cluster_a
     collect,
     loads,
 )
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.host_variables import silent_nodes
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.reported_addresses import (
     ANSWER,
     NoAnswer,
     read_answer,
 )
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.silent_nodes import silent_nodes
 
 CLUSTER = "metallb_routing_cluster"
 V4 = {"metallb_routing_pools": [{"networks": ["1.2.3.0/24"]}]}

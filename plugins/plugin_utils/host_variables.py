@@ -1,7 +1,7 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The nodes that have to be asked for their addresses, because the inventory does not contain them."""
+"""What the variables of the hosts say before a play: which nodes have to be asked for their addresses, and which have pools."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import is_unset
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.family import (
     FAMILIES,
     everything,
@@ -40,6 +41,45 @@ def silent_nodes(hosts: Sequence[str], reader: Reader, play_variables: Mapping[s
         for host in hosts
         if not sources[host] or any(family in families for family in missing_families(sources[host]))
     ]
+
+
+def with_pools_first(hosts: Sequence[str], reader: Reader, play_variables: Mapping[str, Any]) -> list[str]:
+    """Return the hosts in their order, but those that declare pools before those that do not.
+
+    So the first batch of a run changes something.
+
+    :raises InputError: no host declares pools.
+    """
+    if any(_declares(play_variables.get(name)) for name in POOL_VARIABLES):
+        return list(hosts)
+    declaring = {host for host in hosts if any(_declares(_value(reader, host, name)) for name in POOL_VARIABLES)}
+    if not declaring:
+        number = len(hosts)
+        raise InputError(
+            "metallb_routing_pools",
+            f"no pool is declared for any of the {number} hosts"
+            if number > 1
+            else f"no pool is declared for {hosts[0]}",
+            "Declare the pools in group variables of the nodes, for example in group_vars/all/metallb_routing.yml next to the"
+            " inventory. Ansible reads group_vars/NAME only if the inventory has a group NAME. To remove the configuration, run"
+            " homeward.metallb_routing.remove.",
+        )
+    return [host for host in hosts if host in declaring] + [host for host in hosts if host not in declaring]
+
+
+def _declares(pools: Any) -> bool:
+    """Whether these are pools, or something invalid, which the run for the host reports."""
+    return not is_unset(pools) and pools not in ([], ())
+
+
+def _value(reader: Reader, host: str, name: str) -> Any:
+    raw = reader.raw(host, name)
+    if not isinstance(raw, str) or "{" not in raw:
+        return raw
+    try:
+        return reader.get(host, name)
+    except Exception:  # noqa: BLE001 - the run for the host reports what is wrong with its variables
+        return raw
 
 
 def _host_declares(host: str, reader: Reader) -> bool:
