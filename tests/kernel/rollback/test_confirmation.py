@@ -381,6 +381,8 @@ def test_a_node_that_is_cut_off_becomes_reachable_again(node: Node, tmp_path: Pa
         assert played.code != 0
         assert "could not be confirmed over a new connection within 3 s" in played.text, played.text
         assert "The node has rolled it back and is as before." in played.text, played.text
+        assert "node1: waiting up to 3 s for a new connection, which confirms the change" in played.text
+        assert "node1: not confirmed within 3 s; waiting up to 60 s until the node has rolled back." in played.text
         assert played.counts["node1"]["failed"] == 1
         assert played.counts["node1"]["unreachable"] == 0
         until_none_pending(node)
