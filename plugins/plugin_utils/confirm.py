@@ -19,6 +19,7 @@ from ansible.utils.display import Display
 
 UNCONFIRMED = "unconfirmed"  # the module's result: rollback.PendingChange
 _LATE = "it was not confirmed in time, and the node has rolled it back or is doing so"
+_TOO_LATE = "the node answered only after that"
 _DELAY = 1.0  # seconds between two tries
 _ROLLBACK_SECONDS = 60.0  # seconds to wait after the deadline for a node that rolls back
 
@@ -41,15 +42,15 @@ def confirm(action: ActionBase, result: dict[str, Any], host: str = "") -> dict[
     except AnsibleConnectionFailure:
         problem = _LATE
     if problem:
-        reason = failures[-1] if failures else ""
-        if reason and _LATE in problem:
+        is_late = _LATE in problem
+        if is_late:
             _say(
                 host,
                 f"not confirmed within {seconds} s; waiting up to {_ROLLBACK_SECONDS:.0f} s until the node has rolled back.",
             )
         text = (
-            _cut_off(seconds, reason, rolled_back=_is_rolled_back(action, marker))
-            if reason and _LATE in problem
+            _cut_off(seconds, failures[-1] if failures else _TOO_LATE, rolled_back=_is_rolled_back(action, marker))
+            if is_late
             else f"The change was applied, but the node did not confirm it: {problem.rstrip('.')}."
         )
         return {**result, "confirmed": False, "failed": True, "msg": text}
@@ -132,8 +133,9 @@ def _run_over_new_connection(action: ActionBase, command: str) -> str:
     connection = action._connection  # noqa: SLF001 - what Ansible's own action plugins use
     if type(connection).reset is not ConnectionBase.reset:  # that one only warns
         connection.reset()
-    done = action._low_level_execute_command(command)  # noqa: SLF001
-    return "" if done["rc"] == 0 else str(done["stderr"] or done["stdout"] or f"exit {done['rc']}").strip()
+    # Error output is left to the client of ssh, which writes its own messages there.
+    done = action._low_level_execute_command(f"{{ {command}; }} 2>&1")  # noqa: SLF001
+    return "" if done["rc"] == 0 else str(done["stdout"] or done["stderr"] or f"exit {done['rc']}").strip()
 
 
 def _clean_up(action: ActionBase, confirmed: str) -> None:

@@ -114,7 +114,8 @@ def _check(descriptor: int) -> None:
     if not stat.S_ISREG(status.st_mode) or status.st_uid != os.geteuid():
         raise _not_a_file_of_root()
     if stat.S_IMODE(status.st_mode) != _MODE:
-        os.fchmod(descriptor, _MODE)
+        with suppress(OSError):  # read-only
+            os.fchmod(descriptor, _MODE)
 
 
 def _is_private(descriptor: int) -> bool:

@@ -24,9 +24,7 @@ ORIGINALS = Path(RUN_DIRECTORY)
 # Of the thread, not of the process: a thread may be in another network namespace.
 _OWN_NAMESPACE = Path("/proc/thread-self/ns/net")
 _BOOT = SETTINGS / "kernel/random/boot_id"
-_READ_ONLY = (
-    "; /proc/sys may be read-only in a container: set it on the node itself, and declare rp_filter: leave for the pool"
-)
+_FILTERS = ("rp_filter", "src_valid_mark")
 _SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h, Linux 5.14
 
 
@@ -178,7 +176,15 @@ def _set(name: str, value: str) -> str:
         with _path(name).open("w", encoding="utf-8") as file:
             file.write(f"{value}\n")
     except OSError as error:
-        return f"{name} = {value}: {files.described(error)}{_READ_ONLY if error.errno in (errno.EROFS, errno.EACCES) else ''}"
+        if error.errno not in (errno.EROFS, errno.EACCES):
+            return f"{name} = {value}: {files.described(error)}"
+        if _same(_value(name) or "", value):  # set outside of the container, as the message advises
+            return ""
+        also = ", or declare rp_filter: leave for the pool" if name.endswith(_FILTERS) else ""
+        return (
+            f"{name} = {value}: {files.described(error)}; /proc/sys is read-only here, as in a container: set"
+            f" {name} to {value} on the node itself{also}"
+        )
     current = _value(name)
     # Some settings silently ignore a change in a container or namespace.
     if current is None or not _same(current, value):

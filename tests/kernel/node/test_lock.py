@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -145,3 +145,45 @@ def test_busy_has_its_own_error(node: Node) -> None:
 
     with pytest.raises(Busy):
         node.call(take_twice)
+
+
+# --- where no file can be created
+
+CHANGES = "/run/homeward.metallb_routing"
+
+
+@pytest.fixture
+def read_only(node: Node) -> Iterator[None]:
+    """There is a pending change, and /run is read-only."""
+    node.host.run(f"mkdir -m 700 {CHANGES}; mount -o remount,ro /run")
+    yield
+    node.host.run("mount -o remount,rw /run")
+
+
+@pytest.mark.usefixtures("read_only")
+def test_the_directory_of_changes_is_the_lock_of_a_read_only_run(node: Node) -> None:
+    assert node.call(attempt) == ""
+    with held(node.host, "flock", CHANGES):
+        assert "Another run on this node has held the lock" in node.call(attempt)
+    node.host.run(f"mount -o remount,rw /run; rmdir {CHANGES}; mount -o remount,ro /run")
+    assert node.call(attempt) == f"{LOCK}, the lock of this node, cannot be created: Read-only file system."
+
+
+def test_whoever_has_the_directory_keeps_others_from_the_file(node: Node) -> None:
+    """/run may be read-only no more."""
+    node.host.run(f"mkdir -m 700 {CHANGES}")
+    with held(node.host, "flock", CHANGES):
+        assert "Another run on this node has held the lock" in node.call(attempt)
+    assert node.call(attempt) == ""
+    node.host.run(f"chmod 755 {CHANGES}")
+    with held(node.host, "setpriv", f"--reuid={NOBODY}", "--clear-groups", "flock", CHANGES):
+        assert node.call(attempt) == "", "another user holds it"
+    node.host.run(f"rmdir {CHANGES}")
+
+
+def test_a_file_that_is_held_counts_on_a_read_only_run(node: Node) -> None:
+    node.host.run(f"mkdir -m 700 {CHANGES}; touch {LOCK}")
+    with held(node.host, "flock", LOCK):
+        node.host.run("mount -o remount,ro /run")
+        assert "Another run on this node has held the lock" in node.call(attempt)
+        node.host.run("mount -o remount,rw /run")

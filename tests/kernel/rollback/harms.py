@@ -167,6 +167,7 @@ LOSSES = (
         "managed link set down",
         lost=(_MANAGED_LINK, *_SECOND),
         objects=(replace(_MANAGED_LINK, up=False), *_SECOND),
+        families=(IPV6,),  # the node answers for an IPv4 address over another link
         address=tuple(SECOND_NODE.items()),
     ),
     Harm(

@@ -177,6 +177,19 @@ def test_a_rollback_whose_process_was_killed_is_done_by_the_next_run(node: Node)
     assert not has(node, STATE_FILE)
 
 
+def test_a_rollback_that_was_killed_is_continued(node: Node) -> None:
+    """By the script of the change, as the service manager starts it again."""
+    before = node.snapshot()
+    name = change(node, FIRST, wait_for_the_test, **SOON).split()[-1]
+    (marker,) = markers(node)
+    for pid in pending_processes(node):
+        node.host.run(f"kill -9 {pid}")
+    marker.rename(marker.with_name(marker.name.replace("unconfirmed", "rolling-back")))
+    node.host.run(f"/bin/sh /run/homeward.metallb_routing/change.{name}/run rollback {name}")
+    assert_equivalent(before, node.snapshot())
+    node.host.run(f"! /bin/sh /run/homeward.metallb_routing/change.{name}/run rollback {name} 2>/dev/null")
+
+
 def test_status_says_who_rolls_back(node: Node) -> None:
     commit(node, change(node, FIRST))
     until_none_pending(node)

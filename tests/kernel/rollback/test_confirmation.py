@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import rollback
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import writer
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.lock import write_lock
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.rules import write_rules
@@ -128,26 +129,37 @@ def test_a_refused_run_confirms_nothing(node: Node) -> None:
 
 def test_a_run_during_the_first_one_confirms_nothing(node: Node) -> None:
     with unchanged(node):
-        writing, go_on = node.host.path("/run/.lab/writing"), node.host.path("/run/.lab/go-on")
+        writing, go_on, counting = (node.host.path(f"/run/.lab/{name}") for name in ("writing", "go-on", "counting"))
 
         def pause(*arguments: Any) -> None:
             Path("/run/.lab/writing").touch()
             wait_until(Path("/run/.lab/go-on").exists, "the first run may continue")
             write_rules(*arguments)
 
+        def arm() -> None:
+            replace_rule_writer(pause)
+            wait_and_roll_back = rollback.wait_and_roll_back
+
+            def count(*arguments: Any) -> None:
+                Path("/run/.lab/counting").touch()
+                wait_and_roll_back(*arguments)
+
+            rollback.wait_and_roll_back = count
+
         with ThreadPoolExecutor(1) as pool:
-            first = pool.submit(node.change, POOLS, {**FIRST, **SOON}, before=lambda: replace_rule_writer(pause))
+            first = pool.submit(node.change, POOLS, {**FIRST, **SOON}, before=arm)
             wait_until(writing.exists, "the first run writes")
             try:
                 answer = node.module(POOLS, FIRST, before=shorten_lock_wait)
                 assert "Another run on this node has held the lock" in answer["msg"]
                 assert markers(node)
+                assert not counting.exists(), "the time to confirm has begun before the change is complete"
             finally:
                 go_on.touch()
             first.result()
         until_none_pending(node)
-        writing.unlink()
-        go_on.unlink()
+        for file in (writing, go_on, counting):
+            file.unlink()
 
 
 def shorten_lock_wait() -> None:
@@ -286,7 +298,12 @@ def test_a_blocked_rollback_is_retried(node: Node, kind: str) -> None:
     obstacle = block(node, kind)
     time_is_up(node)
     wait_until(lambda: markers(node, "rolling-back"), "a rollback starts")
-    wait_until(lambda: not before.difference(node.snapshot(), "sysctls"), "the rest is rolled back")
+    chains, others = (
+        ("iptables-nft-save", "ip6tables-nft-save"),
+        ("sysctls", "routes4" if kind != "route" else "rules4"),
+    )
+    rest = (*others, *(chains if kind != "chains" else ("rules4", "rules6")))
+    wait_until(lambda: not before.difference(node.snapshot(), *rest), "the rest is rolled back")
     assert before.difference(node.snapshot())
     assert not markers(node)
     obstacle.unlink()

@@ -22,6 +22,7 @@ options:
   fault:
     description:
       - V(cut_off) makes a reset, and commands after it, fail while the node has managed rules, as if they cut it off.
+      - Both add a message of ssh to the error output of every command.
       - V(lost_reply) loses the reply to the first command after the first reset.
     choices: [cut_off, lost_reply]
     required: true
@@ -69,4 +70,5 @@ class Connection(netns):  # type: ignore[misc,valid-type] - known when it is loa
         if self.get_option("fault") == "lost_reply" and self._resets and not self._lost:
             self._lost += 1
             raise AnsibleConnectionFailure("Shared connection to the host closed.")
-        return answer
+        code, output, errors = answer
+        return code, output, errors + b"Shared connection to the host closed."  # as ssh with a terminal does
