@@ -119,7 +119,7 @@ bench: need-root deps venv ## Run the benchmarks (root)
 	@bench/run
 
 .PHONY: vm
-vm: deps venv ## Test VLANs, IPVS and a reboot on a stock Debian kernel in qemu
+vm: deps venv ## Test VLANs, IPVS and a reboot on a stock Debian kernel in qemu; ALL=1 adds network managers
 	@tests/vm/run
 
 .PHONY: molecule

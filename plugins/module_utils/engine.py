@@ -43,6 +43,7 @@ from .persistence import change
 from .persistence.deploy import (
     MANAGED_FILES,
     Persisted,
+    files_of_managers,
     kept_tables,
     persist,
     persisted,
@@ -60,7 +61,7 @@ from .state.chain import POOL_TABLES
 from .state.kinds import CHAINS, RULE
 from .state.route_lookup import RouteQuestion
 from .state.step import Step
-from .verification import Unaffected
+from .verification import Unaffected, Unmanaged, managed_links
 
 Result = dict[str, Any]
 
@@ -100,7 +101,8 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         plan = make_plan(desired, current)
         context = Context(declaration, current)
         marks = _check_marks(compiled, context, plan, scope.ownership)
-        pending = apply(plan, current, scope, run, unaffected_packets(context))
+        notes: list[str] = []
+        pending = apply(plan, current, scope, run, notes.append, unaffected_packets(context))
     warnings = [
         *_removed_pools(earlier_pools, compiled),
         *node_address_warnings(nodes, earlier_nodes, declaration.families),
@@ -109,6 +111,8 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         *placement.notes,
         *placement.problems,
         *files.warnings,
+        *notes,
+        *managed_links({link.name for link in current.managed.links & desired.links}, plan.steps, current.services),
     ]
     return {
         **module_result(plan, current, scope, run, pending, warnings),
@@ -139,10 +143,11 @@ def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     scope = _scope(parse_settings(parameters), (), "")
     with reading(scope, run) as current:
         plan = make_plan(with_optional_files(NodeState(), current), current)
-        pending = apply(plan, current, scope, run)
+        warnings = list(removal_warnings(current))
+        pending = apply(plan, current, scope, run, warnings.append)
         if not run.check:
             remember({})
-    return {**module_result(plan, current, scope, run, pending, list(removal_warnings(current))), "cases": []}
+    return {**module_result(plan, current, scope, run, pending, warnings), "cases": []}
 
 
 @contextmanager
@@ -175,12 +180,18 @@ def _lock_of_decided_node() -> Iterator[None]:
 
 
 def apply(
-    plan: Plan, current: Node, scope: Scope, run: Run, unaffected: Mapping[RouteQuestion, str] | None = None
+    plan: Plan,
+    current: Node,
+    scope: Scope,
+    run: Run,
+    warn: Callable[[str], None],
+    unaffected: Mapping[RouteQuestion, str] | None = None,
 ) -> PendingChange | None:
     """Refuse steps that the kernel does not support; except in check mode, apply the plan and confirm earlier changes.
 
     Call it in the block of :func:`reading`.
 
+    :param warn: is called with what the user has to know after the change.
     :param unaffected: packets that the change must not divert, with their descriptions.
     :return: what the controller has to confirm, if anything.
     """
@@ -188,19 +199,43 @@ def apply(
     require_extensions(plan.steps, scope.ownership)
     if run.check:
         return None
-    pending = _change(plan.steps, current, scope, run, unaffected or {}) if plan.steps else None
-    confirm_earlier(pending, whole_state=scope.kinds == ALL_KINDS)
+    whole_state = scope.kinds == ALL_KINDS
+    pending = None
+    if plan.steps:
+        verify = _verification(plan.steps, current, run, warn, unaffected or {}, whole_state=whole_state)
+        pending = _change(plan.steps, current, scope, run, verify)
+    confirm_earlier(pending, whole_state=whole_state)
     return pending
 
 
+def _verification(
+    steps: Sequence[Step],
+    current: Node,
+    run: Run,
+    warn: Callable[[str], None],
+    unaffected: Mapping[RouteQuestion, str],
+    *,
+    whole_state: bool,
+) -> Callable[[], None]:
+    """Return what raises an exception after the change if it must not stay; observe the node before it."""
+    routes = Unaffected.observe(unaffected, run.pyroute2_path)
+    # Links of single modules may be meant for a network manager.
+    links = Unmanaged.after(steps, current.services, warn, required=whole_state)
+
+    def verify() -> None:
+        links.verify()
+        routes.verify()
+
+    return verify
+
+
 def _change(
-    steps: Sequence[Step], current: Node, scope: Scope, run: Run, unaffected: Mapping[RouteQuestion, str]
+    steps: Sequence[Step], current: Node, scope: Scope, run: Run, verify: Callable[[], None]
 ) -> PendingChange | None:
     """Carry out the steps; return what is to be confirmed, if a confirmation is required.
 
     The rollback is prepared before the first step, so even a run that is killed leaves no partial change.
     """
-    verify = Unaffected.observe(unaffected, run.pyroute2_path).verify
     if not run.confirm_timeout:
         transaction.apply(steps, current.managed, scope, run.pyroute2_path, verify)
         return None
@@ -305,7 +340,8 @@ def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mappin
         return Persisted()
     program = bundle.program(str(parameters["pyroute2_path"]), current.managed.files)
     if not parameters["persist"]:
-        return Persisted(kept_tables(program))
+        volatile = files_of_managers(compiled.state, current, persistent=False)
+        return Persisted(NodeState.union((kept_tables(program), NodeState(files=frozenset(volatile)))))
     saved = Saved(
         state=replace(compiled.state, files=frozenset()),
         ownership=scope.ownership,

@@ -67,6 +67,10 @@ class Diverted(HomewardError):
     """A change would divert packets that have nothing to do with pools."""
 
 
+class LinkTaken(HomewardError):
+    """A network manager manages a link that a change has created."""
+
+
 class RollbackFailed(StepError):
     """A change could not be rolled back completely."""
 

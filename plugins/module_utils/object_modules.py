@@ -87,8 +87,9 @@ def _converge_kind(
         check(current)
         objects_of_kind = _merge(current.managed.of(kind), declared, parameters)
         plan = make_plan(replace(current.managed, **{kind.plural: objects_of_kind}), current)
-        pending = apply(plan, current, scope, run)
-    return module_result(plan, current, scope, run, pending)
+        warnings: list[str] = []
+        pending = apply(plan, current, scope, run, warnings.append)
+    return module_result(plan, current, scope, run, pending, warnings)
 
 
 def _merge(managed: Iterable[Any], declared: Mapping[Any, Any], parameters: Parameters) -> frozenset[Any]:
@@ -110,8 +111,9 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
             _refuse_missing_families(listed, current)
         desired = replace(current.managed, chains=_desired_chains(listed, current, ownership, parameters))
         plan = make_plan(desired, current)
-        pending = apply(plan, current, scope, run)
-    return module_result(plan, current, scope, run, pending)
+        warnings: list[str] = []
+        pending = apply(plan, current, scope, run, warnings.append)
+    return module_result(plan, current, scope, run, pending, warnings)
 
 
 def _desired_chains(

@@ -20,8 +20,18 @@ PROTOCOL_FILE = "/etc/iproute2/rt_protos.d/homeward.conf"
 UNIT_NAME = "homeward-metallb-routing.service"
 UNIT_FILE = f"/etc/systemd/system/{UNIT_NAME}"
 NETWORKD_CONF = "/etc/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
-NETWORKD_LINKS = "/etc/systemd/network/05-homeward-metallb-routing.network"
-NETWORK_MANAGER_CONF = "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.conf"
+NETWORKD_CONF_RUN = "/run/systemd/networkd.conf.d/50-homeward-metallb-routing.conf"
+#: systemd-networkd uses the first file in the order of names that matches a link, in NetworkManager the last one counts.
+NETWORKD_LINKS = "/etc/systemd/network/00-00-homeward-metallb-routing.network"
+NETWORKD_LINKS_RUN = "/run/systemd/network/00-00-homeward-metallb-routing.network"
+NETWORKD_LINKS_0_1 = "/etc/systemd/network/05-homeward-metallb-routing.network"
+NETWORKD_STATES = "/run/systemd/netif/links"  # has a file for every link, by index
+NETWORK_MANAGER_CONF = "/etc/NetworkManager/conf.d/99-homeward-metallb-routing.conf"
+NETWORK_MANAGER_CONF_RUN = "/run/NetworkManager/conf.d/99-homeward-metallb-routing.conf"
+NETWORK_MANAGER_CONF_0_1 = "/etc/NetworkManager/conf.d/50-homeward-metallb-routing.conf"
+DHCPCD_CONF = "/etc/dhcpcd.conf"  # dhcpcd has no folder for further files
+IFUPDOWN_CONF = "/etc/network/interfaces"
+IFUPDOWN_CONFS = "/etc/network/interfaces.d"
 
 LOCK_FILE = "/run/homeward.metallb_routing.lock"
 RUN_DIRECTORY = f"/run/{OWN_DIRECTORY}"  # marker files of pending changes, original values of sysctls
@@ -75,3 +85,5 @@ RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 MANAGED_BY = "Managed by homeward.metallb_routing: apply rewrites this file, remove deletes it."
 #: First line of every text file that is installed.
 FILE_HEADER = f"# {MANAGED_BY}\n"
+#: First of the two lines that are installed in a file of somebody else.
+BLOCK_HEADER = "# Managed by homeward.metallb_routing: apply rewrites the next line, remove deletes both.\n"

@@ -1,18 +1,22 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks the kernel before and after a change where it routes the node's own packets: a change must not divert any."""
+"""Asks after a change whether it may stay: where the kernel routes the node's own packets, and who manages new links."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from .errors import Diverted
+from .errors import Diverted, LinkTaken
+from .kernel import network_managers
 from .kernel.netlink.route_lookup import look_up
 from .kernel.netlink.rtnetlink import Rtnetlink
+from .state import File, Link
+from .state.managers import NETWORKD, RELOADS
 from .state.route_lookup import RouteAnswer, RouteQuestion
+from .state.step import Step
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,50 @@ class Unaffected:
         for (question, description), old, new in zip(self.descriptions.items(), self.before, after):
             if not old.refusal and not new.is_same_path(old):
                 raise Diverted(f"it would divert packets to {question.destination}, {description}, from {old} to {new}")
+
+
+@dataclass(frozen=True)
+class Unmanaged:
+    """New links, which no network manager must configure: it would give them addresses and a default route.
+
+    :param services: active units.
+    :param required: whether the change must not stay otherwise; if not, that is only a warning.
+    """
+
+    links: Collection[str]
+    services: Collection[str]
+    required: bool
+    warn: Callable[[str], None]
+
+    @classmethod
+    def after(
+        cls, steps: Iterable[Step], services: Collection[str], warn: Callable[[str], None], *, required: bool
+    ) -> Unmanaged:
+        """Return the question about the links that these steps create."""
+        created = {step.after.name for step in steps if step.before is None and isinstance(step.after, Link)}
+        return cls(created, services, required, warn)
+
+    def verify(self) -> None:
+        """Ask the network managers that run.
+
+        :raises LinkTaken: names the links, the manager, and what to do.
+        """
+        answers = network_managers.ask(self.links, self.services)
+        taken = [
+            f"{name} is not left alone: {one.reason}. {one.remedy}" for name, one in sorted(answers.managed.items())
+        ]
+        for text in (*answers.problems, *(() if self.required else taken)):
+            self.warn(text)
+        if self.required and taken:
+            raise LinkTaken(" ".join(taken).rstrip("."))
+
+
+def managed_links(links: Iterable[str], steps: Iterable[Step], services: Collection[str]) -> Iterator[str]:
+    """Yield the existing links that systemd-networkd manages, unless these steps have just told it to leave them alone."""
+    told = RELOADS[NETWORKD].files
+    if not any(isinstance(step.subject, File) and step.subject.path in told for step in steps):
+        for name, one in sorted(network_managers.managed_by_networkd(links, services).items()):
+            yield f"{name} is not left alone: {one.reason}. {one.remedy}"
 
 
 def _ask(questions: Mapping[RouteQuestion, str], pyroute2_path: str) -> tuple[RouteAnswer, ...]:

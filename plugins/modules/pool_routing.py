@@ -60,6 +60,8 @@ options:
       vlan:
         description:
           - The 802.1Q link to create as O(pools[].interface) if it does not exist. Omit it if something else creates the link.
+          - Running network managers (systemd-networkd, NetworkManager, dhcpcd) are told before the link is created that they must not
+            configure it. If one does, the change is rolled back.
         type: dict
         suboptions:
           parent:
@@ -198,7 +200,7 @@ options:
         The agent restores the state at boot, before kubelet starts, and reconciles it when something else changes it. It needs neither
         the controller nor the network.
       - If systemd is not running, a warning is issued and nothing is stored.
-      - V(false) removes the service and its files.
+      - V(false) removes the service and its files. The files for network managers are in C(/run) then.
     type: bool
     default: true
   metrics_directory:

@@ -34,6 +34,8 @@ def choose_all(context: Context) -> tuple[Choice, ...]:
 
 def _choose(pool: Pool, context: Context) -> Choice:
     situation, reason = _situation(pool, context)
+    if situation is Situation.ALREADY_ROUTED:
+        _refuse_configured_link(pool, context, reason)
     fitting = AUTO_CASES[situation].name
     if pool.case == AUTO:
         return Choice(pool, fitting, reason)
@@ -70,6 +72,20 @@ def _situation(pool: Pool, context: Context) -> tuple[Situation, str]:
     unrouted = [network for network, interface in interfaces.items() if interface != pool.interface]
     reason = f"no gateway is declared, and {pool.interface} has no on-link route to {', '.join(pool.written(unrouted))}"
     return Situation.NO_GATEWAY, reason
+
+
+def _refuse_configured_link(pool: Pool, context: Context, reason: str) -> None:
+    """Refuse a pool whose link was created for it and then configured by another program: the pool's routing would be removed."""
+    link = context.node.interfaces.get(pool.interface)
+    if pool.vlan and link and link.managed:
+        addresses = sorted(one.address for one in context.node.foreign_addresses_by_link.get(link.name, ()))
+        raise InputError(
+            f"{pool.path}.interface",
+            f"{link.name} was created for this pool, but another program has configured it since, perhaps a network manager by"
+            f" DHCP ({', '.join(addresses)}): {reason}",
+            f"Exclude {link.name} in that program, remove what it configured (ip address flush dev {link.name} scope global), and"
+            " run again. If the link is to be the node's own, create it there and leave vlan out.",
+        )
 
 
 def _attached_to(network: str, pool: Pool, context: Context) -> str | None:

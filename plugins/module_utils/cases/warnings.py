@@ -20,6 +20,7 @@ from .forwarding import not_forwarding
 from .links import ARP_ANNOUNCE, ARP_IGNORE, IPVS_CONNTRACK
 from .model import Choice, CompiledGroup, Group
 from .recipe import MOST_EXCEPTIONS
+from .vital import is_link_local
 
 _NUMBERED = re.compile(r"\.(\d+)$")  # the usual name of a VLAN link, parent.id
 
@@ -50,6 +51,7 @@ def find_warnings(choices: Iterable[Choice], groups: Sequence[Group], context: C
         yield from not_forwarding(choice.pool, context)
         yield from _other_link(choice.pool, context)
         yield from _vlan(choice.pool, context)
+    yield from _configured_links(context)
 
 
 def _unknown_to_speaker(pools: Iterable[Pool], node: Node) -> Iterator[str]:
@@ -247,6 +249,26 @@ def _other_link(pool: Pool, context: Context) -> Iterator[str]:
                 f" through {links[0]}, so source validation (rp_filter) may drop requests that arrive on {pool.interface}. Take"
                 f" {pool.interface} out of the network, or declare interface: {links[0]} and select it in MetalLB's"
                 " L2Advertisement (interfaces)."
+            )
+
+
+def _configured_links(context: Context) -> Iterator[str]:
+    """Yield the managed links on which another program has configured addresses."""
+    for name, pools in context.declaration.pools_by_interface.items():
+        link = context.node.interfaces.get(name)
+        if link is None or not link.managed:
+            continue
+        declared = {own.partition("/")[0] for pool in pools for own in pool.addresses}
+        found = [
+            own.address
+            for own in context.node.foreign_addresses_by_link.get(name, ())
+            if not is_link_local(own.address) and own.address.partition("/")[0] not in declared
+        ]
+        if found:
+            yield (
+                f"{pools[0].path}.interface: {name} was created for its pools, but another program has added"
+                f" {comma_separated(found)}, perhaps a network manager by DHCP. Exclude {name} there, and remove what it added (ip"
+                f" address flush dev {name} scope global). If the link is to be the node's own, create it there and leave vlan out."
             )
 
 

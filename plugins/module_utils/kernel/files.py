@@ -16,7 +16,9 @@ from pathlib import Path
 from ..errors import NodeError
 from ..paths import FOLDERS_FILE, METRICS_FILE, OWN_DIRECTORY
 from ..state import File
+from ..state.managers import SHARED_FILES
 from ..state.step import Step, StepsFailed
+from .file_blocks import block_in, with_block, without_block
 
 
 def read(paths: Iterable[str]) -> frozenset[File]:
@@ -35,13 +37,13 @@ def _read(path: str) -> File | None:
         return None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENXIO):  # a link, a socket
-            _refuse_unless_metrics(path)
+            _refuse_unless_foreign(path)
             return None
         raise NodeError(f"{path} cannot be read: {described(error)}. Run as root (become: true).") from error
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            _refuse_unless_metrics(path)
+            _refuse_unless_foreign(path)
             return None
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             content = stream.read().decode("utf-8", "surrogateescape")
@@ -49,13 +51,26 @@ def _read(path: str) -> File | None:
         raise NodeError(f"{path} cannot be read: {described(error)}. Run as root (become: true).") from error
     finally:
         os.close(descriptor)
+    if path in SHARED_FILES:
+        block = block_in(content)
+        return File(path, block) if block else None
     return File(path, content, stat.S_IMODE(status.st_mode))
 
 
-def _refuse_unless_metrics(path: str) -> None:
-    """Refuse what is in the place of a managed file, except for the metrics: their directory may belong to another user."""
-    if Path(path).name != METRICS_FILE:
+def _refuse_unless_foreign(path: str) -> None:
+    """Refuse what is in the place of a managed file.
+
+    A shared file is somebody else's, and the directory of the metrics may belong to another user.
+    """
+    if path not in SHARED_FILES and Path(path).name != METRICS_FILE:
         raise NodeError(f"{path} is not a regular file, but it is the path of a managed file. Remove or rename it.")
+
+
+def is_writable(path: str) -> bool:
+    """Whether a file can be written at this path: in its folder, or in one that would be created."""
+    if path in SHARED_FILES and Path(path).exists() and (Path(path).is_symlink() or not Path(path).is_file()):
+        return False
+    return may_write(str(next(place for place in Path(path).parents if place.is_dir())))
 
 
 def may_write(folder: str) -> bool:
@@ -76,7 +91,9 @@ def write(steps: Sequence[Step]) -> None:
         if not isinstance(subject, File):
             raise TypeError(f"not a step of the kind file: {step}")
         try:
-            if step.after is None:
+            if subject.path in SHARED_FILES:
+                _write_block(Path(subject.path), subject.content if step.after else "")
+            elif step.after is None:
                 remove(Path(subject.path))
             else:
                 replace(subject)
@@ -88,9 +105,25 @@ def write(steps: Sequence[Step]) -> None:
         done.append(step)
 
 
-def replace(file: File) -> None:
+def _write_block(path: Path, block: str) -> None:
+    """Write the managed block of a file of somebody else, or remove it, and the file if nothing else is in it."""
+    try:
+        text, status = path.read_bytes().decode("utf-8", "surrogateescape"), path.stat()
+    except FileNotFoundError:
+        text, status = "", None
+    changed = with_block(text, block) if block else without_block(text)
+    if not changed:
+        remove(path)
+    elif status is None:
+        replace(File(str(path), changed))
+    else:
+        replace(File(str(path), changed, stat.S_IMODE(status.st_mode)), (status.st_uid, status.st_gid))
+
+
+def replace(file: File, owner: tuple[int, int] | None = None) -> None:
     """Write the file atomically, and create missing folders above it.
 
+    :param owner: its user and group, by default those of this process.
     :raises OSError: nothing was changed, except that folders may have been created.
     """
     path = Path(file.path)
@@ -101,6 +134,8 @@ def replace(file: File) -> None:
         with os.fdopen(handle, "wb") as stream:
             stream.write(file.content.encode("utf-8", "surrogateescape"))
             stream.flush()
+            if owner:
+                os.fchown(stream.fileno(), *owner)
             os.fchmod(stream.fileno(), file.mode)
             os.fsync(stream.fileno())
         temporary.replace(path)

@@ -77,7 +77,7 @@ def start_timer(name: str, seconds: int, command: Sequence[str]) -> bool:
 
     A process in another network namespace than systemd's would act on the wrong one.
     """
-    if not systemd_runs() or not _in_namespace_of_systemd():
+    if not systemd_runs() or not in_namespace_of_systemd():
         return False
     words = (
         "--quiet",
@@ -105,7 +105,8 @@ def has_timer(name: str) -> bool:
     return any(Path(SYSTEMD_TRANSIENT, f"{name}.{suffix}").exists() for suffix in ("timer", "service"))
 
 
-def _in_namespace_of_systemd() -> bool:
+def in_namespace_of_systemd() -> bool:
+    """Whether this process and systemd have the same links."""
     try:
         return os.path.samestat(Path("/proc/1/ns/net").stat(), Path("/proc/self/ns/net").stat())
     except OSError:

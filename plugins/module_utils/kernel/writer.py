@@ -9,10 +9,10 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 from ..errors import NodeError, describe
-from ..state import Link, Ownership
+from ..state import File, Link, Ownership
 from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.step import Step, StepsFailed
-from . import files, sysctls, systemd
+from . import files, network_managers, sysctls, systemd
 from .iptables import restore
 from .netlink.addresses import write_addresses
 from .netlink.links import MODULE_OF_KIND, kernel_can_make, write_links
@@ -25,7 +25,7 @@ Writer = Callable[[Rtnetlink, Sequence[Step], Ownership], None]
 
 #: By name of the kind.
 WRITERS: dict[str, Writer] = {
-    FILE.name: lambda _netlink, steps, _ownership: files.write(steps),
+    FILE.name: lambda _netlink, steps, _ownership: _write_files(steps),
     LINK.name: write_links,
     SYSCTL.name: lambda _netlink, steps, _ownership: sysctls.write(steps),
     ADDRESS.name: write_addresses,
@@ -72,6 +72,11 @@ def require_link_types(steps: Sequence[Step], pyroute2_path: str) -> None:
             f"This node's kernel does not support links of type {kind} (module {module}). Load the module (modprobe {module}), run"
             " a kernel that has it, or create the link by other means; a pool on it needs no vlan then."
         )
+
+
+def _write_files(steps: Sequence[Step]) -> None:
+    files.write(steps)
+    network_managers.tell(step.subject.path for step in steps if isinstance(step.subject, File))
 
 
 def _runs(steps: Sequence[Step]) -> Iterator[tuple[str, list[Step]]]:

@@ -14,6 +14,7 @@ from ..errors import UNUSABLE_STATE, USAGE, NodeError
 from ..kernel import files as kernel_files
 from ..kernel.files import may_write
 from ..kernel.iptables import programs
+from ..kernel.network_managers import made_by_ifupdown
 from ..kernel.systemd import systemd_runs
 from ..paths import (
     AGENT_DIRECTORY,
@@ -35,8 +36,8 @@ from ..state import File, Node, NodeState, Unit
 from . import launcher, network_managers
 from .statefile import MODE, Saved, dumps, load
 
-#: Files for convenience only: without them, everything else works.
-OPTIONAL_FILES = (PROTOCOL_FILE, SHORT_COMMAND)
+#: Files without which everything else works.
+OPTIONAL_FILES = (PROTOCOL_FILE, SHORT_COMMAND, *network_managers.FILES)
 #: For links and for both variants of iptables; a kernel that has them built in, or not at all, is left as it is.
 MODULES = "8021q nf_tables nft_compat ip_tables iptable_mangle iptable_raw ip6_tables ip6table_mangle ip6table_raw"
 WATCHDOG_SECONDS = 120
@@ -185,21 +186,23 @@ def with_optional_files(desired: NodeState, node: Node) -> NodeState:
     files = {file.path: file for file in desired.files}
     existing = {file.path: file for file in node.managed.files}
     for path in OPTIONAL_FILES:
-        if files.get(path) != existing.get(path) and not kernel_files.may_write(str(_existing_folder(path))):
+        if files.get(path) != existing.get(path) and not kernel_files.is_writable(path):
             files.pop(path, None)
             files.update({path: existing[path]} if path in existing else {})
     return replace(desired, files=frozenset(files.values()))
 
 
-def _existing_folder(path: str) -> Path:
-    """Return the folder of a file, or the nearest above it that exists."""
-    return next(place for place in Path(path).parents if place.is_dir())
-
-
 def kept_tables(program: Program) -> NodeState:
     """Return the tables as a file where the modules need them, so that only the first run of a node has to be sent them."""
-    needed = program.tables_needed and may_write(str(_existing_folder(program.tables.path)))
+    needed = program.tables_needed and kernel_files.is_writable(program.tables.path)
     return NodeState(files=frozenset({program.tables} if needed else ()))
+
+
+def files_of_managers(desired: NodeState, node: Node, *, persistent: bool) -> tuple[File, ...]:
+    """Return the files for the network managers that run on this node."""
+    names = {link.name for link in desired.links}
+    existing = {file.path for file in node.managed.files}
+    return network_managers.files_for(node.services, names, existing, kernel_files.is_writable, persistent=persistent)
 
 
 def persist(saved: Saved, node: Node, program: Program) -> Persisted:
@@ -215,10 +218,11 @@ def persist(saved: Saved, node: Node, program: Program) -> Persisted:
     files_of_program = program.files()
     content = "".join([*(file.content for file in files_of_program), unit_text("", saved.metrics_directory)])
     version = sha256(content.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    of_managers = files_of_managers(saved.state, node, persistent=True)
     files = [
         File(STATE_FILE, dumps(saved), MODE),
         File(UNIT_FILE, unit_text(version, saved.metrics_directory)),
-        *network_managers.files_for(node.services, saved.state.links),
+        *of_managers,
         *files_of_program,
     ]
     if may_write(str(Path(SHORT_COMMAND).parent)):
@@ -226,7 +230,10 @@ def persist(saved: Saved, node: Node, program: Program) -> Persisted:
     state = NodeState(files=frozenset(files), units=frozenset({Unit(UNIT_NAME, version)}))
     warnings = (
         *_unusable_programs(saved.program_directories),
-        *network_managers.warnings_for(node.services),
+        *network_managers.warnings_for(
+            node.services, made_by_ifupdown({link.name for link in saved.state.links}, node.services)
+        ),
+        *network_managers.volatile_files(of_managers),
         *_missing_directory(saved.metrics_directory),
     )
     return Persisted(state, warnings)

@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ..paths import BLOCK_HEADER
 from ..state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysctl, Unit
 from ..state.chain import PROGRAMS
 from ..state.family import IPV4, IPV6
 from ..state.iptables_restore import render_commands
 from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
+from ..state.managers import RELOADS, SHARED_FILES
 from ..state.step import Step
 
 LONGEST_FILE = 100  # lines; the program of the agent is longer
@@ -121,6 +123,20 @@ def _rule(step: Step, rule: Rule, shell: Shell) -> list[str]:
 
 
 def _file(step: Step, file: File, _shell: Shell) -> list[str]:
+    reloads = [_line(*one.command) for one in RELOADS.values() if file.path in one.files]
+    return [*(_block_lines if file.path in SHARED_FILES else _file_lines)(step, file), *reloads]
+
+
+def _block_lines(step: Step, file: File) -> list[str]:
+    """Return the commands for the managed lines in a file of somebody else."""
+    lines = [] if step.before is None else [_line("sed", "-i", f"/^{BLOCK_HEADER.partition(':')[0]}/,+1d", file.path)]
+    if step.verb != "delete":
+        path = shlex.quote(file.path)
+        lines.append(f"rest=$(cat {path} 2>/dev/null); printf '%s%s\\n' {shlex.quote(file.content)} \"$rest\" > {path}")
+    return lines
+
+
+def _file_lines(step: Step, file: File) -> list[str]:
     if step.verb == "delete":
         return [_line("rm", "-f", file.path)]
     directory = file.path.rpartition("/")[0]

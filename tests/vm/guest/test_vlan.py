@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.lab import Host, Lab, LabOptions
 from tests.lab.delivery import all_cells, assert_delivered
+from tests.support.managers import CATCH_ALL, networkd
+from tests.support.modules import change, run, warnings_of
 
 from . import nodes
 from .nodes import VLAN, Baseline, apply, declared, link, refusal, vlan_of
@@ -86,6 +89,35 @@ def test_a_vlan_on_a_vlan_of_the_same_run(node: Host) -> None:
     assert not apply(node, {**both, "pools": both["pools"][::-1]})["changed"]
     apply(node, declared("absent"))
     assert before.difference(node.snapshot()) == "", "removal left something behind"
+
+
+def test_networkd_is_told_before_the_link_exists(node: Host, tmp_path: Path) -> None:
+    """And after it is removed. A run that changes nothing starts no program of a network manager."""
+    log = tmp_path / "log"
+    fake = networkd("eth0.100", log)
+    change(node, "pool_routing", declared(), before=fake)
+    assert log.read_text() == "networkctl reload: no link\n"
+    assert "Name=eth0.100\n" in node.output("cat /run/systemd/network/00-00-homeward-metallb-routing.network")
+    assert not change(node, "pool_routing", declared(), before=fake)["changed"]
+    assert log.read_text() == "networkctl reload: no link\n"
+    change(node, "pool_routing", declared("absent"), before=fake)
+    assert log.read_text() == "networkctl reload: no link\n" * 2
+    assert node.run("ls /run/systemd/network", check=False).stdout == ""
+
+
+def test_a_link_that_networkd_takes_is_rolled_back(unconfigured: Host, tmp_path: Path) -> None:
+    answer = run(unconfigured, "pool_routing", declared(), before=networkd("eth0.100", tmp_path / "log", "configuring"))
+    assert f"eth0.100 is not left alone: systemd-networkd configures it as {CATCH_ALL} says" in answer["msg"]
+    assert "The change was rolled back; the node is as before." in answer["msg"]
+    assert (tmp_path / "log").read_text() == "networkctl reload: no link\n" * 2
+    assert unconfigured.run("ls /run/systemd/network", check=False).stdout == ""
+
+
+def test_an_existing_link_that_networkd_takes_is_a_warning(node: Host, tmp_path: Path) -> None:
+    change(node, "pool_routing", declared(), before=networkd("eth0.100", tmp_path / "log"))
+    answer = change(node, "pool_routing", declared(), before=networkd("eth0.100", tmp_path / "log", "configured"))
+    assert not answer["changed"]
+    assert [text for text in warnings_of(answer) if text.startswith("eth0.100 is not left alone")]
 
 
 def test_check_mode_creates_no_link_and_predicts_the_commands(node: Host) -> None:

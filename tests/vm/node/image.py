@@ -8,7 +8,8 @@ from __future__ import annotations
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.vm import initramfs
@@ -31,16 +32,27 @@ DISK_MODULES = ("virtio_pci", "virtio_blk", "ext4", "crc32c_generic")
 MASKED = (
     *("apt-daily.timer", "apt-daily-upgrade.timer", "dpkg-db-backup.timer", "e2scrub_all.timer", "fstrim.timer"),
     *("man-db.timer", "systemd-timesyncd.service", "e2scrub_reap.service", "getty@tty1.service", "ipvsadm.service"),
-    *("systemd-networkd-wait-online.service", "systemd-update-utmp.service", "systemd-pstore.service"),
+    *(
+        "systemd-networkd-wait-online.service",
+        "NetworkManager-wait-online.service",
+        "systemd-update-utmp.service",
+        "systemd-pstore.service",
+    ),
 )
-_NETWORKS = {
+#: Suffixes of files with mode 0600, which NetworkManager requires and netplan recommends.
+SECRET = (".nmconnection", ".yaml")
+NETWORKS = {
     # By MAC: a pattern of names would also match VLAN links and alternative names
-    "10-management.network": f"[Match]\nMACAddress={MANAGEMENT_MAC}\nType=ether\n\n[Network]\nAddress=10.0.2.15/24\n",
-    "20-trunk.network": (
+    "etc/systemd/network/10-management.network": (
+        f"[Match]\nMACAddress={MANAGEMENT_MAC}\nType=ether\n\n[Network]\nAddress=10.0.2.15/24\n"
+    ),
+    "etc/systemd/network/20-trunk.network": (
         f"[Match]\nMACAddress={TRUNK_MAC}\nType=ether\nKind=!vlan\n\n[Network]\nAddress=192.168.1.11/24\n"
         "Address=fd00:192:168:1::11/64\nGateway=192.168.1.1\nGateway=fd00:192:168:1::1\nIPv6AcceptRA=no\n"
     ),
 }
+#: As cloud images and netplan have it: any new link is configured.
+CATCH_ALL = {"etc/systemd/network/90-all.network": "[Match]\nName=eth*\n\n[Network]\nDHCP=yes\n"}
 _INIT = """#!/bin/sh
 export PATH=/bin:/sbin
 mount -t proc proc /proc
@@ -53,10 +65,30 @@ until mount -t ext4 /dev/vda /new; do
   [ $tries -lt 20 ] || { echo "homeward-vm: no disk"; poweroff -f; sleep 60; }
   sleep 0.2
 done
+setup=$(sed -n 's/.*homeward.setup=\\([a-z]*\\).*/\\1/p' /proc/cmdline)
+if [ -n "$setup" ] && [ -d "/new/setups/$setup" ]; then
+  cp -af "/new/setups/$setup/." /new/ && rm -r /new/setups
+fi
 umount /proc /sys
 mount --move /dev /new/dev
 exec switch_root /new /sbin/init
 """
+
+
+@dataclass(frozen=True)
+class Contents:
+    """What the disk contains in addition to the base system.
+
+    :param packages: of Debian.
+    :param setups: names of setups, of which a machine can be started with one: files by path; the target
+        of a symbolic link begins with ``->``.
+    """
+
+    packages: tuple[str, ...] = ()
+    setups: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+
+PLAIN = Contents()
 
 
 @dataclass(frozen=True)
@@ -73,23 +105,22 @@ class Image:
     key: Path
 
 
-def node_image(kernel: Kernel) -> Image:
+def node_image(kernel: Kernel, contents: Contents = PLAIN, suite: str = "") -> Image:
     """Return the image of a node with this kernel; the first build takes minutes.
 
+    :param suite: release of Debian; by default the one in HOMEWARD_VM_SUITE.
     :raises BuildError: a package is not available.
     """
-    suite = os.environ.get("HOMEWARD_VM_SUITE", DEFAULT_SUITE)
+    suite = suite or os.environ.get("HOMEWARD_VM_SUITE", DEFAULT_SUITE)
     if not re.fullmatch(r"[a-z]+", suite):
         raise BuildError(f"HOMEWARD_VM_SUITE={suite} is not the name of a Debian release")
-    name = key_of(
-        suite, kernel.version, *PACKAGES, "", *MASKED, "", *MODULES, *_NETWORKS.values(), Path(__file__).read_bytes()
-    )
-    folder = cached(f"node-{suite}-{name}", lambda path: _build(path, suite, kernel))
+    name = key_of(suite, kernel.version, repr(contents), Path(__file__).read_bytes())
+    folder = cached(f"node-{suite}-{name}", lambda path: _build(path, suite, kernel, contents))
     start = initramfs.make_initramfs(kernel, _INIT, DISK_MODULES)
     return Image(kernel, start, folder / "disk.qcow2", folder / "key")
 
 
-def _build(folder: Path, suite: str, kernel: Kernel) -> None:
+def _build(folder: Path, suite: str, kernel: Kernel, contents: Contents) -> None:
     print(f"Building a node with {suite} (a few minutes, once)", flush=True)
     folder.mkdir(parents=True)
     tree = folder / "root"
@@ -97,11 +128,17 @@ def _build(folder: Path, suite: str, kernel: Kernel) -> None:
     run(
         [
             *("mmdebstrap", "--mode=root", "--variant=minbase", "--skip=check/empty,cleanup/reproducible", "--quiet"),
-            *('--aptopt=Acquire::Languages "none"', *options, f"--include={','.join(PACKAGES)}", suite, tree),
+            *(
+                '--aptopt=Acquire::Languages "none"',
+                *options,
+                f"--include={','.join((*PACKAGES, *contents.packages))}",
+                suite,
+                tree,
+            ),
         ]
     )
     run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "homeward-vm", "-f", folder / "key"])
-    _configure(tree, (folder / "key.pub").read_text())
+    _configure(tree, (folder / "key.pub").read_text(), contents)
     _add_modules(tree, kernel)
     run(["mke2fs", "-q", "-t", "ext4", "-m", "0", "-d", tree, folder / "disk.raw", DISK_SIZE])
     shutil.rmtree(tree)
@@ -109,7 +146,7 @@ def _build(folder: Path, suite: str, kernel: Kernel) -> None:
     (folder / "disk.raw").unlink()
 
 
-def _configure(tree: Path, public_key: str) -> None:
+def _configure(tree: Path, public_key: str, contents: Contents) -> None:
     """Configure name, links, ssh, sysctls and a persistent journal, and enable and mask units."""
     files = {
         "etc/hostname": "node1\n",
@@ -119,18 +156,28 @@ def _configure(tree: Path, public_key: str) -> None:
         "root/.ssh/authorized_keys": public_key,
         "etc/ssh/sshd_config.d/test.conf": "PermitRootLogin prohibit-password\nUseDNS no\n",
         "etc/sysctl.d/node.conf": "net.ipv4.ip_forward=1\nnet.ipv6.conf.all.forwarding=1\nnet.ipv4.conf.all.rp_filter=1\n",
-        **{f"etc/systemd/network/{name}": text for name, text in _NETWORKS.items()},
+        **({} if contents.setups else {**NETWORKS, **CATCH_ALL}),
     }
-    for name, text in files.items():
-        path = tree / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
+    _write(tree, files)
+    for name, setup in contents.setups.items():
+        _write(tree / "setups" / name, setup)
     (tree / "root" / ".ssh").chmod(0o700)
     (tree / "root" / ".ssh" / "authorized_keys").chmod(0o600)
     (tree / "var" / "log" / "journal").mkdir(exist_ok=True)
     systemctl = ["systemctl", f"--root={tree}", "--quiet"]
     run([*systemctl, "enable", "systemd-networkd.service", "ssh.service"])
     run([*systemctl, "mask", *MASKED])
+
+
+def _write(tree: Path, files: Mapping[str, str]) -> None:
+    for name, text in files.items():
+        path = tree / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if text.startswith("->"):
+            path.symlink_to(text[2:])
+        else:
+            path.write_text(text)
+            path.chmod(0o600 if path.suffix in SECRET else 0o644)
 
 
 def _add_modules(tree: Path, kernel: Kernel) -> None:

@@ -132,16 +132,24 @@ class Machine:
 
 
 @contextmanager
-def started(image: Image, folder: Path, trunk: tuple[Path, Path]) -> Iterator[Machine]:
+def started(image: Image, folder: Path, trunk: tuple[Path, Path], setup: str = "") -> Iterator[Machine]:
     """Run a node on a fresh disk until the block ends.
 
     :param trunk: sockets of the data link: the node's and the switch's.
+    :param setup: one of the image's setups.
     """
     disk = folder / "disk.qcow2"
     run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", image.disk, disk])
     port = _free_port()
     own, switch = trunk
-    words = ["root=/dev/vda", "console=ttyS0", "loglevel=4", "systemd.show_status=false", *qemu.QUICK_KERNEL]
+    words = [
+        "root=/dev/vda",
+        "console=ttyS0",
+        "loglevel=4",
+        "systemd.show_status=false",
+        *qemu.QUICK_KERNEL,
+        f"homeward.setup={setup}",
+    ]
     arguments = [
         *qemu.accelerator(image.kernel).arguments,
         *("-machine", "pc", "-m", "512", "-smp", "1", "-display", "none"),

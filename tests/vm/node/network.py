@@ -5,6 +5,7 @@
 
     lan   untagged    192.168.1.1   the default router, which forwards nothing for the pool
     pool  VLAN 100    1.2.3.1       the pool's router, with the client 203.0.113.50
+    other VLAN 101                  for links that are not the collection's
 
 Each is a network namespace with a tap. The switch is a thread that handles VLAN tags, because this machine's kernel may lack
 802.1Q.
@@ -33,13 +34,14 @@ from .image import TRUNK_MAC
 PREFIX = "homeward-reboot"
 Flow = tuple[str, str]  # address and protocol
 CLIENT = {4: "203.0.113.50", 6: "fd00:203:0:113::50"}
-VLAN_OF = {"lan": 0, "pool": 100}
+VLAN_OF = {"lan": 0, "pool": 100, "other": 101}
 _TUNSETIFF, _TAP_WITHOUT_HEADER = 0x400454CA, 0x1002
 _SEND_SECONDS = 10
 _TAG = b"\x81\x00"
 #: Addresses that MetalLB's speaker would announce with the trunk's MAC, which the VLAN link inherits.
 ANNOUNCED = ("1.2.3.7", "1.2.3.10", "fd00:1:2:3::21")
-_HOSTS = {
+_HOSTS: dict[str, tuple[str, ...]] = {
+    "other": (),
     "lan": ("address add 192.168.1.1/24 dev lan", "address add fd00:192:168:1::1/64 dev lan nodad"),
     "pool": (
         "address add 1.2.3.1/24 dev pool noprefixroute",

@@ -138,8 +138,16 @@ def test_nothing_arrives_before_apply(environment: Environment, before: str) -> 
     try:
         node.run("for address in 1.2.3.7 1.2.3.10; do timeout 60 bash -c ': >/dev/tcp/'$address'/80'; done")
         assert_nothing_arrives(environment)
+        assert networkd_state(node) != "unmanaged", "the control: networkd takes every link"
     finally:
         node.run(f"ip link del {LINK}")
+
+
+def networkd_state(node: Machine) -> str:
+    """Return whether networkd is configuring the pool's link or has, failed, or leaves it unmanaged, once it has decided."""
+    file = f"/run/systemd/netif/links/{node.run(f'cat /sys/class/net/{LINK}/ifindex')}"
+    node.run(f"timeout 120 sh -c 'until grep -q ^ADMIN_STATE=[cfu] {file}; do sleep 0.2; done'")
+    return node.run(f"sed -n s/^ADMIN_STATE=//p {file}")
 
 
 def test_apply_keeps_ssh_sessions(environment: Environment, before: str) -> None:  # noqa: ARG001 - read before apply
@@ -158,6 +166,7 @@ def test_apply_keeps_ssh_sessions(environment: Environment, before: str) -> None
             assert session.stdout.readline() == "before\n"
             played = environment.node.play("apply", variables())
             assert played.returncode == 0, played.stdout + played.stderr
+            assert networkd_state(environment.node) == "unmanaged"
             session.stdin.write("after\n")
             assert session.stdout.readline() == "after\n"
         finally:
@@ -178,6 +187,7 @@ def test_reboot(environment: Environment) -> None:
     seconds = node.reboot()
     node.run(f"systemctl is-system-running --wait; systemctl is-active {AGENT} kubelet.service")
     assert state_of(node) == state
+    assert networkd_state(node) == "unmanaged"
     assert node.run("cat /run/link-at-start") == "up", agent_journal(node)
     assert_flows(environment)
     started, ready = moment(node, AGENT, "InactiveExit"), moment(node, AGENT, "ActiveEnter")
@@ -202,6 +212,7 @@ def test_restart_of_networkd_removes_nothing(environment: Environment) -> None:
     state = state_of(environment.node)
     restart_networkd(environment.node)
     assert state_of(environment.node) == state
+    assert networkd_state(environment.node) == "unmanaged"
     assert_flows(environment)
 
 
@@ -272,6 +283,7 @@ def test_lost_link_is_restored(environment: Environment, loss: str) -> None:
         node.run(f"systemctl start {AGENT}")
     wait_for_state(node, state)
     assert_flows(environment)
+    assert networkd_state(node) == "unmanaged"
     restored = restored_objects(node)
     node.run(LOSSES[loss])
     report(f"{loss}: restored after {wait_for_state(node, state, restored=restored):.0f} s")
