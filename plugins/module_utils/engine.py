@@ -112,7 +112,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         *placement.problems,
         *files.warnings,
         *notes,
-        *managed_links({link.name for link in current.managed.links & desired.links}, plan.steps, current.services),
+        *managed_links(current.managed.links, desired.links, plan.steps, current.services),
     ]
     return {
         **module_result(plan, current, scope, run, pending, warnings),

@@ -83,12 +83,16 @@ class Unmanaged:
             raise LinkTaken(" ".join(taken).rstrip("."))
 
 
-def managed_links(links: Iterable[str], steps: Iterable[Step], services: Collection[str]) -> Iterator[str]:
+def managed_links(
+    current: Iterable[Link], desired: Iterable[Link], steps: Iterable[Step], services: Collection[str]
+) -> Iterator[str]:
     """Yield the existing links that systemd-networkd manages, unless these steps have just told it to leave them alone."""
     told = RELOADS[NETWORKD].files
-    if not any(isinstance(step.subject, File) and step.subject.path in told for step in steps):
-        for name, one in sorted(network_managers.managed_by_networkd(links, services).items()):
-            yield f"{name} is not left alone: {one.reason}. {one.remedy}"
+    if any(isinstance(step.subject, File) and step.subject.path in told for step in steps):
+        return
+    staying = {link.name for link in current} & {link.name for link in desired}
+    for name, one in sorted(network_managers.managed_by_networkd(staying, services).items()):
+        yield f"{name} is not left alone: {one.reason}. {one.remedy}"
 
 
 def _ask(questions: Mapping[RouteQuestion, str], pyroute2_path: str) -> tuple[RouteAnswer, ...]:
