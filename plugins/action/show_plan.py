@@ -49,7 +49,12 @@ class ActionModule(ActionBase):
         width = max(_NARROWEST, min(Display().columns, _WIDEST))
         try:
             sections = (
-                [("Done", table_lines(results, width, "failed; see the error above"))]
+                [
+                    (
+                        "Would be done" if self._task.check_mode else "Done",
+                        table_lines(results, width, "failed; see the error above"),
+                    )
+                ]
                 if self._is_set("done")
                 else self._plan(results, variables, width)
             )

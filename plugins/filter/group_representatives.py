@@ -41,7 +41,7 @@ EXAMPLES = r"""
       ansible.builtin.group_by:
         key: "{{ item }}"
         parents: k8s_cluster
-      loop: "{{ group_names | intersect(['kube_control_plane', 'kube_node', 'calico_rr']) }}"
+      loop: "{{ ['kube_control_plane', 'kube_node', 'calico_rr'] | select('in', group_names) }}"
 """
 
 RETURN = r"""
