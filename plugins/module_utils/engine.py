@@ -17,12 +17,13 @@ from .agent import bundle
 from .cases.compile import compile_node
 from .cases.context import Context
 from .cases.links import settings_to_read
+from .cases.listing import listed_cases, saved_cases
 from .cases.model import Compiled
 from .cases.needed_routes import needed_routes
 from .cases.refusals import refuse
 from .cases.refusals.marks import mark_refusals, unmasked_marks
 from .cases.unaffected import unaffected_packets
-from .cases.warnings import node_address_warnings, removal_warnings
+from .cases.warnings import families_with_default_route, node_address_warnings, removal_warnings
 from .declaration import Settings, parse_settings
 from .declaration.nodes import Nodes, named_nodes, parse_with_nodes
 from .declaration.settings import check_run_options
@@ -61,7 +62,7 @@ from .state.chain import POOL_TABLES
 from .state.kinds import CHAINS, RULE
 from .state.route_lookup import RouteQuestion
 from .state.step import Step
-from .verification import Unaffected, Unmanaged, managed_links
+from .verification import RoutedPools, Unaffected, Unmanaged, managed_links
 
 Result = dict[str, Any]
 
@@ -102,7 +103,15 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         context = Context(declaration, current)
         marks = _check_marks(compiled, context, plan, scope.ownership)
         notes: list[str] = []
-        pending = apply(plan, current, scope, run, notes.append, unaffected_packets(context))
+        pools = RoutedPools(
+            placement.state,
+            saved_cases(compiled),
+            current,
+            run.pyroute2_path,
+            placement.obstacles,
+            families_with_default_route(current),
+        )
+        pending = apply(plan, current, scope, run, notes.append, unaffected_packets(context), pools)
     warnings = [
         *_removed_pools(earlier_pools, compiled),
         *node_address_warnings(nodes, earlier_nodes, declaration.families),
@@ -110,13 +119,14 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         *marks,
         *placement.notes,
         *placement.problems,
+        *map(str, pools.findings),
         *files.warnings,
         *notes,
         *managed_links(current.managed.links, desired.links, plan.steps, current.services),
     ]
     return {
         **module_result(plan, current, scope, run, pending, warnings),
-        "cases": _cases(compiled),
+        "cases": listed_cases(compiled),
         "node_addresses": {
             "declared": not declaration.finds_nodes,
             "families": declaration.families,
@@ -186,6 +196,7 @@ def apply(
     run: Run,
     warn: Callable[[str], None],
     unaffected: Mapping[RouteQuestion, str] | None = None,
+    pools: RoutedPools | None = None,
 ) -> PendingChange | None:
     """Refuse steps that the kernel does not support; except in check mode, apply the plan and confirm earlier changes.
 
@@ -193,16 +204,20 @@ def apply(
 
     :param warn: is called with what the user has to know after the change.
     :param unaffected: packets that the change must not divert, with their descriptions.
+    :param pools: what the kernel is asked about the pools.
     :return: what the controller has to confirm, if anything.
     """
+    pools = pools or RoutedPools()
     require_link_types(plan.steps, run.pyroute2_path)
     require_extensions(plan.steps, scope.ownership)
+    if not plan.steps:
+        pools.look()
     if run.check:
         return None
     whole_state = scope.kinds == ALL_KINDS
     pending = None
     if plan.steps:
-        verify = _verification(plan.steps, current, run, warn, unaffected or {}, whole_state=whole_state)
+        verify = _verification(plan.steps, current, run, warn, unaffected or {}, pools, whole_state=whole_state)
         pending = _change(plan.steps, current, scope, run, verify)
     confirm_earlier(pending, whole_state=whole_state)
     return pending
@@ -214,17 +229,20 @@ def _verification(
     run: Run,
     warn: Callable[[str], None],
     unaffected: Mapping[RouteQuestion, str],
+    pools: RoutedPools,
     *,
     whole_state: bool,
 ) -> Callable[[], None]:
     """Return what raises an exception after the change if it must not stay; observe the node before it."""
     routes = Unaffected.observe(unaffected, run.pyroute2_path)
+    pools.observe()
     # Links of single modules may be meant for a network manager.
     links = Unmanaged.after(steps, current.services, warn, required=whole_state)
 
     def verify() -> None:
         links.verify()
         routes.verify()
+        pools.verify()
 
     return verify
 
@@ -346,7 +364,7 @@ def _persist(compiled: Compiled, current: Node, scope: Scope, parameters: Mappin
         state=replace(compiled.state, files=frozenset()),
         ownership=scope.ownership,
         variant=current.variant,
-        cases=tuple(_cases(compiled)),
+        cases=saved_cases(compiled),
         pyroute2_path=FORMATS_FILE,
         metrics_directory=str(parameters.get("metrics_directory") or ""),
         nodes=nodes.addresses,
@@ -368,20 +386,3 @@ def _removed_pools(earlier: Sequence[str], compiled: Compiled) -> list[str]:
         " of a node: if another role or task declared these, declare all of them together."
     )
     return [warning]
-
-
-def _cases(compiled: Compiled) -> list[Result]:
-    groups = {pool.path: group for group in compiled.groups for pool in group.pools}
-    cases = []
-    for choice in compiled.choices:
-        case: Result = {
-            "pool": choice.pool.name,
-            "case": choice.case,
-            "reason": choice.reason,
-            "interface": choice.pool.interface,
-        }
-        group = groups[choice.pool.path]
-        if group.traits.uses_marks:
-            case.update(table=group.table, mark=group.mark, dedicated=not group.shared)
-        cases.append(case)
-    return cases

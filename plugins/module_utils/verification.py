@@ -1,19 +1,24 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Asks after a change whether it may stay: where the kernel routes the node's own packets, and who manages new links."""
+"""Asks before and after a change where the kernel routes packets, and after it who manages new links."""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
+from .diagnosis.differences import Difference, findings, without_obstacles
+from .diagnosis.expectations import ANY_ROUTE
+from .diagnosis.finding import Finding
+from .diagnosis.routes import Survey, ask_about_pools
 from .errors import Diverted, LinkTaken
 from .kernel import network_managers
 from .kernel.netlink.route_lookup import look_up
 from .kernel.netlink.rtnetlink import Rtnetlink
-from .state import File, Link
+from .state import File, Link, Node, NodeState, Rule
 from .state.managers import NETWORKD, RELOADS
 from .state.route_lookup import RouteAnswer, RouteQuestion
 from .state.step import Step
@@ -45,6 +50,64 @@ class Unaffected:
         for (question, description), old, new in zip(self.descriptions.items(), self.before, after):
             if not old.refusal and not new.is_same_path(old):
                 raise Diverted(f"it would divert packets to {question.destination}, {description}, from {old} to {new}")
+
+
+@dataclass
+class RoutedPools:
+    """What the kernel is asked about pools before and after a change, and in a run without one.
+
+    What other warnings name is left out: rules that there is no room before, families without a default route, and links that
+    do not forward.
+
+    :param desired: what the node is to have.
+    :param cases: of the pools, as in the state file.
+    :param node: as it was before the change.
+    :param obstacles: the foreign rules that there is no room before.
+    :param with_default: the families that have a default route.
+    """
+
+    desired: NodeState = field(default_factory=NodeState)
+    cases: Sequence[Mapping[str, Any]] = ()
+    node: Node = field(default_factory=Node)
+    pyroute2_path: str = ""
+    obstacles: Collection[Rule] = ()
+    with_default: Collection[str] = ()
+    _right_before: frozenset[RouteQuestion] = frozenset()
+    _found: Survey = field(default_factory=Survey)
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return what was wrong when the kernel was asked last."""
+        return findings(self._found.differences)
+
+    def observe(self) -> None:
+        """Ask now, before the change."""
+        before = self._ask()
+        self._right_before = before.questions - {one.expectation.question for one in before.differences}
+
+    def look(self) -> None:
+        """Find out what is wrong without a change."""
+        self._found = self._ask()
+
+    def verify(self) -> None:
+        """Ask again, after the change. What was right before must not have become wrong, whatever foreign things there are.
+
+        :raises Diverted: names the first packet that the change diverts.
+        """
+        self.look()
+        for one in self._found.differences:
+            if one.expectation.question in self._right_before and not one.is_silent_gateway:
+                raise Diverted(f"it would divert packets of pools: {one.described}")
+
+    def _ask(self) -> Survey:
+        found = ask_about_pools(self.desired, self.cases, self.node, self.pyroute2_path)
+        differences = without_obstacles(found.differences, self.obstacles)
+        return replace(found, differences=tuple(one for one in differences if not self._is_named(one)))
+
+    def _is_named(self, one: Difference) -> bool:
+        """Whether another warning names the reason."""
+        missing = one.expectation.kind == ANY_ROUTE and one.expectation.question.family not in self.with_default
+        return missing or bool(one.is_not_forwarded and self.node.not_forwarding)
 
 
 @dataclass(frozen=True)

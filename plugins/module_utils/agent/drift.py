@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, replace
 
+from ..diagnosis.finding import Finding
 from ..planning.placement import place_rules
 from ..planning.plan import make_plan
-from ..state import Address, Node, NodeState, Route
+from ..state import Address, Node, NodeState, Route, Rule
 from ..state.chain import ChainSetKey, unreadable_table
 from ..state.route import MAIN_TABLE
 from ..state.step import Step
@@ -29,12 +30,16 @@ class Drift:
     :param waiting: a sentence for each object that cannot be reconciled now.
     :param unreadable: a sentence for each iptables table that cannot be read, so that its chains cannot be reconciled.
     :param notes: a sentence for each way in which the node is as desired, but not as declared.
+    :param obstacles: foreign rules before the managed ones, which a sentence of ``waiting`` names.
+    :param findings: what keeps pools from working although the node is as desired.
     """
 
     steps: tuple[Step, ...] = ()
     waiting: tuple[str, ...] = ()
     unreadable: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    obstacles: frozenset[Rule] = frozenset()
+    findings: tuple[Finding, ...] = ()
 
 
 def find_drift(desired: NodeState, node: Node) -> Drift:
@@ -65,7 +70,9 @@ def find_drift(desired: NodeState, node: Node) -> Drift:
     waiting += [f"route {route} waits: {reason}" for route, reason in sorted(routes.items())]
     waiting += [f"address {address} waits: {reason}" for address, reason in sorted(addresses.items())]
     unreadable = [f"{family} chains wait: {unreadable_table(family, table)}" for family, table in tables]
-    return Drift(plan.steps, (*feasible.waiting, *waiting), (*missing, *unreadable), placement.notes)
+    return Drift(
+        plan.steps, (*feasible.waiting, *waiting), (*missing, *unreadable), placement.notes, placement.obstacles
+    )
 
 
 def _unreadable_tables(desired: NodeState, node: Node) -> list[tuple[str, str]]:

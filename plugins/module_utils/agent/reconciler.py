@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from hashlib import sha256
 
 from ..errors import HomewardError, NodeError, StepError, describe
@@ -24,17 +25,17 @@ from ..kernel.reader import Scope, read_node
 from ..kernel.writer import write_steps
 from ..paths import STATE_FILE
 from ..persistence.statefile import Saved, changed_at, dumps, load
-from ..state import Sysctl
+from ..state import Node, Route, Sysctl
 from ..state.chain import POOL_TABLES
 from ..state.kinds import BY_NAME, SAVED
 from ..state.route import MAIN_TABLE
-from ..state.route_selection import routes_to
 from ..state.step import Step, StepsFailed
 from .backoff import Backoff
 from .chain_check import Finding
 from .drift import Drift, find_drift
 from .groups import GroupKeeper
 from .report import Report
+from .routing_check import Findings, find_wrong_routes, needed_routes
 
 ROUNDS = 5  # of a restore, at most: objects that depend on others may need another round
 _Key = tuple[str, Hashable]  # kind and key of an object
@@ -59,6 +60,8 @@ class Reconciler:
         self._chain_problem = ""
         self._notes: tuple[str, ...] = ()
         self._groups = GroupKeeper()
+        self._routes: frozenset[Route] = frozenset()  # foreign ones, as last read
+        self._findings: Findings = ()
 
     def load(self) -> None:
         """Read the state file if it has changed.
@@ -161,9 +164,10 @@ class Reconciler:
         saved = self._loaded()
         kinds = frozenset(changes.kinds)
         # Routes have events, so a check without one only makes sure that they are there.
-        drift = _find_drift(saved, kinds, iptables, only_present=not changes.at)
+        drift, node = _find_drift(saved, kinds, iptables, only_present=not changes.at)
         self._report_waiting(kinds, drift)
         self._print_notes(kinds, drift)
+        self._report_findings(kinds, drift, node, only_present=not changes.at)
         if changes.originators:
             self._originators.update((_key(step), ", ".join(changes.originators)) for step in drift.steps)
         now = time.monotonic()
@@ -199,6 +203,21 @@ class Reconciler:
                 if sentence not in self._notes:
                     print(sentence, flush=True)
             self._notes = drift.notes
+
+    def _report_findings(self, kinds: frozenset[str], drift: Drift, node: Node, *, only_present: bool) -> None:
+        """Report what keeps pools from working, and print what is new of it; nothing is known while the node is not as desired."""
+        if not kinds >= NETLINK:
+            return
+        if only_present and not drift.steps:
+            node = replace(node, foreign_routes=node.foreign_routes | self._routes)
+        elif not only_present:
+            self._routes = node.foreign_routes
+        found = find_wrong_routes(self._loaded(), drift, node)
+        for one in found:
+            if one not in self._findings:
+                print(one, flush=True)
+        self._findings = found
+        self.report.findings = [one.as_json() for one in found]
 
     def _write(self, steps: Sequence[Step], saved: Saved) -> list[Step]:
         """Carry out the steps that can be carried out and return them; a failure does not block the others."""
@@ -297,7 +316,7 @@ def _restore_once(saved: Saved, kinds: frozenset[str]) -> Drift:
         if kinds == CHAINS
         else _lock_without_chains()
     ) as iptables:
-        drift = _find_drift(saved, kinds, iptables)
+        drift, _node = _find_drift(saved, kinds, iptables)
         if drift.unreadable:
             raise NodeError(f"{'; '.join(drift.unreadable)}. Move those rules to a separate table, and run again.")
         try:
@@ -320,13 +339,13 @@ def check() -> tuple[Saved, Drift]:
     :raises HomewardError: the state file or the node cannot be read.
     """
     saved = load_state()
-    drift = _find_drift(saved, NETLINK)
+    drift, node = _find_drift(saved, NETLINK)
     try:
-        chains = _find_drift(saved, CHAINS)
+        chains, _node = _find_drift(saved, CHAINS)
     except HomewardError as error:
         chains = Drift(unreadable=(f"chains wait: {describe(error)}",))
-    steps = (*drift.steps, *chains.steps)
-    return saved, Drift(steps, (*drift.waiting, *chains.waiting), chains.unreadable, drift.notes)
+    both = Drift((*drift.steps, *chains.steps), (*drift.waiting, *chains.waiting), chains.unreadable, drift.notes)
+    return saved, replace(both, findings=find_wrong_routes(saved, drift, node))
 
 
 def _vanished_setting(step: Step) -> str:
@@ -339,8 +358,8 @@ def _vanished_setting(step: Step) -> str:
 
 def _find_drift(
     saved: Saved, kinds: frozenset[str], iptables: IptablesState | None = None, *, only_present: bool = False
-) -> Drift:
-    """Return the drift of some kinds.
+) -> tuple[Drift, Node]:
+    """Return the drift of some kinds, and what was read of the node.
 
     :param iptables: the chains, if they have been read already.
     :param only_present: of routes, make sure that the desired ones are there, and look at the others only if one is not.
@@ -351,12 +370,12 @@ def _find_drift(
         saved.variant,
         names,
         kinds=kinds,
-        routes=routes_to(saved.state.routes),
+        routes=needed_routes(saved.state),
         present=saved.state.routes if only_present else None,
         tables=POOL_TABLES,
     )
     node = read_node(scope, saved.pyroute2_path, iptables)
-    return find_drift(saved.state.only(kinds), node)
+    return find_drift(saved.state.only(kinds), node), node
 
 
 def _event_filter(saved: Saved) -> EventFilter:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ..diagnosis.differences import IDENTIFIERS
 from ..paths import AGENT_DIRECTORY, METRICS_FILE, REPORT_FILE
 from ..state.kinds import SAVED
 
@@ -37,6 +38,7 @@ class Report:
     :param speaker: what is wrong with MetalLB's speaker on this node.
     :param groups_held: solicited-node groups that it has lost and the agent holds.
     :param speaker_missing: number of links on which it does not listen.
+    :param findings: what keeps pools from working although the node is as desired.
     :param checked: when everything was last checked, seconds since 1970.
     """
 
@@ -52,6 +54,7 @@ class Report:
     speaker: list[str] = field(default_factory=list)
     groups_held: int = 0
     speaker_missing: int = 0
+    findings: list[dict[str, Any]] = field(default_factory=list)
     recent: list[dict[str, Any]] = field(default_factory=list)
 
     def record(self, when: float, kind: str, what: str, who: str, milliseconds: float) -> None:
@@ -73,6 +76,7 @@ class Report:
             "left_alone": self.backing_off,
             "trouble": self.problem,
             "speaker": self.speaker,
+            "findings": self.findings,
             "recent": self.recent,
         }
 
@@ -94,6 +98,7 @@ class Report:
             ("drift", "gauge", "Objects that differ from the desired state.", {"": self.drift}),
             ("waiting", "gauge", "Objects that cannot be reconciled now.", {"": len(self.waiting)}),
             ("backing_off", "gauge", "Objects that keep being changed, in backoff.", {"": len(self.backing_off)}),
+            ("findings", "gauge", "What keeps pools from working, by identifier.", self._findings_by_identifier()),
             (
                 "speaker_groups_held",
                 "gauge",
@@ -119,6 +124,10 @@ class Report:
             lines += [f"# HELP {PREFIX}_{name} {text}", f"# TYPE {PREFIX}_{name} {kind}"]
             lines += [f"{PREFIX}_{name}{labels} {value}" for labels, value in values.items()]
         return "\n".join(lines) + "\n"
+
+    def _findings_by_identifier(self) -> Mapping[str, float]:
+        found = [one["identifier"] for one in self.findings]
+        return {f'{{identifier="{name}"}}': found.count(name) for name in sorted(IDENTIFIERS.values())}
 
 
 def make_agent_directory() -> None:

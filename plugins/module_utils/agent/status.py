@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ..diagnosis.finding import FAILURE, WARNING, Finding
 from ..errors import HomewardError
 from ..kernel.systemd import active
 from ..paths import COMMAND, RUNTIME, UNIT_NAME
@@ -19,6 +20,7 @@ from ..state.kinds import SAVED
 from . import reconciler
 from .report import read_report
 
+_SEVERITIES = {FAILURE: "Failure", WARNING: "Warning"}
 SHOWN = 10  # reconciled objects that are listed one by one
 
 
@@ -32,10 +34,11 @@ def gather() -> dict[str, Any]:
     return {
         "declared": {kind.plural: len(saved.state.parts_of(kind)) for kind in SAVED},
         "cases": list(saved.cases),
-        "right": not drift.steps and not waiting,
+        "right": not drift.steps and not waiting and all(one.severity != FAILURE for one in drift.findings),
         "missing": [str(step) for step in drift.steps],
         "waiting": waiting,
         "notes": list(drift.notes),
+        "findings": [one.as_json() for one in drift.findings],
         "undecided": list(undecided(is_prepared)),
         "guard": _agent(),
     }
@@ -71,6 +74,7 @@ def as_text(facts: dict[str, Any]) -> str:
         lines.append("The node is in the desired state.")
     lines += [f"To reconcile: {step}" for step in facts["missing"]]
     lines += [f"Waiting: {sentence}" for sentence in facts["waiting"]]
+    lines += [f"{_SEVERITIES[one['severity']]}: {Finding(**one)}" for one in facts["findings"]]
     lines += [f"Note: {sentence}" for sentence in facts["notes"]]
     lines += facts["undecided"]
     return "\n".join([*lines, *_agent_lines(facts["guard"], facts["undecided"])])

@@ -9,11 +9,8 @@ from collections.abc import Mapping
 
 from ..state.family import covering, family_of
 from ..state.route import MAIN_TABLE
-from ..state.route_lookup import RouteQuestion
+from ..state.route_lookup import OUTSIDE, RouteQuestion
 from .context import Context
-
-#: Hosts of the Internet in no network that anybody uses: RFC 5737, RFC 2544, RFC 3849, RFC 9637.
-_OUTSIDE = ("192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "2001:db8:ffff::1", "3fff:ffff::1")
 
 
 def unaffected_packets(context: Context) -> Mapping[RouteQuestion, str]:
@@ -25,7 +22,7 @@ def unaffected_packets(context: Context) -> Mapping[RouteQuestion, str]:
     needed = {vital.address: vital.description for vital in context.vital_peers}
     gateways = {route.gateway: "a default gateway" for route in node.default_routes if route.gateway}
     nodes = dict.fromkeys(cluster.node_addresses, "a node of the cluster")
-    outside = {address: "a host outside" for address in _OUTSIDE if not _is_declared(address, context)}
+    outside = {address: "a host outside" for address in OUTSIDE if not _is_declared(address, context)}
     hosts = {**outside, **nodes, **gateways, **needed}
     return {
         RouteQuestion(family_of(address), address): description

@@ -149,7 +149,7 @@ def _no_default_route(groups: Iterable[Group], node: Node) -> Iterator[str]:
     for group in groups:
         if group.traits.uses_marks:
             paths.update({family: group.path for family in group.families if family not in paths})
-    for family in sorted(paths.keys() - _families_with_default_route(node)):
+    for family in sorted(paths.keys() - families_with_default_route(node)):
         name = FAMILY_NAMES[family]
         yield (
             f"{paths[family]}.networks: the node has no {name} default route, so its own processes cannot reply to {name}"
@@ -183,7 +183,7 @@ def _too_many_exceptions(groups: Iterable[Group], context: Context) -> Iterator[
                 )
 
 
-def _families_with_default_route(node: Node) -> set[str]:
+def families_with_default_route(node: Node) -> set[str]:
     """Return the families that have a default route in a table which every packet may reach."""
     tables = {
         (rule.family, rule.table) for rule in node.foreign_rules if rule.matches_all and rule.suppress_prefixlength < 0

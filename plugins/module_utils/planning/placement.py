@@ -26,11 +26,13 @@ class Placement:
 
     :param notes: a sentence for each family whose rules are not at the declared priorities.
     :param problems: a sentence for each family in which a foreign rule routes replies, because there is no room before it.
+    :param obstacles: the foreign rules in these families that may do so.
     """
 
     state: NodeState
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    obstacles: frozenset[Rule] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def place_rules(desired: NodeState, node: Node) -> Placement:
     """
     rules = set(desired.rules)
     notes, problems = [], []
+    obstacles: set[Rule] = set()
     for family in FAMILIES:
         own = frozenset(rule for rule in desired.rules if rule.family == family)
         foreign = sorted(
@@ -74,12 +77,13 @@ def place_rules(desired: NodeState, node: Node) -> Placement:
                 " which is managed by someone else, would match replies."
             )
         else:
+            obstacles.update(in_the_way)
             problems.append(
                 f'priority_base: "{first}", which is managed by someone else, matches {name} replies before the managed rules do,'
                 f" and {len(_priorities(own))} free priorities in a row are needed between it and the rule of the local table."
                 f" Give it a priority above {max(_priorities(own))}."
             )
-    return Placement(replace(desired, rules=frozenset(rules)), tuple(notes), tuple(problems))
+    return Placement(replace(desired, rules=frozenset(rules)), tuple(notes), tuple(problems), frozenset(obstacles))
 
 
 def _in_the_way(own: Collection[Rule], foreign: Iterable[Rule], traffic: _Traffic) -> list[Rule]:

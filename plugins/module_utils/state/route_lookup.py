@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+#: Hosts of the Internet in no network that anybody uses: RFC 5737, RFC 2544, RFC 3849, RFC 9637.
+OUTSIDE = ("192.0.2.1", "198.51.100.1", "203.0.113.1", "198.18.0.1", "2001:db8:ffff::1", "3fff:ffff::1")
+
 
 @dataclass(frozen=True)
 class RouteQuestion:
@@ -16,6 +19,9 @@ class RouteQuestion:
     :param source: an address, ``""`` for one that the kernel chooses. Without ``iif`` it must be the node's own.
     :param iif: the link that the packet arrives on, ``""`` for a packet of the node itself.
     :param mark: of the packet.
+    :param oif: the link that the socket is bound to, ``""`` for none.
+    :param uid: the user whose socket sends the packet; that of this process by default, which is also that of forwarded
+        packets if it is 0.
     """
 
     family: str
@@ -23,6 +29,18 @@ class RouteQuestion:
     source: str = ""
     iif: str = ""
     mark: int = 0
+    oif: str = ""
+    uid: int = 0
+
+    def __str__(self) -> str:
+        """Return the arguments of ``ip route get``."""
+        words = [f"{self.destination}"]
+        words += ["from", self.source] if self.source else []
+        words += ["iif", self.iif] if self.iif else []
+        words += ["oif", self.oif] if self.oif else []
+        words += ["mark", f"{self.mark:#x}"] if self.mark else []
+        words += ["uid", str(self.uid)] if self.uid else []
+        return " ".join(words)
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,7 @@ class RouteAnswer:
     :param gateway: ``""`` if the destination is on the link, or the kernel refuses.
     :param table: that the route is in; 0 if the kernel does not say.
     :param refusal: why there is no route, ``""`` if there is one.
+    :param errno: of the refusal, 0 if there is a route.
     """
 
     type: str
@@ -40,6 +59,7 @@ class RouteAnswer:
     gateway: str = ""
     table: int = 0
     refusal: str = ""
+    errno: int = 0
 
     def is_same_path(self, other: RouteAnswer) -> bool:
         """Whether packets take the same path.

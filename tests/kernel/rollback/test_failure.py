@@ -17,14 +17,16 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils import verification
+from ansible_collections.homeward.metallb_routing.plugins.module_utils import engine, verification
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases import compile as compiling
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.iptables import restore
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.placement import Placement
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.step import Step
 from tests.kernel.rollback.failure import REASON, ROLLED_BACK, assert_restored, fails, intercept, trap
 from tests.lab.snapshot import assert_same
 from tests.support.agent import fake_systemd
 from tests.support.locks import held
+from tests.support.modules import warnings_of
 from tests.support.node import Node
 from tests.support.pools import ABSENT, EXTERNAL, SECOND, SHARED, STORAGE, Parameters, declared
 from tests.support.snapshots import unchanged
@@ -242,6 +244,40 @@ def test_a_change_that_diverts_packets_of_the_node_is_rolled_back(
         assert answer.get("failed"), answer
         assert f"it would divert packets to {host}, from {route}. " in answer["msg"]
         assert answer["msg"].endswith(ROLLED_BACK)
+
+
+def without_placement() -> None:
+    """Leave the rules where they were declared, behind foreign ones."""
+    engine.place_rules = lambda desired, _node: Placement(desired)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+@pytest.mark.parametrize("confirm_timeout", [0, 60])
+def test_a_change_that_diverts_packets_of_pools_is_rolled_back(node: Node, family: int, confirm_timeout: int) -> None:
+    """Foreign rules alone, without a change for the worse, are a warning."""
+    host = node.host
+    host.run(f"ip -{family} rule add priority 100 lookup main")
+    node.change(POOLS, declared(EXTERNAL))
+    more = declared({**EXTERNAL, "networks": [*EXTERNAL["networks"], "1.2.7.0/24"]}, confirm_timeout=confirm_timeout)
+    with unchanged(node):
+        answer = node.module(POOLS, more, before=without_placement)
+        assert answer.get("failed"), answer
+        assert "it would divert packets of pools: a reply of " in answer["msg"]
+        assert f"instead of eth0.100 via {EXTERNAL['gateways'][family == 6]}. " in answer["msg"]
+        assert answer["msg"].endswith(ROLLED_BACK)
+    node.change(POOLS, more)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_foreign_rules_that_were_before_the_managed_ones_are_a_warning(node: Node, family: int) -> None:
+    host = node.host
+    host.run(f"ip -{family} rule add priority 100 lookup main")
+    pool = declared({**EXTERNAL, "rp_filter": "leave"})
+    answer = node.module(POOLS, pool, before=without_placement)
+    (warning,) = [text for text in warnings_of(answer) if "[reply-diverted]" in text]
+    assert 'the rule "priority 100 from all lookup main", which is managed by someone else, matches it first' in warning
+    again = node.module(POOLS, pool, before=without_placement)
+    assert (again["changed"], warning in warnings_of(again)) == (False, True)
 
 
 def without_answers_after_the_change() -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,14 @@ from hypothesis import strategies as st
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import report, status
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent.report import REMEMBERED, Report
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.diagnosis.differences import IDENTIFIERS
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.diagnosis.finding import WARNING, Finding
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import SAVED
 from tests.support.prometheus import Metric, parse
 
 KINDS = tuple(kind.name for kind in SAVED)
+
+FINDING = Finding("reply-diverted", ("external",), "replies go elsewhere", "ip route get 192.0.2.1", "Remove it.")
 
 
 @given(
@@ -38,6 +43,7 @@ def test_the_metrics_have_the_values_of_the_report(
         waiting=sentences,
         backing_off=sentences[1:],
         checked=checked,
+        findings=[FINDING.as_json()] * len(sentences),
         state_hash="ab12",
         groups_held=drift + 1,
         speaker_missing=drift + 2,
@@ -53,6 +59,13 @@ def test_the_metrics_have_the_values_of_the_report(
         f"{prefix}_backing_off": Metric("gauge", {(): float(len(sentences[1:]))}),
         f"{prefix}_speaker_groups_held": Metric("gauge", {(): drift + 1.0}),
         f"{prefix}_speaker_missing_links": Metric("gauge", {(): drift + 2.0}),
+        f"{prefix}_findings": Metric(
+            "gauge",
+            {
+                (("identifier", name),): float(len(sentences) if name == FINDING.identifier else 0)
+                for name in IDENTIFIERS.values()
+            },
+        ),
         f"{prefix}_last_check_timestamp_seconds": Metric("gauge", {(): round(checked, 3)}),
         f"{prefix}_state_info": Metric("gauge", {(("hash", "ab12"),): 1.0}),
     }
@@ -166,6 +179,7 @@ def test_status_as_text_shows_everything() -> None:
         "missing": ["add rule 2700"],
         "waiting": known.waiting,
         "notes": ["the rules are moved"],
+        "findings": [FINDING.as_json(), replace(FINDING, severity=WARNING).as_json()],
         "undecided": ["A change is not confirmed."],
         "guard": {**json.loads(json.dumps(known.as_json())), "running": True},
     }
@@ -176,6 +190,8 @@ def test_status_as_text_shows_everything() -> None:
         "To reconcile: add rule 2700",
         "Waiting: link eth0.100 waits: its parent eth0 is down",
         "Note: the rules are moved",
+        "Failure: pool external: replies go elsewhere (ip route get 192.0.2.1). Remove it. [reply-diverted]",
+        "Warning: pool external: replies go elsewhere",
         "A change is not confirmed.",
         "has reconciled 1 object.",
         "add rule 2800 (after 12 ms, changed by nm (pid 7))",

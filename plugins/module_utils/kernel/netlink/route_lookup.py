@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import errno
+import sys
 from collections.abc import Mapping, Sequence
 
 from ...state.family import IPV4, IPV6, full_length
@@ -16,6 +18,10 @@ from .wire import Refusal, Request
 
 #: RTM_F_LOOKUP_TABLE: name the table of the route. IPv6 always does, and refuses the flag.
 _LOOKUP_TABLE = {IPV4: 0x1000, IPV6: 0}
+_RTA_UID = "RTA_25"  # pyroute2 has no name for it
+
+
+_NO_LINK = RouteAnswer("", refusal="ENODEV: no such interface", errno=errno.ENODEV)
 
 
 def look_up(
@@ -25,13 +31,15 @@ def look_up(
 
     A packet that arrives on a link is validated like a real one (``rp_filter``, martian addresses), so it may be refused.
 
-    :param names: interfaces by index.
+    :param names: interfaces by index; a question about any other gets a refusal.
     :raises NodeError: an answer is missing or damaged.
     """
     indexes = {name: index for index, name in names.items()}
-    requests = [_request(netlink, question, indexes) for question in questions]
-    answers = netlink.ask(requests, netlink.formats.route.decode)
-    return tuple(_answer(question.family, answer, names) for question, answer in zip(questions, answers))
+    known = [one for one in questions if all(not name or name in indexes for name in (one.iif, one.oif))]
+    requests = [_request(netlink, question, indexes) for question in known]
+    answers = netlink.ask(requests, netlink.formats.route.decode) if requests else []
+    found = {question: _answer(question.family, answer, names) for question, answer in zip(known, answers)}
+    return tuple(found.get(question, _NO_LINK) for question in questions)
 
 
 def _request(netlink: Rtnetlink, question: RouteQuestion, indexes: Mapping[str, int]) -> Request:
@@ -46,6 +54,11 @@ def _request(netlink: Rtnetlink, question: RouteQuestion, indexes: Mapping[str, 
         fields.update({"src_len": length, "RTA_SRC": address_bytes(question.source)})
     if question.iif:
         fields["RTA_IIF"] = indexes[question.iif]
+    if question.oif:
+        fields["RTA_OIF"] = indexes[question.oif]
+    if question.uid or (question.iif and question.family == IPV6):
+        # Forwarded packets are root's (ip6_route_input, net/ipv6/route.c), but questions about them nobody's by default.
+        fields[_RTA_UID] = question.uid.to_bytes(4, sys.byteorder)
     if question.mark:
         fields["RTA_MARK"] = question.mark
     return Request(RTM_GETROUTE, 0, netlink.formats.route.encode(fields))
@@ -53,6 +66,6 @@ def _request(netlink: Rtnetlink, question: RouteQuestion, indexes: Mapping[str, 
 
 def _answer(family: str, answer: Fields | Refusal, names: Mapping[int, str]) -> RouteAnswer:
     if isinstance(answer, Refusal):
-        return RouteAnswer("", refusal=str(answer))
+        return RouteAnswer("", refusal=str(answer), errno=answer.errno)
     route = route_of(family, answer, names)
     return RouteAnswer(route.type, route.interface, route.gateway, route.table)
