@@ -92,6 +92,13 @@ INTERNAL_MODULES = {"pool_routing_installed"}
 CASE_NAMES = re.compile("|".join(CASES), re.IGNORECASE)
 NAME_CASES = {"plugins/module_utils/declaration/case_traits.py", "plugins/module_utils/cases/compilers.py"}
 
+#: Words for which the glossary in CONTRIBUTING.md has another one.
+WORDS_TO_AVOID = re.compile(
+    r"\b(ours|somebody|mend(s|ed)?|heal(s|er|ing)?|(put|puts|take|takes|taken|took) back)\b", re.IGNORECASE
+)
+#: Folders whose texts people read; files at the top are read, too.
+READ_FOLDERS = ("changelogs/fragments", "docs", "playbooks", "plugins", "roles")
+
 #: Written in halves, so that this file does not hold what it looks for.
 MACHINE_PATHS = ["/wor" + "k/", "/far" + "m/", "/roo" + "t/"]
 REGISTRIES = ["pypi" + ".org", "pythonhosted" + ".org", "deb.debian" + ".org", "registry.npmjs" + ".org"]
@@ -133,6 +140,21 @@ def strings_of_elsewhere(root: Path) -> list[str]:
                 for number, line in enumerate(text.splitlines(), start=1)
                 if needle in line
             ]
+    return found
+
+
+def words_to_avoid(root: Path) -> list[str]:
+    """Find words in texts and code that are not those of the glossary."""
+    found = []
+    for path in tracked_files(root):
+        where = path.relative_to(root)
+        if path.suffix in (".md", ".py", ".yml") and (
+            len(where.parts) == 1 or where.as_posix().startswith(READ_FOLDERS)
+        ):
+            for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+                match = WORDS_TO_AVOID.search(line)
+                if match:
+                    found.append(f"{where}:{number}: {match.group()}; see the glossary in CONTRIBUTING.md")
     return found
 
 
@@ -378,6 +400,11 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
     strings_of_elsewhere: [
         ({"docs/a.md": "first\nsee /wor" + "k/main"}, "docs/a.md:2"),
         ({"a.txt": "https://pypi" + ".org/simple"}, "a.txt:1"),
+    ],
+    words_to_avoid: [
+        ({"docs/a.md": "Fine.\nA route of ours."}, "docs/a.md:2: ours"),
+        ({"plugins/module_utils/a.py": "# it was put back"}, "a.py:1: put back"),
+        ({"README.md": "The agent heals it."}, "README.md:1: heals"),
     ],
     long_files: [({"plugins/modules/m.py": "\n" * (MAX_LINES + 1)}, "401 lines")],
     missing_headers: [({"plugins/modules/m.py": "# GNU General Public License v3.0+\n"}, "SPDX")],
