@@ -117,7 +117,7 @@ def main() -> None:
         values = declared(pools(POOLS), nodes.site.node_addresses.values(), metallb_routing_persist=False)
         python = str(interpreter.path)
         cost = nodes.play("apply", values, "--forks", "25", python=python)()
-        show("first run, with copy of pyroute2, 25 forks", cost, interpreter.used(), count)
+        show("first run, with the tables of pyroute2, 25 forks", cost, interpreter.used(), count)
         for forks in FORKS:
             for what, playbook, expected_output in (
                 ("ping", [{"ansible.builtin.ping": {}}], ""),

@@ -26,7 +26,7 @@ from ..state.step import Step
 def remove() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """Do what the playbook ``remove`` does, in one transaction; return its steps, and the chains that stay.
 
-    The directory of this program, which may contain a copy of pyroute2, is deleted last.
+    The directory of this program is deleted last.
 
     :raises HomewardError: it failed; the message says why, and the node is as before.
     """

@@ -33,7 +33,7 @@ class Saved:
     :param state: kernel objects only; files and units persist on disk.
     :param variant: of iptables, with which the chains are written.
     :param cases: for each pool, for ``status``: ``{"pool": ..., "interface": ..., "case": ..., "reason": ...}``.
-    :param pyroute2_path: directory of the copy of pyroute2 that the controller may have supplied.
+    :param pyroute2_path: file with the tables of pyroute2; a directory with a copy of it in version 0.1.0.
     :param program_directories: where the run has found iptables, if that is an unusual place.
     :param metrics_directory: of node_exporter's textfile collector; ``""`` for the directory of the report.
     :param nodes: the node addresses by node, for runs that cannot find out all of them; under ``""`` if they were declared.

@@ -17,7 +17,7 @@ def test_all_clients_reach_all_services(lab: ContainerLab) -> None:
 
 
 def test_node_is_as_before(lab: ContainerLab, node: Host) -> None:
-    """Except for the copy of pyroute2, on nodes that lack it."""
+    """Except for the tables of pyroute2, on nodes that lack it."""
     difference = snapshots.difference(node, lab.state, ignored=f"{STATE_FOLDER}/")
     assert not difference, difference
     assert (node.run(["test", "-d", STATE_FOLDER], check=False).returncode == 0) == (debian_release(node) < 12)
