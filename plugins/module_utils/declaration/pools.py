@@ -42,8 +42,8 @@ _VLAN_OPTIONS = frozenset(vlan_options())
 
 _NETWORKS = Purpose("Give the addresses that MetalLB assigns and that clients can reach.")
 _NETWORKS_REMEDY = (
-    "Give networks; every pool needs them. The roles take them from MetalLB's resources if metallb_routing_metallb tells where"
-    " these are."
+    "Give networks; every pool needs them. The roles take them from MetalLB's resources if metallb_routing_metallb names their"
+    " source."
 )
 _ONLINK = Purpose("Give the networks that are attached to the interface; link-local ones always are.")
 # A router is often known by its link-local address, which is on the link by definition.
