@@ -85,5 +85,5 @@ RESOLV_CONFS = ("/etc/resolv.conf", "/run/systemd/resolve/resolv.conf")
 MANAGED_BY = "Managed by homeward.metallb_routing: apply rewrites this file, remove deletes it."
 #: First line of every text file that is installed.
 FILE_HEADER = f"# {MANAGED_BY}\n"
-#: First of the two lines that are installed in a file of somebody else.
+#: First of the two lines that are installed in a file of another program.
 BLOCK_HEADER = "# Managed by homeward.metallb_routing: apply rewrites the next line, remove deletes both.\n"

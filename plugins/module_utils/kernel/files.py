@@ -60,7 +60,7 @@ def _read(path: str) -> File | None:
 def _refuse_unless_foreign(path: str) -> None:
     """Refuse what is in the place of a managed file.
 
-    A shared file is somebody else's, and the directory of the metrics may belong to another user.
+    A shared file belongs to another program, and the directory of the metrics may belong to another user.
     """
     if path not in SHARED_FILES and Path(path).name != METRICS_FILE:
         raise NodeError(f"{path} is not a regular file, but it is the path of a managed file. Remove or rename it.")
@@ -106,7 +106,7 @@ def write(steps: Sequence[Step]) -> None:
 
 
 def _write_block(path: Path, block: str) -> None:
-    """Write the managed block of a file of somebody else, or remove it, and the file if nothing else is in it."""
+    """Write the managed block of a file of another program, or remove it, and the file if nothing else is in it."""
     try:
         text, status = path.read_bytes().decode("utf-8", "surrogateescape"), path.stat()
     except FileNotFoundError:

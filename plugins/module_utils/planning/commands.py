@@ -128,7 +128,7 @@ def _file(step: Step, file: File, _shell: Shell) -> list[str]:
 
 
 def _block_lines(step: Step, file: File) -> list[str]:
-    """Return the commands for the managed lines in a file of somebody else."""
+    """Return the commands for the managed lines in a file of another program."""
     lines = [] if step.before is None else [_line("sed", "-i", f"/^{BLOCK_HEADER.partition(':')[0]}/,+1d", file.path)]
     if step.verb != "delete":
         path = shlex.quote(file.path)

@@ -14,7 +14,7 @@ NETWORKD = "systemd-networkd.service"
 NETWORK_MANAGER = "NetworkManager.service"
 DHCPCD = "dhcpcd.service"
 IFUPDOWN = "networking.service"
-#: Files of somebody else, of which only a block is managed: the header, and the line after it. Their mode and owner stay.
+#: Files of other programs, of which only a block is managed: the header, and the line after it. Mode and owner are kept.
 SHARED_FILES = frozenset({DHCPCD_CONF})
 
 
