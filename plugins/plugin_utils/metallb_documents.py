@@ -58,8 +58,10 @@ def _files(path: str, entry: str, folders: Sequence[Path]) -> list[tuple[str, Pa
         problem = f"there is neither {where}" if " nor " in where else f"there is no {where}"
         remedy = "Give a path on the controller, absolute or relative to the inventory or to the current directory."
         raise InputError(path, problem, remedy)
-    if not found.is_dir():
+    if found.is_file():
         return [(entry, found)]
+    if not found.is_dir():
+        raise InputError(path, f"{entry} is neither a file nor a folder", "Give a file or a folder with manifests.")
     inside = sorted(
         file
         for file in found.rglob("*")
@@ -88,14 +90,20 @@ def documents(name: str, text: str) -> Iterator[Document]:
 
 
 def objects(place: str, content: Any) -> Iterator[Document]:
-    """Yield an object, or the items of a list of objects."""
+    """Yield an object, or the items of a list of objects; everything else is left out."""
+    for where, item in _items(place, content):
+        if isinstance(item, Mapping) and str(item.get("kind", "")).endswith("List") and "items" in item:
+            inside = list(_items(f"{where} items", item["items"]))
+        else:
+            inside = [(where, item)]
+        yield from (Document(name, one) for name, one in inside if isinstance(one, Mapping) and "kind" in one)
+
+
+def _items(place: str, content: Any) -> Iterator[tuple[str, Any]]:
     if isinstance(content, (list, tuple)):
-        for index, item in enumerate(content):
-            yield from objects(f"{place}[{index}]", item)
-    elif isinstance(content, Mapping) and str(content.get("kind", "")).endswith("List") and "items" in content:
-        yield from objects(f"{place} items", content["items"] or [])
-    elif isinstance(content, Mapping) and "kind" in content:
-        yield Document(place, content)
+        yield from ((f"{place}[{index}]", item) for index, item in enumerate(content))
+    else:
+        yield place, content
 
 
 def _unreadable(name: str, text: str, error: Exception) -> InputError:

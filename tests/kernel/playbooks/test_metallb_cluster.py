@@ -84,6 +84,8 @@ def test_nothing_is_asked_unless_it_is_required(site: ManyNodes, tmp_path: Path)
     played = run(site, "plan", cluster, metallb_routing_pools=pools, metallb_routing_metallb={})
     assert played.code == 0, played.text
     assert ASK not in played.text
+    played = run(site, "remove", cluster)
+    assert played.code == 0, played.text
     assert cluster.calls() == []
 
 

@@ -180,6 +180,14 @@ def test_a_manifest_that_is_missing_or_empty_is_an_error(tmp_path: Path) -> None
     assert "the folder folder contains no *.yaml" in refused(tmp_path, "folder")[0]
 
 
+def test_what_is_no_file_is_refused_and_loops_end(tmp_path: Path) -> None:
+    assert refused(tmp_path, "/dev/null") == [
+        "metallb_routing_metallb.manifests[0]: /dev/null is neither a file nor a folder. Give a file or a folder with manifests."
+    ]
+    (tmp_path / "m.yaml").write_text("&a [*a, [*a]]\n---\n&b {kind: List, items: [*b]}\n---\n" + pool_text())
+    assert [pool.name for pool in read(tmp_path, "m.yaml").pools] == ["external"]
+
+
 def test_a_manifest_that_is_not_text_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "m.yaml").write_bytes(b"\xff\xfe")
     assert refused(tmp_path, "m.yaml") == [
