@@ -81,7 +81,10 @@ def _converge_kind(
     """
     declared = {item.key: item for item in items}
     scope = Scope(
-        ownership, kinds=frozenset({kind.plural}), routes=routes_to(one for one in items if isinstance(one, Route))
+        ownership,
+        kinds=frozenset({kind.plural}),
+        routes=routes_to(one for one in items if isinstance(one, Route)),
+        facts=False,
     )
     with reading(scope, run) as current:
         check(current)
@@ -103,7 +106,7 @@ def converge_chains(parameters: Parameters, run: Run) -> Result:
     prefix = read_prefix("prefix", parameters["prefix"], POOLS.chain_prefix)
     ownership = Ownership(chain_prefix=prefix, comment=read_comment("comment", parameters["comment"]))
     listed = parse_chains(parameters["chains"], prefix)
-    scope = Scope(ownership, parameters["iptables_variant"], kinds=frozenset({CHAINS.plural}))
+    scope = Scope(ownership, parameters["iptables_variant"], kinds=frozenset({CHAINS.plural}), facts=False)
     with reading(scope, run) as current:
         if current.iptables_problem:
             raise NodeError(f"Chains cannot be managed: {current.iptables_problem}. Nothing was changed.")

@@ -144,7 +144,7 @@ def _revert(failure: StepsFailed, checkpoint: NodeState, scope: Scope, pyroute2_
 
 
 def _steps_to(checkpoint: NodeState, scope: Scope, pyroute2_path: str) -> Sequence[Step]:
-    narrow = replace(scope, routes=routes_to(checkpoint.routes))
+    narrow = replace(scope, routes=routes_to(checkpoint.routes), facts=False)
     return make_plan(checkpoint, read_node(narrow, pyroute2_path)).steps
 
 

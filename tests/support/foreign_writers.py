@@ -45,7 +45,7 @@ do
   do
     printf '*mangle\\n:cali-X - [0:0]\\n-A cali-X -j RETURN\\n-PLACE PREROUTING -j cali-X\\n-A POSTROUTING -j cali-X\\nCOMMIT\\n' \\
       | $program-restore -w --noflush || true
-    $program -w -t raw -I PREROUTING -i foreign0 -j ACCEPT || true
+    $program -w -t raw -PLACE PREROUTING -i foreign0 -j ACCEPT || true
     $program -w -t raw -D PREROUTING -i foreign0 -j ACCEPT || true
     printf '*mangle\\n-D PREROUTING -j cali-X\\n-D POSTROUTING -j cali-X\\n-F cali-X\\n-X cali-X\\nCOMMIT\\n' \\
       | $program-restore -w --noflush || true
@@ -73,7 +73,7 @@ def foreign_writers(host: Host, *, first: bool = True) -> Iterator[None]:
     try:
         yield
     finally:
-        host.path(_FLAG).unlink()
+        host.path(_FLAG).unlink(missing_ok=True)
         process.communicate()
 
 

@@ -104,11 +104,11 @@ class ChainCheck:
 
     def _read(self, changes: Changes, complete: bool, saved: Saved) -> Finding:  # noqa: FBT001 - of an order
         outcome: Outcome
-        now = fingerprint(saved.variant, POOL_TABLES)
+        # An event may be about what has no rules, such as a new chain, and nothing must delay what it leads to.
+        now = None if changes.at else fingerprint(saved.variant, POOL_TABLES)
         right = self._right
         try:
-            # An event may be about what has no rules, such as a new chain.
-            unchanged = not changes.at and right is not None and right[0] is saved and right[1] == now
+            unchanged = now is not None and right is not None and right[0] is saved and right[1] == now
             outcome = None if unchanged else tables.read(saved.variant, saved.ownership, POOL_TABLES)
         except HomewardError as error:
             outcome = error

@@ -373,6 +373,7 @@ def _find_drift(
         routes=needed_routes(saved.state),
         present=saved.state.routes if only_present else None,
         tables=POOL_TABLES,
+        facts=False,
     )
     node = read_node(scope, saved.pyroute2_path, iptables)
     return find_drift(saved.state.only(kinds), node), node

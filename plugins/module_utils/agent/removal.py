@@ -32,7 +32,7 @@ def remove() -> tuple[tuple[Step, ...], tuple[str, ...]]:
     """
     ownership, pyroute2_path = _from_state_file()
     files = (PROTOCOL_FILE, *MANAGED_FILES, *stale_metrics_files(""))
-    scope = Scope(ownership, files=files, units=(UNIT_NAME,))
+    scope = Scope(ownership, files=files, units=(UNIT_NAME,), facts=False)
     with chains_before_lock(write_lock, scope.iptables_variant, ownership, scope.tables) as iptables:
         node = read_node(scope, pyroute2_path, iptables)
         steps = make_plan(with_optional_files(NodeState(), node), node).steps

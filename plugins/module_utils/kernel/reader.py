@@ -43,6 +43,7 @@ class Scope:
     :param routes: which foreign routes are read; None for all.
     :param present: if all of these managed routes are there, nothing else is read of large tables.
     :param tables: of iptables; on nodes with very many chains only these are read. None for all.
+    :param facts: read what only the compilation of pools needs: kube-proxy's mode, for which that may be asked, and servers.
     :param forwarding: read which links do not forward packets, and on which MetalLB's speaker listens.
     """
 
@@ -55,6 +56,7 @@ class Scope:
     routes: RouteSelection | None = field(default_factory=RouteSelection)
     present: frozenset[Route] | None = None
     tables: tuple[str, ...] | None = None
+    facts: bool = True
     forwarding: bool = False
 
 
@@ -98,13 +100,15 @@ def read_node(scope: Scope, pyroute2_path: str, iptables: IptablesState | None =
     :param iptables: the chains, if they have been read already.
     :raises NodeError: something cannot be read; says what and what to do.
     """
-    node = Node(api_servers=facts.api_servers(), dns_servers=facts.dns_servers())
+    node = Node(api_servers=facts.api_servers(), dns_servers=facts.dns_servers()) if scope.facts else Node()
     with ExitStack() as stack:
         sources = Sources(scope, pyroute2_path, stack, iptables)
         for plural, read in READERS.items():
             if plural in scope.kinds:
                 node = read(node, sources)
         cluster_chains = sources.iptables.cluster_chains
+    if not scope.facts:
+        return node
     return replace(
         node,
         kube_proxy=facts.kube_proxy(node.interfaces, cluster_chains),

@@ -30,7 +30,7 @@ EVERYTHING = plurals(SAVED)
 _ROUTE_GROUPS = (1, 5, 7, 8, 9, 11, 19, 24)
 _RECEIVE_BUFFER = 8 << 20  # bytes; the events of one iptables-restore by kube-proxy can take several MB
 _LARGEST_DATAGRAM = 128 << 10  # bytes
-_BURST = 0.004  # seconds to collect further events after the first, which are often of the same change
+_BURST = 0.002  # seconds to collect further events after the first, which are often of the same change
 _DATAGRAMS_AT_ONCE = 4096  # so that reading ends under a flood of events
 
 
@@ -116,7 +116,9 @@ class EventMonitor:
         originators = Originators()
         deadline = time.monotonic() + timeout
         while True:
-            left = (changes.at + _BURST if changes.kinds else deadline) - time.monotonic()
+            # A transaction of nf_tables is complete when it is announced.
+            burst = _BURST if changes.kinds - CHAINS else 0.0
+            left = (changes.at + burst if changes.kinds else deadline) - time.monotonic()
             ready = {descriptor for descriptor, _event in self._poll.poll(max(0, int(left * 1000 + 0.999)))}
             for descriptor in ready & self._sources.keys():
                 self._drain(self._sources[descriptor], changes, originators)
