@@ -45,7 +45,7 @@ def rules(services: int) -> Iterator[str]:
     yield from ("*mangle", ":KUBE-KUBELET-CANARY - [0:0]", "COMMIT", "*nat", *chains, *found, "COMMIT")
 
 
-def _feed(namespace: str, command: list[str], lines: Iterator[str]) -> None:
+def feed(namespace: str, command: list[str], lines: Iterator[str]) -> None:
     text = "".join(f"{line}\n" for line in lines)
     subprocess.run(["ip", "netns", "exec", namespace, *command], input=text, text=True, check=True)
 
@@ -86,10 +86,10 @@ def main() -> None:
     heading(f"a run that changes nothing on big nodes, whole processes; {rounds} rounds")
     batch = ["ip", "-batch", "-"]
     kinds: dict[str, Callable[[str], None]] = {
-        f"{count:,} routes": lambda namespace, count=count: _feed(namespace, batch, routes(count)) for count in counts
+        f"{count:,} routes": lambda namespace, count=count: feed(namespace, batch, routes(count)) for count in counts
     }
     restore = ["iptables-nft-restore", "--noflush"]
-    kinds[f"{14 * SERVICES:,} rules under syncs"] = lambda namespace: _feed(namespace, restore, rules(SERVICES))
+    kinds[f"{14 * SERVICES:,} rules under syncs"] = lambda namespace: feed(namespace, restore, rules(SERVICES))
     costs = measure(kinds, rounds)
     for name in kinds:
         compare(f"{name} / empty node", costs[name], costs["empty"], TARGET)
