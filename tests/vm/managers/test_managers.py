@@ -46,7 +46,7 @@ def variables() -> Mapping[str, Any]:
 
 
 def await_that(node: Machine, condition: str, seconds: int = 180) -> None:
-    node.run(f"timeout {seconds} sh -c {_quoted(f'until {condition}; do sleep 0.5; done')}")
+    node.run(f"timeout {seconds} sh -c {_quoted(f'until {condition}; do sleep 0.5; done')} 2>/dev/null")
 
 
 def _quoted(text: str) -> str:
@@ -135,7 +135,7 @@ def test_the_link_stays_unmanaged(environment: Environment, applied: str, event:
 
 def test_reboot(environment: Environment, applied: str) -> None:
     environment.node.reboot()
-    await_that(environment.node, f"systemctl is-active --quiet {AGENT}")
+    await_that(environment.node, f"systemctl is-active --quiet {AGENT}", 380)
     assert state_again(environment, applied) == applied
 
 
