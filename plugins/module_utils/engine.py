@@ -28,7 +28,7 @@ from .declaration import Settings, parse_settings
 from .declaration.nodes import Nodes, named_nodes, parse_with_nodes
 from .declaration.settings import check_run_options
 from .errors import HomewardError, NodeError, RollbackFailed
-from .kernel import foreign_marks
+from .kernel import foreign_marks, source_filters
 from .kernel.iptables import programs
 from .kernel.iptables.restore import require_extensions
 from .kernel.iptables.scratch import normalise
@@ -60,6 +60,7 @@ from .rollback import unless_confirmed
 from .state import Chain, Node, NodeState, Ownership
 from .state.chain import POOL_TABLES
 from .state.kinds import CHAINS, RULE
+from .state.packet_filter import FilterChain
 from .state.route_lookup import RouteQuestion
 from .state.step import Step
 from .verification import RoutedPools, Unaffected, Unmanaged, managed_links
@@ -101,7 +102,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
         desired = with_optional_files(NodeState.union((placement.state, files.state)), current)
         plan = make_plan(desired, current)
         context = Context(declaration, current)
-        marks = _check_marks(compiled, context, plan, scope.ownership)
+        marks, filters = _check_marks(compiled, context, plan, scope.ownership)
         notes: list[str] = []
         pools = RoutedPools(
             placement.state,
@@ -110,6 +111,7 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
             run.pyroute2_path,
             placement.obstacles,
             families_with_default_route(current),
+            filters,
         )
         pending = apply(plan, current, scope, run, notes.append, unaffected_packets(context), pools)
     warnings = [
@@ -135,17 +137,22 @@ def converge_pools(parameters: Mapping[str, Any], run: Run) -> Result:
     }
 
 
-def _check_marks(compiled: Compiled, context: Context, plan: Plan, ownership: Ownership) -> tuple[str, ...]:
-    """Refuse marks that foreign rules use, and return warnings. All rules are read only if managed ones are to be written.
+def _check_marks(
+    compiled: Compiled, context: Context, plan: Plan, ownership: Ownership
+) -> tuple[tuple[str, ...], tuple[FilterChain, ...]]:
+    """Refuse marks that foreign rules use; return warnings, and the foreign chains that check the sources of packets.
+
+    All rules are read only if managed ones are to be written.
 
     :raises InputErrors: the bits of ``mark_mask`` are not free on this node.
     """
     if not any(group.mark for group in compiled.groups):
-        return ()
+        return (), ()
     thorough = any(step.kind in (CHAINS.name, RULE.name) for step in plan.steps)
-    uses = foreign_marks.read(context.declaration.settings.mark_mask, ownership, thorough=thorough)
+    uses, checking = foreign_marks.read(context.declaration.settings.mark_mask, ownership, thorough=thorough)
     refuse(mark_refusals(compiled.groups, uses, context))
-    return tuple(unmasked_marks(compiled.groups, uses, context))
+    filters = source_filters.read(checking, context.node.source_filters, ownership.chain_prefix)
+    return tuple(unmasked_marks(compiled.groups, uses, context)), filters
 
 
 def _remove_pools(parameters: Mapping[str, Any], run: Run) -> Result:

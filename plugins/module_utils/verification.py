@@ -20,6 +20,7 @@ from .kernel.netlink.route_lookup import look_up
 from .kernel.netlink.rtnetlink import Rtnetlink
 from .state import File, Link, Node, NodeState, Rule
 from .state.managers import NETWORKD, RELOADS
+from .state.packet_filter import FilterChain
 from .state.route_lookup import RouteAnswer, RouteQuestion
 from .state.step import Step
 
@@ -64,6 +65,7 @@ class RoutedPools:
     :param node: as it was before the change.
     :param obstacles: the foreign rules that there is no room before.
     :param with_default: the families that have a default route.
+    :param filters: the foreign chains that check the sources of packets.
     """
 
     desired: NodeState = field(default_factory=NodeState)
@@ -72,13 +74,14 @@ class RoutedPools:
     pyroute2_path: str = ""
     obstacles: Collection[Rule] = ()
     with_default: Collection[str] = ()
+    filters: Sequence[FilterChain] = ()
     _right_before: frozenset[RouteQuestion] = frozenset()
     _found: Survey = field(default_factory=Survey)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Return what was wrong when the kernel was asked last."""
-        return findings(self._found.differences)
+        return (*findings(self._found.differences), *self._found.filters)
 
     def observe(self) -> None:
         """Ask now, before the change."""
@@ -100,7 +103,7 @@ class RoutedPools:
                 raise Diverted(f"it would divert packets of pools: {one.described}")
 
     def _ask(self) -> Survey:
-        found = ask_about_pools(self.desired, self.cases, self.node, self.pyroute2_path)
+        found = ask_about_pools(self.desired, self.cases, self.node, self.pyroute2_path, self.filters)
         differences = without_obstacles(found.differences, self.obstacles)
         return replace(found, differences=tuple(one for one in differences if not self._is_named(one)))
 

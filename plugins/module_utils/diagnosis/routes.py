@@ -14,10 +14,13 @@ from ..kernel.netlink.route_lookup import look_up
 from ..kernel.netlink.rtnetlink import Rtnetlink
 from ..state import Node, NodeState
 from ..state.family import FAMILIES
+from ..state.packet_filter import FilterChain
 from ..state.route_lookup import RouteAnswer, RouteQuestion
 from .differences import Difference, find_differences
 from .endpoints import find_endpoints, outside_clients
 from .expectations import FULLY_ASKED, expectations, unmarked
+from .filters import filter_findings
+from .finding import Finding
 from .pool_routes import PoolRoutes, routes_of_pools
 
 
@@ -27,10 +30,12 @@ class Survey:
 
     :param questions: all that had an expected answer.
     :param differences: the answers that are not what the pools need.
+    :param filters: foreign filters that drop what the pools need.
     """
 
     questions: frozenset[RouteQuestion] = frozenset()
     differences: tuple[Difference, ...] = ()
+    filters: tuple[Finding, ...] = ()
 
 
 def ask_about_pools(
@@ -38,12 +43,14 @@ def ask_about_pools(
     cases: Iterable[Mapping[str, Any]],
     node: Node,
     pyroute2_path: str,
+    filters: Sequence[FilterChain] = (),
 ) -> Survey:
     """Ask the kernel what the pools need.
 
     :param desired: what the node has by now, or is to have.
     :param cases: of the pools, as in the state file.
     :param node: with the foreign rules, and with the foreign routes to endpoints.
+    :param filters: the foreign chains that check the sources of packets.
     :raises NodeError: the kernel does not answer.
     """
     pools = routes_of_pools(desired, cases)
@@ -73,7 +80,8 @@ def ask_about_pools(
         ]
         answers.update(ask(one.question for one in expected))
         questions = frozenset(one.question for one in expected)
-        return Survey(questions, find_differences(expected, answers, node))
+        differences = find_differences(expected, answers, node)
+        return Survey(questions, differences, tuple(filter_findings(pools, filters, node, ask)))
 
 
 def _without_removed_addresses(desired: NodeState, node: Node) -> Node:

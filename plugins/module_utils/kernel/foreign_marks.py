@@ -24,6 +24,8 @@ _LARGE_TABLES = {
     "filter": ("KUBE-FIREWALL", "KUBE-FORWARD"),
     "kube-proxy": ("mark-for-masquerade", "masquerading"),
 }
+# Chains of these tables in which others may check the sources of packets.
+_HOOKED = ("PREROUTING", "prerouting", "input", "forward")
 # Those with a rule or more for each service; none of them uses a mark (pkg/proxy/iptables, pkg/proxy/nftables).
 _OF_SERVICES = re.compile(
     r"KUBE-(?:SVC|SEP|EXT|FW|XLB)-.*|KUBE-(?:SERVICES|NODEPORTS|EXTERNAL-SERVICES|PROXY-FIREWALL)"
@@ -31,8 +33,10 @@ _OF_SERVICES = re.compile(
 )
 
 
-def read(mask: int, ownership: Ownership, *, thorough: bool) -> frozenset[MarkUse]:
+def read(mask: int, ownership: Ownership, *, thorough: bool) -> tuple[frozenset[MarkUse], frozenset[tuple[str, str]]]:
     """Return the uses of marks that concern packets whose marks have bits of the mask only.
+
+    Also return family and name of the tables of nf_tables that have rules which check the sources of packets.
 
     :param thorough: read all chains but those of services. Otherwise no program is started, and of the tables that may be very
         large only the chains are read in which kube-proxy uses marks.
@@ -42,15 +46,15 @@ def read(mask: int, ownership: Ownership, *, thorough: bool) -> frozenset[MarkUs
     large = [(family, table) for family, table in tables if family in _OF_IPTABLES and table in _LARGE_TABLES]
     parts = [(family, table, "") for family, table in tables if (family, table) not in large]
     parts += _chains_with_marks(large) if thorough else _chains_of_kube_proxy(large)
-    rules = nft_mark_uses(parts, ownership.chain_prefix) if parts else []
+    rules, checking = nft_mark_uses(parts, ownership.chain_prefix)
     if thorough:
         rules += _legacy_rules(ownership)
-    return frozenset(use for uses in rules for use in concerning(uses, mask))
+    return frozenset(use for uses in rules for use in concerning(uses, mask)), checking
 
 
 def _chains_of_kube_proxy(tables: Iterable[tuple[str, str]]) -> Iterator[tuple[str, str, str]]:
     for family, table in tables:
-        for chain in _LARGE_TABLES[table]:
+        for chain in (*_LARGE_TABLES[table], *_HOOKED):
             yield family, table, chain
 
 

@@ -129,6 +129,7 @@ def _chains(node: Node, sources: Sources) -> Node:
         iptables_problem=found.problem,
         iptables_left=found.left,
         accepting_chains=found.cluster_chains.accepting,
+        source_filters=found.source_filters,
     )
 
 

@@ -18,6 +18,7 @@ CLUSTER_PREFIXES = ("KUBE-", "cali-", "CILIUM_", "CILIUM-", "FLANNEL-", "WEAVE",
 #: kube-proxy fills it anew in each mode; names of other chains may be left over from an earlier mode.
 SERVICES_CHAIN = "KUBE-SERVICES"
 _TO_SERVICE = re.compile(r"-j KUBE-(?:SVC|EXT|FW|XLB)-")
+_CHECKS_SOURCES = "-m rpfilter"
 _RULE = ("-A ", "[")  # start of the line of a rule, without and with counters
 _ESCAPED = re.compile(r"\\.", re.DOTALL)
 _LONGEST_TEXT = 256  # characters: XT_MAX_COMMENT_LEN, include/uapi/linux/netfilter/xt_comment.h
@@ -54,12 +55,14 @@ class ParsedTables:
     :param chain_set: the managed chains.
     :param foreign_chains: table and name of every other chain, built-in ones included.
     :param incompatible: tables that iptables cannot print, because nft added rules to them.
+    :param source_filters: table and line of each foreign rule of the tables that check the sources of packets.
     """
 
     chain_set: ChainSet
     cluster_chains: ClusterChains = field(default_factory=ClusterChains)
     foreign_chains: frozenset[tuple[str, str]] = frozenset()
     incompatible: frozenset[str] = frozenset()
+    source_filters: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass
@@ -110,7 +113,22 @@ def parse_save(text: str, variant: str, family: str, ownership: Ownership) -> Pa
         _cluster_chains(tables),
         frozenset((name, chain) for name, read in tables.items() for chain in read.foreign),
         frozenset(incompatible),
+        tuple(_source_filters(text, ownership)) if _CHECKS_SOURCES in text else (),
     )
+
+
+def _source_filters(text: str, ownership: Ownership) -> Iterator[tuple[str, str]]:
+    table = ""
+    in_table: list[str] = []
+    for line in (*_lines(text), "*"):
+        if line.startswith("*"):
+            if any(_CHECKS_SOURCES in one for one in in_table):
+                yield from ((table, one) for one in in_table)
+            table, in_table = line[1:].strip(), []
+        elif line.startswith(_RULE):
+            rule = line.split("] ", 1)[-1] if line.startswith("[") else line
+            if not rule.startswith(f"-A {ownership.chain_prefix}"):
+                in_table.append(rule)
 
 
 def _lines(text: str) -> Iterable[str]:

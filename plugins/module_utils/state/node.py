@@ -167,6 +167,7 @@ class Node:
     :param iptables_left: managed chains that the kernel has without a program that could remove them.
     :param accepting_chains: chains of a network plugin in ``mangle`` that accept packets of established connections, which
         later rules never see.
+    :param source_filters: of iptables-legacy by family: table and line of each foreign rule of the tables that check sources.
     :param services: names of the active systemd units.
     :param ssh_peer: address of the client of the SSH connection that this process runs in; ``""`` if there is none.
     :param ssh_interface: name of the link which that connection uses.
@@ -192,6 +193,7 @@ class Node:
     iptables_left: tuple[str, ...] = ()
     kube_proxy: KubeProxy = field(default_factory=KubeProxy)
     accepting_chains: frozenset[str] = frozenset()
+    source_filters: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
     services: frozenset[str] = frozenset()
     ssh_peer: str = ""
     ssh_interface: str = ""

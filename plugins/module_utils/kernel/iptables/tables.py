@@ -48,6 +48,7 @@ class IptablesState:
     :param hidden: family and table of what iptables-nft cannot print, chosen or not, where managed chains exist.
     :param problem: why there are no chains to read or write: the node has no iptables. ``""`` otherwise.
     :param left: managed chains that exist all the same, as the kernel lists them.
+    :param source_filters: of iptables-legacy by family: table and line of each foreign rule of the tables that check sources.
     """
 
     variant: str
@@ -60,6 +61,7 @@ class IptablesState:
     hidden: frozenset[tuple[str, str]] = frozenset()
     problem: str = ""
     left: tuple[str, ...] = ()
+    source_filters: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
 
 
 def read(declared_variant: str, ownership: Ownership, only: Sequence[str] | None = None) -> IptablesState:
@@ -101,6 +103,11 @@ def read(declared_variant: str, ownership: Ownership, only: Sequence[str] | None
             (family, table) for family, tables in chosen.items() if tables for table in tables.incompatible
         ),
         hidden=frozenset(_hidden(parsed, ownership)),
+        source_filters={
+            key.family: tables.source_filters
+            for key, tables in parsed.items()
+            if key.variant == "legacy" and tables.source_filters
+        },
     )
 
 

@@ -6,12 +6,17 @@
 from __future__ import annotations
 
 import errno
+import socket
 import struct
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import cache
 
 from ...errors import NodeError
 from ...state.family import IPV4, IPV6
 from ...state.mark_use import MarkUse
+from ...state.packet_filter import FilterChain, FilterRule
+from .nft_filters import MENTIONS_SOURCES, chain_of, filter_rule, set_elements
 from .nft_marks import NFTA_RULE_CHAIN, NFTA_RULE_TABLE, may_use_marks, rule_uses
 from .sockets import NETLINK_NETFILTER, NetlinkSocket
 from .wire import Request, attribute, attributes, find, text_in
@@ -22,6 +27,7 @@ NFNLGRP_NFTABLES = 7
 NFGENMSG_SIZE = 4  # of struct nfgenmsg: family, version, resource
 # include/uapi/linux/netfilter/nf_tables.h
 NFT_MSG_GETTABLE, NFT_MSG_GETCHAIN, NFT_MSG_GETRULE, NFT_MSG_NEWGEN, NFT_MSG_GETGEN = 1, 4, 7, 15, 16
+NFT_MSG_GETSETELEM = 13
 #: The table's name, in messages of tables; in those of chains, rules and sets it is the first attribute, too.
 NFTA_TABLE_NAME = 1
 _NFTA_TABLE_USE, _NFTA_TABLE_HANDLE = 3, 4  # USE: how many chains it has
@@ -208,8 +214,12 @@ def _chains(family: int) -> list[tuple[str, str]]:
     return [(names.get(_NFTA_CHAIN_TABLE, ""), names[_NFTA_CHAIN_NAME]) for _family, names in chains]
 
 
-def nft_mark_uses(tables: Iterable[tuple[str, str, str]], own_prefix: str) -> list[tuple[MarkUse, ...]]:
-    """Return what the rules of some tables do with marks, by rule; rules that use none are left out.
+def nft_mark_uses(
+    tables: Iterable[tuple[str, str, str]], own_prefix: str
+) -> tuple[list[tuple[MarkUse, ...]], frozenset[tuple[str, str]]]:
+    """Return what the rules of some tables do with marks, by rule, and which tables have rules that check sources.
+
+    Rules that use no marks are left out.
 
     :param tables: family, table and chain; ``""`` for all chains of the table. Those that do not exist have no rules.
     :param own_prefix: of the names of chains whose rules, and the jumps to which, are left out.
@@ -228,6 +238,14 @@ def nft_mark_uses(tables: Iterable[tuple[str, str, str]], own_prefix: str) -> li
             () if chain.startswith(own_prefix) else rule_uses(f"{chain} of table {family} {table}", buffer, first, stop)
         )
 
+    checking: set[tuple[str, str]] = set()
+
+    def accept(buffer: bytearray, start: int, stop: int) -> bool:
+        if any(buffer.find(sign, start, stop) >= 0 for sign in MENTIONS_SOURCES):
+            table = text_in(find(buffer, start + NFGENMSG_SIZE, stop, NFTA_RULE_TABLE))
+            checking.add((_FAMILY_NAMES.get(buffer[start], ""), table))
+        return may_use_marks(buffer, start, stop)
+
     what = "rules of nf_tables"
     found: list[tuple[MarkUse, ...]] = []
     try:
@@ -237,10 +255,59 @@ def nft_mark_uses(tables: Iterable[tuple[str, str, str]], own_prefix: str) -> li
                 body = b"".join(attribute(kind, name.encode() + b"\0") for kind, name in filters if name)
                 request = _nfgenmsg(_FAMILIES[family]) + body
                 # A rule that is replaced meanwhile may be missing; another run finds it.
-                found += kernel.dump(_type(NFT_MSG_GETRULE), request, decode, what, may_use_marks, consistent=False)
+                found += kernel.dump(_type(NFT_MSG_GETRULE), request, decode, what, accept, consistent=False)
     except OSError as error:
         raise NodeError(f"The kernel does not list its {what}: {error.strerror or error}.") from error
-    return [uses for uses in found if uses]
+    return [uses for uses in found if uses], frozenset(checking)
+
+
+def nft_filter_chains(family: str, table: str, own_prefix: str) -> tuple[FilterChain, ...]:
+    """Return the chains of a table with their rules.
+
+    :param family: as nft calls it: ``ip``, ``inet`` ...
+    :param own_prefix: of the names of chains that are left out.
+    :raises NodeError: the kernel does not list them.
+    """
+    names = dict(socket.if_nameindex())
+
+    @cache
+    def elements(name: str) -> frozenset[bytes]:
+        listed = kernel.dump(
+            _type(NFT_MSG_GETSETELEM), _of_table(family, table, name), _bytes, "elements of a set", consistent=False
+        )
+        return frozenset(key for message in listed for key in set_elements(message))
+
+    def rule(payload: bytes) -> tuple[str, FilterRule]:
+        chain = text_in(find(payload, 0, len(payload), NFTA_RULE_CHAIN))
+        return chain, filter_rule(payload, elements, lambda index: names.get(index, f"index {index}"))
+
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as kernel:
+            found = kernel.dump(_type(NFT_MSG_GETCHAIN), _of_table(family), _bytes, "chains", consistent=False)
+            chains = [chain for other, chain in (chain_of(family, message) for message in found) if other == table]
+            request = _of_table(family, table)
+            messages = kernel.dump(_type(NFT_MSG_GETRULE), request, _bytes, "rules of nf_tables", consistent=False)
+            rules = [rule(message) for message in messages]
+    except OSError as error:
+        raise NodeError(f"The kernel does not list the rules of table {table}: {error.strerror or error}.") from error
+    return tuple(
+        replace(chain, rules=tuple(one for name, one in rules if name == chain.name))
+        for chain in chains
+        if not chain.name.startswith(own_prefix)
+    )
+
+
+def _of_table(family: str, table: str = "", name: str = "") -> bytes:
+    """Return a request for all objects of a family, a table, or a set or chain of it."""
+    filters = ((NFTA_TABLE_NAME, table), (2, name))
+    return _nfgenmsg(_FAMILIES[family]) + b"".join(
+        attribute(kind, text.encode() + b"\0") for kind, text in filters if text
+    )
+
+
+def _bytes(buffer: bytearray, start: int, stop: int) -> bytes:
+    """Return the attributes of a message."""
+    return bytes(buffer[start + NFGENMSG_SIZE : stop])
 
 
 def _type(message: int) -> int:

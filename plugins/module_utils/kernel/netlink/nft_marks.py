@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ...state.mark_use import WHOLE_MARK, MarkUse, uses_in_words
-from .wire import attributes, find, text_in
+from .wire import Buffer, attributes, find, text_in
 
 # include/uapi/linux/netfilter/nf_tables.h
 NFTA_RULE_TABLE, NFTA_RULE_CHAIN = 1, 2
@@ -116,17 +116,26 @@ def rule_uses(where: str, buffer: bytearray, start: int, stop: int) -> tuple[Mar
     :raises MessageError: the message is damaged.
     """
     rule = _Rule(where)
-    for kind, first, last in attributes(buffer, start, stop):
-        if kind == _NFTA_RULE_EXPRESSIONS:
-            for _element, inner, end in attributes(buffer, first, last):
-                name = text_in(find(buffer, inner, end, _NFTA_EXPR_NAME))
-                _note(rule, name, _Attributes(find(buffer, inner, end, _NFTA_EXPR_DATA)))
+    for name, data in rule_expressions(buffer, start, stop):
+        _note(rule, name, data)
     for register in rule.marks.keys() - rule.compared:
         rule.read(register, "is used")
     return tuple(rule.uses)
 
 
-class _Attributes:
+def rule_expressions(buffer: Buffer, start: int, stop: int) -> Iterator[tuple[str, ExpressionAttributes]]:
+    """Yield name and attributes of each expression of the rule whose attributes are in this part of the buffer.
+
+    :raises MessageError: the message is damaged.
+    """
+    for kind, first, last in attributes(buffer, start, stop):
+        if kind == _NFTA_RULE_EXPRESSIONS:
+            for _element, inner, end in attributes(buffer, first, last):
+                name = text_in(find(buffer, inner, end, _NFTA_EXPR_NAME))
+                yield name, ExpressionAttributes(find(buffer, inner, end, _NFTA_EXPR_DATA))
+
+
+class ExpressionAttributes:
     """The attributes of one expression."""
 
     def __init__(self, payload: bytes) -> None:
@@ -149,7 +158,7 @@ class _Attributes:
         return kind in self._by_kind
 
 
-def _note(rule: _Rule, name: str, data: _Attributes) -> None:
+def _note(rule: _Rule, name: str, data: ExpressionAttributes) -> None:
     if name in _MARK_KEY:
         _note_mark(rule, name, data)
     elif name == "bitwise":
@@ -163,7 +172,7 @@ def _note(rule: _Rule, name: str, data: _Attributes) -> None:
         rule.overwrite(data.number(_DESTINATIONS[name]))
 
 
-def _note_register(rule: _Rule, name: str, data: _Attributes) -> None:
+def _note_register(rule: _Rule, name: str, data: ExpressionAttributes) -> None:
     """Note what the other expressions do with a register."""
     if name == "immediate":
         rule.overwrite(data.number(_IMMEDIATE_DREG))
@@ -180,7 +189,7 @@ def _note_register(rule: _Rule, name: str, data: _Attributes) -> None:
             rule.read(register, what)
 
 
-def _note_mark(rule: _Rule, name: str, data: _Attributes) -> None:
+def _note_mark(rule: _Rule, name: str, data: ExpressionAttributes) -> None:
     """Note what the expressions meta, ct and socket do."""
     is_mark, source, register = data.number(_KEY[name]) == _MARK_KEY[name], _SREG.get(name, 0), data.number(_DREG[name])
     if source in data:
@@ -193,7 +202,7 @@ def _note_mark(rule: _Rule, name: str, data: _Attributes) -> None:
         rule.compared.discard(register)
 
 
-def _note_bitwise(rule: _Rule, data: _Attributes) -> None:
+def _note_bitwise(rule: _Rule, data: ExpressionAttributes) -> None:
     """Note a bitwise operation: the result is ``(source & mask) ^ xor``, or it is no mark any more."""
     source, destination = data.number(_BITWISE_SREG), data.number(_BITWISE_DREG)
     mark = rule.marks.get(source)
@@ -212,7 +221,7 @@ def _note_bitwise(rule: _Rule, data: _Attributes) -> None:
     rule.marks[destination] = mark._replace(text=text, kept=mark.kept & mask, ones=mark.ones & mask ^ xor)
 
 
-def _compat_words(kind: str, name: str, data: _Attributes) -> Iterator[str]:
+def _compat_words(kind: str, name: str, data: ExpressionAttributes) -> Iterator[str]:
     """Yield the words of a match or target of iptables; structs of include/uapi/linux/netfilter/xt_*.h."""
     info, revision = data.bytes(_COMPAT_INFO), data.number(_COMPAT_REVISION)
     if kind == "match" and name in ("mark", "connmark") and len(info) >= 9:
