@@ -36,6 +36,20 @@ def set_namespace(file: Path, kind: int) -> None:
             raise OSError(code, os.strerror(code), str(file))
 
 
+def protect(folder: str) -> None:
+    """Make a folder of the machine read-only for the calling process, in a mount namespace of its own."""
+    bind, remount, read_only, private, recursive = 4096, 32, 1, 1 << 18, 16384  # MS_... of linux/mount.h
+    steps = (
+        lambda: _libc.unshare(CLONE_NEWNS),
+        lambda: _libc.mount(None, b"/", None, private | recursive, None),
+        lambda: _libc.mount(folder.encode(), folder.encode(), None, bind, None),
+        lambda: _libc.mount(None, folder.encode(), None, bind | remount | read_only, None),
+    )
+    if any(step() != 0 for step in steps):
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), folder)
+
+
 def in_namespace(namespace: str, function: Callable[[], Result]) -> Result:
     """Call a function in a thread that has entered the namespace, and return its result.
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from tests.lab import Host, namespaces
 
 Result = TypeVar("Result")
+NAMES = "/etc/iproute2"
 
 
 class Namespace:
@@ -47,5 +49,14 @@ class Namespace:
         return self._host.ip_json(line)
 
     def call(self, function: Callable[..., Result], *arguments: Any) -> Result:
-        """Call the function inside, in a child process; ``/proc/sys/net`` is the namespace's, ``/sys`` the caller's."""
-        return self._host.call_in_child(function, *arguments)
+        """Call the function inside, in a child process; ``/proc/sys/net`` is the namespace's, ``/sys`` the caller's.
+
+        Runs of the collection write a name there into /etc/iproute2, which is the machine's, unless it is read-only.
+        """
+
+        def protected(*given: Any) -> Result:
+            if Path(NAMES).is_dir():
+                namespaces.protect(NAMES)
+            return function(*given)
+
+        return self._host.call_in_child(protected, *arguments)

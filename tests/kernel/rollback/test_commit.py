@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils import pending
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel import systemd
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import PROTOCOL_FILE, STATE_FILE, UNIT_FILE
 from tests.kernel.rollback.pending import (
     CHANGED,
@@ -208,3 +209,14 @@ def test_status_says_who_rolls_back(node: Node) -> None:
     assert sentence in node.host.run(command("status"), check=False).stdout
     commit(node, line)
     wait_until(lambda: not markers(node), "it is committed")
+
+
+def test_no_timer_is_started_for_another_network_namespace(node: Node) -> None:
+    """Its command would act on that of systemd."""
+
+    def start() -> bool:
+        systemd.systemd_runs = lambda: True
+        systemd._run = lambda *_words: ""  # noqa: SLF001 - systemd-run would succeed
+        return systemd.start_timer("homeward-test", 1, ("true",))
+
+    assert node.call(start) is False
