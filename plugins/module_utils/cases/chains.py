@@ -13,6 +13,7 @@ from ..declaration.model import Cluster
 from ..state import Chain, ChainSet, Ownership
 from ..state.family import FAMILIES, IPV4, collapse, family_of
 from .context import Context
+from .jumps import common_match, jump_conditions
 from .model import CompiledGroup, ConnmarkRule, GuardRule
 from .source_tree import source_chains
 
@@ -64,7 +65,9 @@ def _mark_chains(
     dispatch, chains = _by_interface(of_interface, prefix)
     for name, listed in chains.items():
         yield Chain(family, "mangle", name, listed)
-    yield Chain(family, "mangle", f"{prefix}PREROUTING", dispatch, "PREROUTING", _common_match([*of_interface]))
+    networks = (network for item in connmark_rules for network in item.networks)
+    conditions = jump_conditions(family, networks, [*of_interface], _elsewhere(family, context))
+    yield from _first_chains(family, "mangle", prefix, dispatch, conditions)
     yield Chain(family, "mangle", f"{prefix}RESTORE", (f"{unmarked} {restore}",), "PREROUTING", has_connmark)
     yield Chain(family, "mangle", f"{prefix}OUTPUT", (f"-m conntrack --ctdir REPLY {restore}",), "OUTPUT", has_connmark)
     # Not in FORWARD: IPVS routes packets again after it, and needs the mark for that.
@@ -107,7 +110,27 @@ def _guard_chains(
         sources = _cluster_sources(family, context.declaration.cluster)
         for name, listed in source_chains(forged, family, sources).items():
             yield Chain(family, "raw", name, listed)
-    yield Chain(family, "raw", f"{prefix}PREROUTING", dispatch, "PREROUTING", _common_match([*of_interface]))
+    conditions: tuple[str, ...] = (common_match([*of_interface]),)
+    if not any(item.drop_other_destinations for item in guard_rules):  # all rules are for packets to the pools
+        networks = (network for item in guard_rules for network in item.networks)
+        conditions = jump_conditions(family, networks, [*of_interface], _elsewhere(family, context))
+    yield from _first_chains(family, "raw", prefix, dispatch, conditions)
+
+
+def _first_chains(
+    family: str, table: str, prefix: str, dispatch: tuple[str, ...], conditions: Iterable[str]
+) -> Iterable[Chain]:
+    """Yield the chains that PREROUTING jumps to, one for each condition."""
+    for number, condition in enumerate(conditions, 1):
+        name = f"{prefix}PREROUTING" if number == 1 else f"{prefix}PREROUTING-{number}"
+        yield Chain(family, table, name, dispatch, "PREROUTING", condition)
+
+
+def _elsewhere(family: str, context: Context) -> Iterable[str]:
+    """Yield the networks of the cluster itself, where most packets of the node go."""
+    services = context.declaration.cluster.service_networks
+    yield from context.cluster_networks[family]
+    yield from (network for network in services if family_of(network) == family)
 
 
 def _guard_of_interface(family: str, items: Sequence[GuardRule], forged: str) -> Iterable[str]:
@@ -163,14 +186,6 @@ def _by_interface(
     """
     chains = {f"{prefix}IN-{name}": tuple(texts) for name, texts in rules.items()}
     return _dispatch(sorted(rules), "", prefix, chains), chains
-
-
-def _common_match(names: Sequence[str]) -> str:
-    """Return the match of a jump that packets from most other interfaces do not take, ``""`` if there is none."""
-    if len(names) == 1:
-        return f"-i {names[0]}"
-    stem = commonprefix(names)  # noqa: RUF071 - not a path
-    return f"-i {stem}+" if stem else ""
 
 
 def _dispatch(names: Sequence[str], stem: str, prefix: str, chains: dict[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -11,10 +11,12 @@ from functools import cached_property
 
 from ..declaration.model import Declaration
 from ..state import Node
-from ..state.family import FAMILIES, collapse, family_of, full_length
+from ..state.family import FAMILIES, IPV6, collapse, family_of, full_length
 from ..state.lookup import AddressLookup, NetworkLookup
 from ..state.route import MAIN_TABLE
 from .vital import VitalAddress, find_servers, find_vital_addresses, find_vital_peers, is_link_local
+
+_FEW_NETWORKS = 4
 
 
 @dataclass(frozen=True)
@@ -70,6 +72,12 @@ class Context:
         cluster = self.declaration.cluster
         networks = collapse((*cluster.pod_networks, *cluster.node_addresses))
         return {family: tuple(one for one in networks if family_of(one) == family) for family in FAMILIES}
+
+    @cached_property
+    def has_many_ipv6_networks(self) -> bool:
+        """Whether the pools have so many IPv6 networks that packets of other links should not be compared with them."""
+        networks = (network for pool in self.declaration.pools for network in (*pool.networks, *pool.onlink_networks))
+        return sum(family_of(network) == IPV6 for network in networks) > _FEW_NETWORKS
 
     def own_networks(self, interface: str, family: str) -> tuple[str, ...]:
         """Return the node's own addresses on a link, foreign and not link-local, as networks."""

@@ -22,7 +22,7 @@ from .links import BRIDGE_NF
 from .model import ConnmarkRule, Group
 
 # Offsets from priority_base. Rules on addresses come first: they are for packets without a mark.
-FROM_POOL, BOUND, UNMARKED, SAME_LINK, REQUESTS, REPLIES, END = 200, 400, 500, 690, 700, 800, 999
+FROM_POOL, FORWARDED, BOUND, UNMARKED, SAME_LINK, REQUESTS, REPLIES, END = 200, 390, 400, 500, 690, 700, 800, 999
 
 #: ``throw`` routes for ``node_services``, of one table and family. Large networks come first, with those of the link itself.
 MOST_EXCEPTIONS = 1000
@@ -69,10 +69,10 @@ def bound_rules(group: Group, context: Context) -> frozenset[Rule]:
     MetalLB answers neighbour solicitations from such a socket, and IPv6 finds no route to the solicitor on the link unless
     one leads over it (``ip6_route_output``).
     """
-    priority = context.declaration.settings.priority_base + BOUND
+    base = context.declaration.settings.priority_base
     networks = group.onlink_networks(IPV6) if IPV6 in group.families else ()
     return frozenset(
-        Rule(IPV6, priority, table=group.table, destination=network, oif=group.interface) for network in networks
+        Rule(IPV6, base + BOUND, table=group.table, destination=network, oif=group.interface) for network in networks
     )
 
 
@@ -117,6 +117,9 @@ def _mark_rules(group: Group, family: str, context: Context) -> Iterator[Rule]:
     """Yield the rules for packets with the group's marks."""
     base, mask = context.declaration.settings.priority_base, context.declaration.settings.mark_mask
     requests = group.request_mark or group.mark
+    if family == IPV6 and context.has_many_ipv6_networks:
+        # Packets that no socket of this node sent skip the rules for bound sockets, so the number of these costs them nothing.
+        yield Rule(family, base + FORWARDED, action="goto", goto=base + UNMARKED, iif="lo", invert=True)
     yield Rule(family, base + UNMARKED, action="goto", goto=base + END, fwmark=0, fwmask=mask)
     # Strict source validation of a request that is routed back to its link: the kernel looks up the client as if a packet of
     # the endpoint arrived on this link (fib_validate_source).
@@ -128,7 +131,8 @@ def _mark_rules(group: Group, family: str, context: Context) -> Iterator[Rule]:
     )
     for mark in dict.fromkeys((group.mark, requests)):
         yield Rule(family, base + REPLIES, table=group.table, fwmark=mark, fwmask=mask)
-    yield Rule(family, base + END, action="nop")
+    # The end matches nothing but the highest mark: comparing it is cheaper than a match, and has the same effect.
+    yield Rule(family, base + END, action="nop", fwmark=mask, fwmask=mask)
 
 
 def _networks_on_link(group: Group, family: str, context: Context) -> tuple[str, ...]:

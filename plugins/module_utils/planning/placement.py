@@ -130,10 +130,10 @@ def _traffic(family: str, desired: NodeState, node: Node) -> _Traffic:
     rules = [rule for rule in desired.rules if rule.family == family]
     own = (item.address.partition("/")[0] for item in node.foreign_addresses if family_of(item.address) == family)
     return _Traffic(
-        frozenset(rule.fwmark for rule in rules if rule.fwmark) or frozenset({0}),
+        frozenset(rule.fwmark for rule in rules if rule.fwmark and rule.action != "nop") or frozenset({0}),
         (*cluster, *own, *(route.destination for route in routes if route.interface)),
         cluster,
-        frozenset(rule.iif for rule in rules if rule.iif),
+        frozenset(rule.iif for rule in rules if rule.iif and not rule.invert),
     )
 
 

@@ -237,7 +237,7 @@ def test_a_group_of_version_0_1_0_keeps_its_marks() -> None:
         Rule("ipv4", 2600, action="blackhole", iif="eth1", fwmark=0x300, destination="10.3.0.0/24", **mask),
         Rule("ipv4", 2700, table=254, iif="eth1", fwmark=0x300, **mask),
         Rule("ipv4", 2800, table=7703, fwmark=0x300, **mask),
-        Rule("ipv4", 2999, action="nop"),
+        Rule("ipv4", 2999, action="nop", fwmark=0x1F00, fwmask=0x1F00),
     }
     routes = {
         Route("ipv4", 7701, "0.0.0.0/0", gateway="10.9.0.1", interface="eth0"),

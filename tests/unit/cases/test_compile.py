@@ -123,13 +123,13 @@ def test_policy_routing_is_the_recipe() -> None:
         Rule("ipv4", 2500, action="goto", goto=2999, fwmask=0x1F00),
         Rule("ipv4", 2700, action="goto", goto=2999, iif="eth0.100", **mark),
         Rule("ipv4", 2800, table=7701, **mark),
-        Rule("ipv4", 2999, action="nop"),
+        Rule("ipv4", 2999, action="nop", fwmark=0x1F00, fwmask=0x1F00),
     }
     mangle = chains_of(state, "ipv4", "mangle")
     assert mangle["HOMEWARD-PREROUTING"].rules == ("-i eth0.100 -j HOMEWARD-IN-eth0.100",)
     assert mangle["HOMEWARD-RESTORE"].rules == (f"-m mark --mark 0x0/0x1f00 {RESTORE}",)
     assert {name: chain.condition for name, chain in mangle.items() if chain.hook} == {
-        "HOMEWARD-PREROUTING": "-i eth0.100",
+        "HOMEWARD-PREROUTING": "-d 1.2.3.0/24",
         "HOMEWARD-RESTORE": "-m connmark ! --mark 0x0/0x1f00",
         "HOMEWARD-OUTPUT": "-m connmark ! --mark 0x0/0x1f00",
         "HOMEWARD-INPUT": "-m mark ! --mark 0x0/0x1f00",
@@ -226,7 +226,7 @@ def test_a_shared_link_has_a_mark_for_requests() -> None:
         Rule("ipv4", 2700, action="goto", goto=2999, iif="eth0", **requests),
         Rule("ipv4", 2800, table=7701, **requests),
         Rule("ipv4", 2800, table=7701, **replies),
-        Rule("ipv4", 2999, action="nop"),
+        Rule("ipv4", 2999, action="nop", fwmark=0x1F00, fwmask=0x1F00),
     }
     mangle = chains_of(state, "ipv4", "mangle")
     assert mangle["HOMEWARD-0x100"].rules[1] == "-j MARK --set-xmark 0x200/0x1f00"
@@ -455,8 +455,33 @@ def test_the_jump_matches_what_the_links_have_in_common(links: tuple[str, ...], 
         for number, name in enumerate(links)
     ]
     state = compiled(*pools, node=node)
+    assert chains_of(state, "ipv4", "raw")["HOMEWARD-PREROUTING"].condition == condition
+    mangle = chains_of(state, "ipv4", "mangle")
+    conditions = [mangle[name].condition for name in sorted(mangle) if name.startswith("HOMEWARD-PREROUTING")]
+    assert conditions == [f"-d 10.{number}.0.0/24" for number in range(len(links))], "no packet is for other links"
+
+
+def test_no_packet_to_another_address_jumps_on_a_shared_link() -> None:
+    state = compiled(pool(**SHARED))
     for table in ("raw", "mangle"):
-        assert chains_of(state, "ipv4", table)["HOMEWARD-PREROUTING"].condition == condition
+        chains = chains_of(state, "ipv4", table)
+        assert [chain.condition for chain in chains.values() if chain.name == "HOMEWARD-PREROUTING"] == [
+            "-d 1.2.3.0/24"
+        ]
+
+
+def test_the_jump_is_for_the_link_where_networks_of_pools_and_pods_are_mixed() -> None:
+    pools = [pool(f"p{n}", networks=(f"10.{n}.0.0/24",), gateways=(f"10.{n}.0.1",)) for n in range(8, 248, 24)]
+    mangle = chains_of(compiled(*pools), "ipv4", "mangle")
+    assert mangle["HOMEWARD-PREROUTING"].condition == "-i eth0.100"
+    assert "HOMEWARD-PREROUTING-2" not in mangle
+
+
+@pytest.mark.parametrize(("networks", "rules"), [(4, 0), (5, 1)])
+def test_forwarded_packets_are_not_compared_with_the_networks_of_many_pools(networks: int, rules: int) -> None:
+    pools = [pool(f"p{n}", networks=(f"fd00:{n}::/64",), gateways=("fe80::1",)) for n in range(networks)]
+    skipping = [rule for rule in compiled(*pools).rules if rule.invert]
+    assert skipping == [Rule("ipv6", 2390, action="goto", goto=2500, iif="lo", invert=True)] * rules
 
 
 def reachable(chains: dict[str, Chain], interface: str, rule: str, chain: str = "HOMEWARD-PREROUTING") -> bool:
