@@ -125,6 +125,12 @@ def kube_proxy(node: Namespace) -> None:
     node.run(["iptables-restore"], KUBE_PROXY.read_text(encoding="utf-8"))
 
 
+def kube_proxy_and_any_rule(node: Namespace) -> None:
+    """An ip rule that never matches, in addition to kube-proxy's rules."""
+    kube_proxy(node)
+    node.ip("rule add fwmark 0x1/0x1 lookup 100 priority 100")
+
+
 def kube_proxy_and_collection(node: Namespace) -> None:
     """All pools, in addition to kube-proxy's rules."""
     kube_proxy(node)
@@ -173,12 +179,14 @@ RULE_SETS: Mapping[str, Callable[[Namespace], None]] = {
     "article": article,
     "four ip rules": four_ip_rules,
     "kube-proxy": kube_proxy,
+    "kube-proxy and any rule": kube_proxy_and_any_rule,
     "kube-proxy and collection": kube_proxy_and_collection,
 }
 # Rule set and its reference. Ratios without a target show where the cost comes from.
 RATIOS = (
     ("collection", "conntrack", TARGET),
     ("kube-proxy and collection", "kube-proxy", TARGET),
+    ("kube-proxy and collection", "kube-proxy and any rule", "<= 1.1"),
     ("collection", "nothing", ""),
     ("conntrack", "nothing", ""),
     ("any rule", "conntrack", ""),
