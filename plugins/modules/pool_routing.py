@@ -111,7 +111,8 @@ options:
         description:
           - Whether O(pools[].interface) carries nothing but pools. On a dedicated interface all other packets are dropped and strict
             reverse path filtering is enabled. On a shared interface only forged and denied sources are dropped.
-          - By default this is detected from the node's links, addresses and routes. An interface with ports, such as a bridge, is shared.
+          - By default this is detected. An interface is dedicated if a pool declares it with O(pools[].vlan) or if it has no addresses,
+            ports and routes of other uses; an address inside the pool counts, too, unless it is in O(pools[].addresses). The plan says why.
             V(true) is refused on an interface that is used by the connection to the node, a default route of the main table, or the
             route to the Kubernetes API. On a bridge, V(true) does not drop other packets.
         type: bool
@@ -282,7 +283,9 @@ changed:
   returned: always
   sample: true
 cases:
-  description: The case of each pool on this node, and the reason for it.
+  description:
+    - The case of each pool on this node, and the reason for it. C(dedicated) and C(dedicated_reason) say whether the link carries only pools,
+      and how this is known.
   type: list
   elements: dict
   returned: success
@@ -295,6 +298,7 @@ cases:
       table: 7701
       mark: 256
       dedicated: true
+      dedicated_reason: 'made for the pools; if it carries anything else, declare dedicated: false'
 commands:
   description: Shell commands that are equivalent to the change, in order.
   type: list

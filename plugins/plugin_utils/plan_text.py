@@ -84,7 +84,9 @@ def reason_lines(results: Results, width: int) -> Iterator[str]:
             reason = f"{case['case']}: {case['reason']}"
             if "table" in case:
                 kind = "dedicated" if case["dedicated"] else "shared"
-                reason += f"; table {case['table']}, mark {case['mark']:#x}, {kind} link"
+                reason += (
+                    f"; table {case['table']}, mark {case['mark']:#x}, {kind} link: {case.get('dedicated_reason', '')}"
+                )
             hosts_of.setdefault((str(case["pool"]), networks, reason), []).append(host)
     last = ("", "")
     for (pool, networks, reason), hosts in hosts_of.items():

@@ -5,20 +5,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
-from ..state.family import covering
+from ..state.family import IPV6, covering, family_of
 from ..state.route_selection import belongs_to_link
 from .context import Context
 from .links import BRIDGE_NF_OF_VLANS
 from .vital import is_link_local
 
+_IPVLAN_KINDS = ("ipvlan", "ipvtap")
 
-def is_shared(interface: str, context: Context) -> bool:
-    """Whether the link carries other traffic of the node; the option ``dedicated`` decides where it is declared."""
+
+def sharing(interface: str, context: Context) -> tuple[bool, str]:
+    """Return whether the link carries other traffic of the node, and a clause for the user that says why.
+
+    The option ``dedicated`` decides where it is declared. Otherwise a link is dedicated only if this collection makes it, or
+    if nothing on the node suggests another use.
+    """
     pools = context.declaration.pools_by_interface[interface]
     declared = next((pool.dedicated for pool in pools if pool.dedicated is not None), None)
-    return bool(shared_reason(interface, context)) if declared is None else not declared
+    if declared is not None:
+        return not declared, "declared"
+    evidence = shared_reason(interface, context)
+    if evidence:
+        may_be_declared = not vital_reason(interface, context)
+        return True, f"{evidence}; if it carries only pools, declare dedicated: true" if may_be_declared else evidence
+    link = context.node.interfaces.get(interface)
+    found = (
+        "made for the pools" if link is None or link.managed else "no addresses, routes or ports of other uses found"
+    )
+    return False, f"{found}; if it carries anything else, declare dedicated: false"
 
 
 def shared_reason(interface: str, context: Context) -> str:
@@ -31,13 +45,13 @@ def shared_reason(interface: str, context: Context) -> str:
         return f"{server.address}, {server.description}, is in a network on it"
     if interface not in node.interfaces:
         return ""
-    vital = vital_reason(interface, context) or _bridging_reason(interface, context)
-    if vital:
-        return vital
+    structure = (
+        vital_reason(interface, context) or _bridging_reason(interface, context) or _upper_reason(interface, context)
+    )
+    if structure:
+        return structure
     networks = [network for pool in pools for network in pool.networks]
-    # Before Linux 5.18 addresses have no protocol, so the pools' own ones look foreign.
-    declared = [address for pool in pools for address in pool.addresses]
-    addresses = _other_addresses(interface, (*networks, *declared), context)
+    addresses = _other_addresses(interface, context)
     if addresses:
         return f"the node has the address {addresses[0]} on it"
     onlink = (*networks, *attached)
@@ -85,13 +99,36 @@ def _bridging_reason(interface: str, context: Context) -> str:
     return "it is a bridge, so it may carry traffic of other hosts" if link.kind == "bridge" else ""
 
 
-def _other_addresses(interface: str, pools: Iterable[str], context: Context) -> tuple[str, ...]:
-    """Return the foreign addresses on the link that are neither link-local nor inside the pools."""
-    inside = tuple(pools)
+def _upper_reason(interface: str, context: Context) -> str:
+    """Return that guests use the link's own MAC address, or ``""``.
+
+    In mode ``l3s``, PREROUTING sees the packets of ipvlan links on the lower link (ipvlan_l3s.c). Those of VLAN and macvlan
+    links it does not.
+    """
+    names = (other.name for other in context.node.interfaces.values() if other.parent == interface)
+    name = min((name for name in names if context.node.interfaces[name].kind in _IPVLAN_KINDS), default="")
+    return f"the {context.node.interfaces[name].kind} link {name} uses it" if name else ""
+
+
+def _other_addresses(interface: str, context: Context) -> tuple[str, ...]:
+    """Return the foreign addresses on the link that no pool declares, except those that every IPv6 link has.
+
+    Nothing but the node's administrator or a program of theirs adds an address to a link that this collection has not made.
+    On one that it has made, the pools' networks pass the guard anyway, and a DHCP client that was too fast may leave an IPv4
+    address of 169.254.0.0/16.
+    """
+    pools = context.declaration.pools_by_interface.get(interface, ())
+    managed = context.node.interfaces[interface].managed
+    # Before Linux 5.18 addresses have no protocol, so the pools' own ones look foreign.
+    usual = {address for pool in pools for address in pool.addresses}
+    inside = [network for pool in pools for network in pool.networks] if managed else []
+    own = (item.address for item in context.node.foreign_addresses_by_link.get(interface, ()))
     return tuple(
         sorted(
-            own.address
-            for own in context.node.foreign_addresses_by_link.get(interface, ())
-            if not is_link_local(own.address) and not covering(inside, own.address.partition("/")[0])
+            address
+            for address in own
+            if not (is_link_local(address) and (managed or family_of(address) == IPV6))
+            and address.partition("/")[0] not in usual
+            and not covering(inside, address.partition("/")[0])
         )
     )

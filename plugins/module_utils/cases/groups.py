@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from ..declaration.model import Pool
 from .context import Context
-from .dedicated import is_shared
+from .dedicated import sharing
 from .marks import MarkUse, assign_marks, sorted_gateways, table_of
 from .model import Choice, Group, GroupKey
 
@@ -28,10 +28,11 @@ def form_groups(choices: Iterable[Choice], context: Context) -> tuple[Group, ...
             members.setdefault(key, []).append(pool)
         else:
             single.append(choice)
-    shared = {interface: is_shared(interface, context) for interface in context.declaration.pools_by_interface}
+    found = {interface: sharing(interface, context) for interface in context.declaration.pools_by_interface}
+    shared = {interface: is_shared for interface, (is_shared, _reason) in found.items()}
     marks = assign_marks(members, shared, context)
     alone = (
-        Group(choice.case, choice.pool.interface, (), (choice.pool,), shared[choice.pool.interface])
+        Group(choice.case, choice.pool.interface, (), (choice.pool,), *found[choice.pool.interface])
         for choice in single
     )
     by_gateways = (
@@ -40,7 +41,7 @@ def form_groups(choices: Iterable[Choice], context: Context) -> tuple[Group, ...
             key.interface,
             key.gateways,
             tuple(pools),
-            shared[key.interface],
+            *found[key.interface],
             mark=marks[MarkUse(key)],
             table=key.table or table_of(marks[MarkUse(key)], context.declaration.settings),
             request_mark=marks.get(MarkUse(key, is_request=True), 0),

@@ -25,7 +25,9 @@ def listed_cases(compiled: Compiled) -> list[Listed]:
         }
         group = groups[choice.pool.path]
         if group.traits.uses_marks:
-            case.update(table=group.table, mark=group.mark, dedicated=not group.shared)
+            case.update(
+                table=group.table, mark=group.mark, dedicated=not group.shared, dedicated_reason=group.sharing_reason
+            )
         cases.append(case)
     return cases
 

@@ -51,6 +51,7 @@ class Group:
     """Pools that are compiled together: those with one :class:`GroupKey`, or a single pool where the case has no marks.
 
     :param shared: the link carries other traffic of the node too, so the guard must not drop that.
+    :param sharing_reason: why the link is shared or dedicated, one clause for the user.
     :param mark: value under ``mark_mask``; 0 where the case has no marks. Every other group has one, also under IPVS.
     :param table: the routing table for replies; 0 where the case has no marks.
     :param request_mark: mark of request packets on a shared link, where replies from other nodes arrive too and must not
@@ -62,6 +63,7 @@ class Group:
     gateways: tuple[str, ...]
     pools: tuple[Pool, ...]
     shared: bool
+    sharing_reason: str = ""
     mark: int = 0
     table: int = 0
     request_mark: int = 0

@@ -307,7 +307,7 @@ def test_sockets_bound_to_the_link_find_its_ipv6_networks(case: str, mode: str) 
             lambda node: replace(
                 node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "1.2.3.201/24")}
             ),
-            False,
+            True,
         ),
         (
             lambda node: replace(node, foreign_addresses=node.foreign_addresses | {Address("eth0.100", "fe80::1/64")}),
