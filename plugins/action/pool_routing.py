@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from ansible.errors import AnsibleConnectionFailure
@@ -22,6 +23,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.installed
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.cluster_variables import Found, find
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.confirm import confirm
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.declared_pools import (
+    as_written,
     is_by_variable,
     join_pools,
 )
@@ -40,6 +42,7 @@ class ActionModule(SupplyPyroute2):
 
     _unreachable = False
     _joined: Joined | None = None
+    _numbers: Mapping[str, int] = MappingProxyType({})  # of pools, by the variable that declares them
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Refuse invalid arguments, run the module, and confirm its change over a new connection."""
@@ -51,7 +54,7 @@ class ActionModule(SupplyPyroute2):
         try:
             cluster = self._complete(arguments, variables)
         except InputError as error:
-            return run.completed(refused(error, arguments), arguments, None)
+            return run.completed(as_written(refused(error, arguments), self._numbers), arguments, None)
         if self._joined and self._joined.not_selected and not self._joined.pools:
             return run.completed(self._joined.skipped(), arguments, None)
         if run.is_playbook and is_by_variable(given.get("pools")) and arguments.get("pools") == []:
@@ -63,7 +66,7 @@ class ActionModule(SupplyPyroute2):
         if "nodes" in arguments and "module_args" in result.get("invocation", {}):
             result["invocation"]["module_args"]["nodes"] = given["nodes"]  # not the addresses of the whole cluster
         self._unreachable = result.get("confirmed") is False
-        return run.completed(result, arguments, cluster)
+        return run.completed(as_written(result, self._numbers), arguments, cluster)
 
     def _with_diff(self, tmp: str | None, task_vars: dict[str, Any] | None) -> dict[str, Any]:
         """Run the module in diff mode, count what it changes, and return the difference as text if it was asked for."""
@@ -123,7 +126,7 @@ class ActionModule(SupplyPyroute2):
         pools: Any = arguments.get("pools")
         found = None
         if is_by_variable(pools):
-            arguments["pools"] = join_pools(pools, str(pools.get("required", "")))
+            arguments["pools"], self._numbers = join_pools(pools, str(pools.get("required", "")))
             if not arguments["pools"] and PlaybookRun(task_vars).is_playbook:
                 return None
             metallb = PlayMetallb(self, task_vars, pools.get("metallb"), arguments.get("nodes"))

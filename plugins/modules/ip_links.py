@@ -127,6 +127,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.argument_spec import link_options
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_modules import converge_links
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.short_log import with_short_log
 
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -144,7 +145,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = with_short_log(AnsibleModule)(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     run_module(module, converge_links)
 
 

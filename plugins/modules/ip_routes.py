@@ -150,6 +150,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.object_mo
     converge_routes,
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import DEFAULT_PYROUTE2_PATH, run_module
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.short_log import with_short_log
 
 ARGUMENT_SPEC = {
     "state": {"type": "str", "choices": ["present", "absent"], "default": "present"},
@@ -167,7 +168,7 @@ ARGUMENT_SPEC = {
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
+    module = with_short_log(AnsibleModule)(argument_spec=ARGUMENT_SPEC, supports_check_mode=True)
     run_module(module, converge_routes)
 
 

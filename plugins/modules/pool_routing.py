@@ -376,11 +376,13 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 )
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.engine import converge_pools
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.running import run_module
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.short_log import with_short_log
 
 
 def main() -> None:
     """Run the module."""
-    run_module(AnsibleModule(argument_spec=pool_routing_options(), supports_check_mode=True), converge_pools)
+    module = with_short_log(AnsibleModule)(argument_spec=pool_routing_options(), supports_check_mode=True)
+    run_module(module, converge_pools)
 
 
 if __name__ == "__main__":

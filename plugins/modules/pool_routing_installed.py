@@ -66,6 +66,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.installed
     UNUSABLE,
     use_installed_code,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.short_log import with_short_log
 
 
 def main() -> None:
@@ -74,7 +75,7 @@ def main() -> None:
         "version": {"type": "str", "required": True},
         "arguments": {"type": "dict", "required": True},
     }
-    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module = with_short_log(AnsibleModule)(argument_spec=spec, supports_check_mode=True)
     if not use_installed_code(module.params["version"]):
         module.exit_json(**{UNUSABLE: True})
     # Not import statements: Ansible sends whatever a module's import statements name.

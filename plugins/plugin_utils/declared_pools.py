@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.declarati
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.option_reader import ErrorCollector
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.declaration.values import is_unset, printable
 
+_PATH = re.compile(r"(?<![\w.])pools\[(\d+)\]")
 _ALL = "metallb_routing_pools"
 #: The variables that declare pools, with the case of their pools.
 POOL_VARIABLES: Mapping[str, str] = {_ALL: "", **{f"{case}_pools": case for case in CASES}}
@@ -22,14 +24,17 @@ def is_by_variable(pools: Any) -> bool:
     return isinstance(pools, Mapping) and _ALL in pools and "name" not in pools
 
 
-def join_pools(by_variable: Mapping[str, Any], required: str = "") -> list[Any]:
-    """Return the pools of all variables as one list; the variable decides the case of its pools.
+def join_pools(by_variable: Mapping[str, Any], required: str = "") -> tuple[list[Any], dict[str, int]]:
+    """Return the pools of all variables as one list, and how many each variable declares, in the same order.
+
+    The variable decides the case of its pools.
 
     :param required: the variable that must not be empty.
     :raises InputErrors: a value is not a list, or the required one is empty.
     """
     errors = ErrorCollector()
     pools: list[Any] = []
+    numbers: dict[str, int] = {}
     for name, case in POOL_VARIABLES.items():
         value = by_variable.get(name)
         if is_unset(value) or value in ([], ()):
@@ -41,11 +46,32 @@ def join_pools(by_variable: Mapping[str, Any], required: str = "") -> list[Any]:
                     " homeward.metallb_routing.remove.",
                 )
         elif isinstance(value, (list, tuple)):
+            numbers[name] = len(value)
             pools += [{**pool, "case": case} if case and isinstance(pool, Mapping) else pool for pool in value]
         else:
             errors.add(name, f"{printable(value)} is not a list", _remedy(name, value))
     errors.raise_if_any()
-    return pools
+    return pools, numbers
+
+
+def as_written(result: dict[str, Any], numbers: Mapping[str, int]) -> dict[str, Any]:
+    """Return a result whose messages name the variable that declares a pool, and the index in it, instead of ``pools[3]``.
+
+    :param numbers: of pools by variable, in the order in which they were joined; empty if they were declared as ``pools``.
+    """
+    paths = [f"{name}[{index}]" for name, number in numbers.items() for index in range(number)]
+
+    def written(text: Any) -> Any:
+        return _PATH.sub(lambda found: paths[int(found[1])] if int(found[1]) < len(paths) else found[0], str(text))
+
+    if paths:
+        if "msg" in result:
+            result["msg"] = written(result["msg"])
+        for error in result.get("errors", ()):
+            error.update(path=written(error["path"]), message=written(error["message"]))
+        if "warnings" in result:
+            result["warnings"] = [written(one) if isinstance(one, str) else one for one in result["warnings"]]
+    return result
 
 
 def _remedy(name: str, value: Any) -> str:

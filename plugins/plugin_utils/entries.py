@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputError, refused
@@ -22,12 +22,19 @@ class EntriesAction(SupplyPyroute2):
     OPTION: str
     parse: Callable[[Any], Any]
 
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Read the entries.
+
+        :raises InputErrors: some are invalid.
+        """
+        if self.OPTION in arguments:
+            self.parse(arguments[self.OPTION])
+
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Refuse invalid entries, or run the module."""
         arguments = self._task.args
-        if self.OPTION in arguments:
-            try:
-                self.parse(arguments[self.OPTION])
-            except InputError as error:
-                return refused(error, arguments)
+        try:
+            self.check(arguments)
+        except InputError as error:
+            return refused(error, arguments)
         return super().run(tmp, task_vars)

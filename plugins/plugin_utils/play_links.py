@@ -27,7 +27,7 @@ def play_links(
     warnings: dict[str, None] = {}
     for host in hosts:
         try:
-            joined = metallb.join(join_pools(_pools(host, reader, play_variables)), host)
+            joined = metallb.join(join_pools(_pools(host, reader, play_variables))[0], host)
         except InputError as error:
             problems[str(error)] = None
             continue

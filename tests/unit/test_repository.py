@@ -37,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "paths": set(),
     "supported": set(),
     "retry": set(),
+    "short_log": set(),
     "installed": {"paths", "supported"},
     "state": COMMON,
     "declaration": {*COMMON, "state"},

@@ -61,18 +61,22 @@ def test_two_roles_do_not_purge_each_other(node: Node, tmp_path: Path) -> None:
 
 #: role, pools, words of the message. Ansible's own check of arguments would not name paths and remedies.
 BAD: list[tuple[str, list[Mapping[str, Any]], tuple[str, ...]]] = [
-    ("same_subnet", [STORAGE], ("pools[0].case", "Use case: onlink_route")),
-    ("onlink_route", [INSIDE], ("pools[0].case", "Use case: same_subnet")),
+    ("same_subnet", [STORAGE], ("same_subnet_pools[0].case", "Use case: onlink_route")),
+    ("onlink_route", [INSIDE], ("onlink_route_pools[0].case", "Use case: same_subnet")),
     ("onlink_route", [EXTERNAL], ("pools[0].gateways", "onlink_route only adds a route to the link")),
     ("source_routing", [STORAGE], ("pools[0].gateways", "case onlink_route")),
-    ("policy_routing", [INSIDE], ("pools[0].gateways", "there is no IPv4 gateway")),
+    ("policy_routing", [INSIDE], ("policy_routing_pools[0].gateways", "there is no IPv4 gateway")),
     ("policy_routing", [], ("policy_routing_pools: the list is empty", "homeward.metallb_routing.remove")),
     (
         "node",
         [EXTERNAL, {**SECOND, "networks": ["1.2.4.1/24"], "mark": "0x4000"}],
-        ('"path": "pools[1].networks[0]"', '"path": "pools[1].mark"'),
+        ('"path": "metallb_routing_pools[1].networks[0]"', '"path": "metallb_routing_pools[1].mark"'),
     ),
-    ("node", [STORAGE, {**EXTERNAL, "vlan": 100}], ("pools[1].vlan (pool external): 100 is not a mapping",)),
+    (
+        "node",
+        [STORAGE, {**EXTERNAL, "vlan": 100}],
+        ("metallb_routing_pools[1].vlan (pool external): 100 is not a mapping",),
+    ),
     ("node", [STORAGE, {**EXTERNAL, "gateway": "1.2.3.1"}], ("pools[1].gateway (pool external): there is no such",)),
     ("node", [STORAGE, {**EXTERNAL, "networks": {}}], ("pools[1].networks (pool external): ",)),
 ]

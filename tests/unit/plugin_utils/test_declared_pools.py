@@ -10,7 +10,11 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import InputErrors
-from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.declared_pools import is_by_variable, join_pools
+from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.declared_pools import (
+    as_written,
+    is_by_variable,
+    join_pools,
+)
 
 
 def test_the_variable_decides_the_case_of_its_pools() -> None:
@@ -20,11 +24,13 @@ def test_the_variable_decides_the_case_of_its_pools() -> None:
         "onlink_route_pools": None,
         "same_subnet_pools": "",
     }
-    assert join_pools(pools, "policy_routing_pools") == [
+    joined, numbers = join_pools(pools, "policy_routing_pools")
+    assert joined == [
         {"name": "a", "case": "same_subnet"},
         {"name": "b"},
         {"name": "c", "case": "policy_routing"},
     ]
+    assert list(numbers.items()) == [("metallb_routing_pools", 2), ("policy_routing_pools", 1)]
 
 
 @pytest.mark.parametrize(
@@ -48,7 +54,7 @@ def test_what_is_not_a_list_is_refused(value: Any, problem: str, remedy: str) ->
 
 
 def test_pools_that_are_no_mappings_are_left_to_the_check_of_pools() -> None:
-    assert join_pools({"same_subnet_pools": ["a", None]}) == ["a", None]
+    assert join_pools({"same_subnet_pools": ["a", None]}) == (["a", None], {"same_subnet_pools": 2})
 
 
 def test_a_pool_is_not_taken_for_variables() -> None:
@@ -56,3 +62,21 @@ def test_a_pool_is_not_taken_for_variables() -> None:
     assert not is_by_variable({"name": "a"})
     assert not is_by_variable([])
     assert not is_by_variable("text")
+
+
+def test_messages_have_the_path_that_the_user_wrote() -> None:
+    text = "pools[0].mark and pools[2].networks[0] (pool c), pools[3]: own_pools[1], pools: none"
+    expected = "metallb_routing_pools[0].mark and policy_routing_pools[1].networks[0] (pool c), pools[3]: own_pools[1], pools: none"
+    result = {"msg": text, "errors": [{"path": "pools[1].x", "message": text}], "warnings": [text, 7], "changed": False}
+    numbers = {"metallb_routing_pools": 1, "policy_routing_pools": 2}
+    assert as_written(result, numbers) == {
+        "msg": expected,
+        "errors": [{"path": "policy_routing_pools[0].x", "message": expected}],
+        "warnings": [expected, 7],
+        "changed": False,
+    }
+
+
+def test_messages_about_the_option_of_the_module_stay() -> None:
+    assert as_written({"msg": "pools[0]: wrong"}, {}) == {"msg": "pools[0]: wrong"}
+    assert as_written({"changed": True}, {"metallb_routing_pools": 1}) == {"changed": True}

@@ -42,14 +42,30 @@ NUMBERS = [
     ("ip_rules", {"rules": [{"priority": "1_0", "table": "100"}]}, "rules[0].priority", "1_0"),
     ("ip_rules", {"rules": [None]}, "rules[0]", "null"),
     ("ip_rules", {"rules": "[{'priority': 5}]"}, "rules", "turned into text"),
+    ("iptables_chains", {"prefix": "SITE-", "chains": [{"name": "OTHER", "table": "raw"}]}, "chains[0].name", "SITE-"),
+    (
+        "iptables_chains",
+        {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "nat", "rules": ['-m comment --comment "a']}]},
+        "chains[0].rules[0]",
+        "quote",
+    ),
+    ("iptables_chains", {"prefix": "KUBE-", "chains": []}, "prefix", "KUBE-"),
+    ("iptables_chains", {"prefix": "SITE-", "comment": "a\nb", "chains": []}, "comment", "one line"),
 ]
-VALID = [{"links": [{"name": "a", "parent": "eth0", "vlan_id": "10"}]}, {"links": []}, {}]
+VALID = [
+    ("ip_links", {"links": [{"name": "a", "parent": "eth0", "vlan_id": "10"}]}),
+    ("ip_links", {"links": []}),
+    ("ip_links", {}),
+    ("iptables_chains", {"prefix": "SITE-", "chains": [{"name": "SITE-A", "table": "raw", "hook": "PREROUTING"}]}),
+    ("iptables_chains", {"chains": [{"name": "SITE-A"}]}),
+    ("iptables_chains", {"prefix": "SITE-"}),
+]
 
 
 @lru_cache
 def answers() -> list[dict[str, Any]]:
     """Return what the action plugins answer to the invalid entries, then to the valid ones."""
-    tasks = [*((row[0], row[1]) for row in NUMBERS), *(("ip_links", arguments) for arguments in VALID)]
+    tasks = [*((row[0], row[1]) for row in NUMBERS), *VALID]
     command = [sys.executable, "-c", ANSWERS]
     done = subprocess.run(
         command, check=True, input=json.dumps(tasks), stdout=subprocess.PIPE, text=True, env=environment()
