@@ -15,6 +15,7 @@ from ..state import Address, ChainSet, File, Link, Ownership, Route, Rule, Sysct
 from ..state.chain import PROGRAMS
 from ..state.family import IPV4, IPV6
 from ..state.iptables_restore import render_commands
+from ..state.iptables_rule import shell_line
 from ..state.kinds import ADDRESS, CHAINS, FILE, LINK, ROUTE, RULE, SYSCTL, UNIT
 from ..state.managers import RELOADS, SHARED_FILES
 from ..state.step import Step
@@ -70,7 +71,7 @@ def _as_typed(steps: Sequence[Step]) -> Iterator[Step]:
 
 
 def _line(*words: str) -> str:
-    return " ".join(shlex.quote(word) for word in words)
+    return shell_line(words)
 
 
 def _link(step: Step, link: Link, shell: Shell) -> list[str]:

@@ -5,12 +5,11 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from .chain import BUILT_IN_CHAINS, PROGRAMS, Chain, ChainSet
-from .iptables_rule import jump_rule, split_rule
+from .iptables_rule import jump_rule, shell_line, split_rule
 from .node import Ownership
 
 Jump = tuple[str, str]  # the chain that it is in, and the rule
@@ -64,7 +63,7 @@ def render_commands(before: ChainSet, after: ChainSet, ownership: Ownership, pro
     """
     program = program or PROGRAMS[after.family]
     return [
-        shlex.join((program, "-w", "-t", table, *words))
+        shell_line((program, "-w", "-t", table, *words))
         for table, change in _changes(before, after, ownership)
         for words in (
             *change.declared,

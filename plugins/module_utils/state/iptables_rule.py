@@ -6,11 +6,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+import shlex
+from collections.abc import Iterable, Sequence
 
 from .node import Ownership
 
 _BLANKS = re.compile(r"[ \t\n]+")
+_NEEDS_QUOTES = re.compile(r"[^\w@%+=:,./ -]", re.ASCII)  # what shlex.quote looks for, and the blank between words
 _JUMPS = ("-j", "-g", "--jump", "--goto")
 
 
@@ -54,6 +56,13 @@ def split_rule(rule: str) -> tuple[str, ...]:
     if word:
         words.append("".join(word))
     return tuple(words)
+
+
+def shell_line(words: Sequence[str]) -> str:
+    """Return ``shlex.join(words)``; with thousands of rules, comparing every word takes longer than all else about them."""
+    line = " ".join(words)
+    plain = line.count(" ") == len(words) - 1 and "" not in words and not _NEEDS_QUOTES.search(line)
+    return line if plain else shlex.join(words)
 
 
 def has_open_quote(rule: str) -> bool:

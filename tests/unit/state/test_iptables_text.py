@@ -20,6 +20,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.ipt
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.iptables_rule import (
     jump_rule,
     quoted,
+    shell_line,
     split_rule,
     targets,
 )
@@ -401,3 +402,8 @@ def test_a_managed_rule_with_any_text_is_read_as_printed(text: str) -> None:
     rule = f"-m comment --comment {quoted(text or '-')} -j RETURN"
     found = parse(f"*mangle\n:HOMEWARD-A - [0:0]\n-A HOMEWARD-A {rule}\nCOMMIT\n")
     assert [item.rules for item in found.chains] == [(rule,)]
+
+
+@given(st.lists(st.text(st.sampled_from("aZ_09-@%+=:,./ \t\n\"'$!\\\u00e9*"), max_size=4), min_size=1, max_size=4))
+def test_a_shell_line_is_what_shlex_makes_of_the_words(words: list[str]) -> None:
+    assert shell_line(words) == shlex.join(words)
