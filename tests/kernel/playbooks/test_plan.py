@@ -15,7 +15,7 @@ from tests.support.playbooks import Played, play, variables
 
 #: node2 has an address of its own on the pool's link, so its commands differ from the others'.
 OWN_ADDRESS = "{{ ['1.2.3.201'] if inventory_hostname == 'node2' else [] }}"
-RULE = "ip -4 rule add priority 2999 from all nop protocol 77"
+RULE = "ip -4 rule add priority 2999 from all fwmark 0x1f00/0x1f00 nop protocol 77"
 
 
 @pytest.fixture(scope="module")
