@@ -33,9 +33,17 @@ def listed_cases(compiled: Compiled) -> list[Listed]:
 
 
 def saved_cases(compiled: Compiled) -> tuple[Listed, ...]:
-    """Return the same for the state file, with what questions about the pools need."""
+    """Return the same for the state file, with what questions about the pools need.
+
+    Evidence that a link is shared may differ from run to run, for example the peer of the connection, and is left out: the file
+    must not change with it.
+    """
     pools = {choice.pool.name: choice.pool for choice in compiled.choices}
     return tuple(
-        {**case, "networks": list(pools[case["pool"]].networks), "gateways": list(pools[case["pool"]].gateways)}
+        {
+            **{name: value for name, value in case.items() if name != "dedicated_reason"},
+            "networks": list(pools[case["pool"]].networks),
+            "gateways": list(pools[case["pool"]].gateways),
+        }
         for case in listed_cases(compiled)
     )

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.compile import compile_node
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.listing import listed_cases, saved_cases
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.cases.model import Group
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state import Address
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.node import Interface
@@ -88,3 +89,11 @@ def test_the_user_is_told_why_a_link_is_dedicated_or_shared(
     group = group_of(link, addresses, **options)
     assert group.sharing_reason == reason
     assert group.shared is not (options.get("dedicated") or "dedicated: false" in reason)
+
+
+def test_the_state_file_does_not_depend_on_who_connects() -> None:
+    nodes = (replace(cluster_node(), ssh_interface="eth0.100", ssh_peer=peer) for peer in ("192.0.2.7", "192.0.2.8"))
+    first, second = (compile_node(declaration(pool()), node) for node in nodes)
+    reasons = [listed_cases(one)[0]["dedicated_reason"] for one in (first, second)]
+    assert reasons == [f"this run's SSH connection from {peer} uses it" for peer in ("192.0.2.7", "192.0.2.8")]
+    assert saved_cases(first) == saved_cases(second)
