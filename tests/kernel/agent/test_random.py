@@ -94,7 +94,7 @@ def test_repeated_losses_are_all_reconciled(
     host.run("\n".join(foreign))
     with Agent(host, tmp_path) as agent:
         # A foreign rule that matches replies has the managed rules moved before it.
-        wait_until(lambda: status_json(host)[1]["right"], agent.log)
+        wait_until(lambda: status_json(host)[1]["missing"] == [], agent.log)
         right = restorable(host)
         assert_stable(agent, right)
         pid, memory = agent.pid, []

@@ -91,7 +91,7 @@ def state_of(host: Host) -> Snapshot:
 
 def _lose_many(host: Host, folder: Path, chance: random.Random, losses: list[Loss], count: int) -> None:
     with Agent(host, folder) as agent:
-        wait_until(lambda: status_json(host)[1]["right"], agent.log)
+        wait_until(lambda: status_json(host)[1]["missing"] == [], agent.log)
         right, pid, start = state_of(host), agent.pid, time.monotonic()
         done = 0
         while done < count:
@@ -152,7 +152,7 @@ def test_without_memory_the_agent_does_what_it_can_and_everything_afterwards(
     persist(host)
     host.run("\n".join(FOREIGN))
     with Agent(host, tmp_path) as first:
-        wait_until(lambda: status_json(host)[1]["right"], first.log)
+        wait_until(lambda: status_json(host)[1]["missing"] == [], first.log)
         right = restorable(host)
     deaths = 0
     agent = Agent(host, tmp_path).start()
