@@ -214,7 +214,9 @@ def test_a_killed_run_among_foreign_changes_is_rolled_back(node: Node, chance: r
     for _round in range(ROUNDS):
         with foreign_writers(host):
             host.call_in_child(killed)
-            changed += "10.9.8.10" in host.output("ip route")
+            begun = bool(markers(node))
+            changed += begun
+            took *= 0.8 if begun else 1.3  # it depends on the load, and the foreign changes are part of that
             wait_until(lambda: not markers(node) and not markers(node, "rolling-back"), "the change is rolled back")
         until_none_pending(node)
         assert_same(before, state_of(host))
