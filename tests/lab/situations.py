@@ -268,7 +268,7 @@ LINKS = (
     _situation(
         "bridge-with-guests",
         "the pool's link is a bridge with guests on it, and iptables sees bridged frames, as Kubernetes sets it",
-        "bridge",
+        "bridge forward",
         options={"bridge": True},
         links=(DEDICATED,),
     ),

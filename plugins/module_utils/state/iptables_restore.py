@@ -98,10 +98,12 @@ def _change(before: _Table, after: _Table) -> _Change:
     ]
     lost_stray = [jump for jump in before.stray_jumps if jump not in after.stray_jumps]
     new_stray = [jump for jump in after.stray_jumps if jump not in before.stray_jumps]
-    # -D deletes the first rule with that text, which is the jump in the right place: that one is deleted too, and inserted again.
-    disturbed = [jump for jump in before.jumps if jump in lost_stray]
-    lost = [jump for jump in before.jumps if jump not in after.jumps or jump in disturbed]
-    gained = [jump for jump in after.jumps if jump not in before.jumps or jump in disturbed]
+    # All jumps of a hook are inserted again if one is, so that they keep the order of their chains. A stray jump counts, because
+    # -D deletes the first rule with its text, which may be the jump in the right place.
+    changed = {chain for chain, _rule in {*before.jumps} ^ {*after.jumps}}
+    changed |= {chain for chain, rule in before.jumps if (chain, rule) in lost_stray}
+    lost = [jump for jump in before.jumps if jump[0] in changed]
+    gained = [jump for jump in after.jumps if jump[0] in changed]
     removed = [name for name in before.chains if name not in after.chains]
     return _Change(
         declared=tuple(("-F" if chain.name in before.chains else "-N", chain.name) for chain in written),

@@ -148,6 +148,8 @@ def test_a_jump_with_another_condition_is_replaced() -> None:
     text = render_restore(current, replace(current, chains=frozenset(chains)), OWNERSHIP)
     assert [line for line in text.splitlines() if line.startswith("-")] == [
         "-D PREROUTING -i eth0 -j HOMEWARD-A",
+        f"-D PREROUTING {TO_B}",
+        f"-I PREROUTING 1 {TO_B}",
         "-I PREROUTING 1 -i eth1 -j HOMEWARD-A",
     ]
 
@@ -273,6 +275,23 @@ def test_jumps_of_one_hook_end_up_in_the_order_of_their_chains() -> None:
         chain_set(), chain_set(chain("A", hook="INPUT"), chain("B", hook="INPUT")), OWNERSHIP
     ).splitlines()
     assert lines[-3:-1] == [f"-I INPUT 1 {TO_B}", f"-I INPUT 1 {TO_A}"]
+
+
+def test_jumps_of_one_hook_keep_the_order_of_their_chains_if_one_of_them_changes() -> None:
+    first, second = chain("A", hook="PREROUTING"), chain("B", hook="PREROUTING")
+    other = chain("C", hook="OUTPUT")
+    changed = replace(second, condition="-i eth1")
+    assert moves(render_restore(chain_set(first, second, other), chain_set(first, changed, other), OWNERSHIP)) == [
+        "-D PREROUTING -j HOMEWARD-A",
+        "-D PREROUTING -j HOMEWARD-B",
+        "-I PREROUTING 1 -i eth1 -j HOMEWARD-B",
+        "-I PREROUTING 1 -j HOMEWARD-A",
+    ]
+
+
+def moves(text: str) -> list[str]:
+    """Return the lines that delete or insert rules."""
+    return [line for line in text.splitlines() if line.startswith(("-D", "-I"))]
 
 
 def test_removes_jumps_then_rules_then_chains() -> None:
