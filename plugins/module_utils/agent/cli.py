@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from ..errors import FAILED, UNUSABLE_STATE, USAGE, HomewardError, StateUnusable
-from . import changes, reconciler, removal, service, status
+from . import changes, once, removal, service, status
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -93,7 +93,7 @@ def _status(*, as_json: bool) -> int:
 
 
 def _restore() -> int:
-    done, waiting = reconciler.restore()
+    done, waiting = once.restore()
     for step in done:
         print(step)
     for sentence in waiting:

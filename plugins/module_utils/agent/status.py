@@ -17,7 +17,7 @@ from ..paths import COMMAND, RUNTIME, UNIT_NAME
 from ..pending import undecided
 from ..persistence.change import is_prepared
 from ..state.kinds import SAVED
-from . import reconciler
+from . import once
 from .report import read_report
 
 _SEVERITIES = {FAILURE: "Failure", WARNING: "Warning"}
@@ -29,7 +29,7 @@ def gather() -> dict[str, Any]:
 
     :raises HomewardError: the state file or the node cannot be read.
     """
-    saved, drift = reconciler.check()
+    saved, drift = once.check()
     waiting = [*drift.waiting, *drift.unreadable]
     return {
         "declared": {kind.plural: len(saved.state.parts_of(kind)) for kind in SAVED},

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-#: Pools do not work as they should; something that is served by other ways, or that may be wanted.
+#: Pools do not work as they should; or something works in another way, or may be intended.
 FAILURE, WARNING = "failure", "warning"
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import reconciler, service
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.agent import once, service
 from tests.kernel.agent.losses import ACCEPT, FOREIGN_LINK, Loss
 from tests.lab import Host
 from tests.lab.snapshot import Snapshot, assert_same
@@ -159,22 +159,22 @@ def test_the_next_start_reconciles_whatever_a_kill_leaves(
         if writers and number % 10 == 1:
             stack.enter_context(foreign_writers(host, first=False))
         lose(host, ALL_LOST)
-        victim = (reconciler.restore, _serve)[number % 2]
+        victim = (once.restore, _serve)[number % 2]
         if number % 10:
             _kill(host, victim, partial(time.sleep, chance.uniform(0, 1.2 * usual)))
         else:
             _kill_the_command(host, ("restore", "agent")[number // 10 % 2], chance)
         # The next start is of the other program half of the times, among many kills one of ten times.
         if number % 4 < 2 or (writers and number % 10):
-            missing = len(host.call_in_child(reconciler.restore)[0])
+            missing = len(host.call_in_child(once.restore)[0])
         else:
-            missing = len(host.call_in_child(reconciler.check)[1].steps)
+            missing = len(host.call_in_child(once.check)[1].steps)
             assert _kill(host, _serve, _await_restored), "the agent ended by itself"
         half_done += 0 < missing < everything
         # The duration changes with the load of the machine; a kill that is too early or too late hits nothing.
         usual *= {0: 0.9, everything: 1.1}.get(missing, 1.0)
         if not writers or number % 10 == 0:
-            drift = host.call_in_child(reconciler.check)[1]
+            drift = host.call_in_child(once.check)[1]
             assert (drift.steps, drift.waiting) == ((), ()), f"kill {number}"
         if number % 10 == 0:
             stack.close()
@@ -192,7 +192,7 @@ def _whole_restore(host: Host) -> tuple[int, float]:
     """Return the number of steps of a complete restore, and the seconds that it takes."""
     lose(host, ALL_LOST)
     start = time.monotonic()
-    done, _waiting = host.call_in_child(reconciler.restore)
+    done, _waiting = host.call_in_child(once.restore)
     return len(done), time.monotonic() - start
 
 
@@ -222,7 +222,7 @@ def _kill(host: Host, victim: Callable[[], object], wait: Callable[[], object]) 
 
 
 def _await_restored() -> None:
-    wait_until(lambda: not reconciler.check()[1].steps, "everything is restored")
+    wait_until(lambda: not once.check()[1].steps, "everything is restored")
 
 
 def _kill_the_command(host: Host, word: str, chance: random.Random) -> None:
