@@ -23,7 +23,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parent.parent
 COLLECTION = "homeward.metallb_routing"
-MAX_BYTES = 400_000
+MAX_BYTES = 600_000
 #: The target of a link in Markdown, without its anchor; a link within the page has none.
 LINK = re.compile(r"\]\(([^)#\s]+)")
 #: All names allowed at the top level of the tarball.
