@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
@@ -173,16 +173,15 @@ def reading(scope: Scope, run: Run) -> Iterator[Node]:
 
     The lock is not held while a program reads the chains: it may hang.
     """
-    if run.check:
-        yield read_node(scope, run.pyroute2_path)
-    elif CHAINS.plural not in scope.kinds:
-        with _lock_of_decided_node():
-            yield read_node(scope, run.pyroute2_path)
-    else:
-        with chains_before_lock(
-            _lock_of_decided_node, scope.iptables_variant, scope.ownership, scope.tables
-        ) as iptables:
-            yield read_node(scope, run.pyroute2_path, iptables)
+    with ExitStack() as stack:
+        iptables = None
+        if not run.check and CHAINS.plural in scope.kinds:
+            iptables = stack.enter_context(
+                chains_before_lock(_lock_of_decided_node, scope.iptables_variant, scope.ownership, scope.tables)
+            )
+        elif not run.check:
+            stack.enter_context(_lock_of_decided_node())
+        yield read_node(scope, run.pyroute2_path, iptables)
 
 
 @contextmanager
