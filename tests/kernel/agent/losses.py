@@ -14,7 +14,7 @@ from tests.lab import Host, Lab
 #: A foreign rule that accepts packets before all others, as Calico can have.
 ACCEPT = "-m comment --comment foreign -s 198.51.100.0/24 -j ACCEPT"
 _CHAIN = "HOMEWARD-PREROUTING"
-_JUMP = f"-i {POOL_LINK} -j {_CHAIN}"
+_JUMP = f"-d 1.2.3.0/24 -j {_CHAIN}"
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ LOSSES = {
     "gateway deleted": "ip -4 route delete default via 1.2.3.1 dev eth0.100 table 7701",
     "table flushed": "ip -4 route flush table 7701",
     "chain flushed": "iptables -t mangle -F HOMEWARD-0x100",
-    "jump deleted": "iptables -t mangle -D PREROUTING -i eth0.100 -j HOMEWARD-PREROUTING",
+    "jump deleted": "iptables -t mangle -D PREROUTING -d 1.2.3.0/24 -j HOMEWARD-PREROUTING",
     "mangle flushed": "iptables -t mangle -F",
     "link down and up": "ip link set eth0.100 down && ip link set eth0.100 up",
 }
