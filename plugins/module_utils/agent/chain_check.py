@@ -141,11 +141,16 @@ class ChainCheck:
         if right is None:
             self.again(found)
 
-    def have_changed(self) -> bool:
-        """Whether the tables have changed without an event since the chains were as desired."""
-        if self._right is None or self._right[0].variant == "nft" or self.pending:
+    def may_have_changed(self, saved: Saved) -> bool:
+        """Whether the tables have changed without an event since the chains were as desired, or it is not known that they were.
+
+        They are not known to be right where they have just been reconciled.
+        """
+        if saved.variant == "nft" or self.pending:
             return False
-        return fingerprint(self._right[0].variant, POOL_TABLES) not in (None, self._right[1])
+        if self._right is None or self._right[0] is not saved:
+            return True
+        return fingerprint(saved.variant, POOL_TABLES) not in (None, self._right[1])
 
     def keep(self, found: Finding) -> None:
         """Return the finding once more: it could not be used yet."""

@@ -102,7 +102,7 @@ class Agent:
     def _changed_without_event(self, chains: ChainCheck) -> frozenset[str]:
         """Return the kinds that may have changed although the kernel does not announce it."""
         found: frozenset[str] = NETLINK if self._reconciler.settings_differ() else frozenset()
-        return found | CHAINS if chains.have_changed() else found
+        return found | CHAINS if chains.may_have_changed(self._reconciler.saved) else found
 
     def _reconcile_chains(self, chains: ChainCheck) -> bool:
         """Reconcile the chains that have been read; return whether that has to wait for the lock."""
