@@ -109,11 +109,7 @@ def read_node(scope: Scope, pyroute2_path: str, iptables: IptablesState | None =
         cluster_chains = sources.iptables.cluster_chains
     if not scope.facts:
         return node
-    return replace(
-        node,
-        kube_proxy=facts.kube_proxy(node.interfaces, cluster_chains),
-        services=systemd.active(),
-    )
+    return replace(node, kube_proxy=facts.kube_proxy(node.interfaces, cluster_chains))
 
 
 def _chains(node: Node, sources: Sources) -> Node:
@@ -142,6 +138,7 @@ def _links(node: Node, sources: Sources) -> Node:
         node,
         managed=managed,
         interfaces=interfaces,
+        services=systemd.active(),  # one of them may be a network manager
         ssh_peer=peer,
         ssh_interface=interface,
         speaker_links=listening,
