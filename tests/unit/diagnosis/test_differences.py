@@ -53,6 +53,23 @@ def test_right_answers_are_no_differences(expectation: Expectation, answer: Rout
     assert differences(expectation, answer, RULE) == []
 
 
+def test_any_next_hop_of_a_route_with_several_is_right() -> None:
+    expected = RouteAnswer("unicast", "eth0", "192.168.1.12")
+    one = replace(REQUEST, expected=expected, question=replace(QUESTION, destination="10.113.0.2"))
+    hop = Route("ipv4", 254, "10.113.0.0/24", gateway="192.168.1.12", interface="eth0", multipath=True)
+    hops = {hop, replace(hop, gateway="172.16.0.1", interface="eth2")}
+    other = RouteAnswer("unicast", "eth2", "172.16.0.1")
+
+    def found(answer: RouteAnswer, routes: set[Route]) -> int:
+        node = Node(foreign_rules=KERNEL_RULES, foreign_routes=frozenset(routes))
+        return len(find_differences([one], {one.question: answer}, node))
+
+    assert found(other, hops) == 0
+    assert found(other, {replace(one, multipath=False, metric=number) for number, one in enumerate(hops)}) == 1
+    assert found(replace(other, gateway="172.16.0.2"), hops) == 1
+    assert found(other, {replace(one, destination="10.114.0.0/24") for one in hops}) == 1
+
+
 @pytest.mark.parametrize(
     ("answer", "rules", "routes", "reason", "foreign"),
     [
