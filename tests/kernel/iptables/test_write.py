@@ -105,8 +105,10 @@ def test_stray_jumps_are_moved(namespace: Namespace, variant: str, how: str) -> 
     assert rules_of(namespace, variant, "ipv4", "mangle", "PREROUTING") == [TO_A, "-p tcp -j ACCEPT"]
     assert current(namespace, variant) == desired
     write(namespace, desired, found)
-    assert current(namespace, variant) == found, "a rollback restores the stray jump"
-    write(namespace, found, chains(variant))
+    # A rollback restores the stray jump, but not behind the foreign rule: there, it would lose replies.
+    restored = desired if how == "displaced" else found
+    assert current(namespace, variant) == restored
+    write(namespace, restored, chains(variant))
     assert "HOMEWARD" not in "".join(saved(namespace, variant))
 
 
