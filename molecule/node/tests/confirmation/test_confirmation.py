@@ -176,7 +176,7 @@ def test_the_same_play_is_confirmed_if_nothing_cuts_the_connection(node: Host, c
         assert status(node)["right"]
         if addresses:
             made = state_of(node)
-            node.run("ip address flush dev eth0.100 scope global; sysctl -qw net/ipv4/conf/eth0.100/rp_filter=2")
+            node.run("ip address flush dev eth0.100 scope global; sysctl -qw net/ipv4/conf/eth0.100/src_valid_mark=0")
             await_state(node, made)
     assert not before.difference(restorable(node))
 
