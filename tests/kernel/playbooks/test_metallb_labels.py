@@ -102,6 +102,6 @@ def test_a_node_that_is_not_configured_gets_no_label(site: ManyNodes, tmp_path: 
     pool = metallb("IPAddressPool", "external", addresses=["1.2.3.64/26"])
     cluster = FakeCluster(tmp_path, [pool, node("node1", "192.168.1.11"), node("node2", "192.168.1.12")])
     site.host("node2").run("ip link delete eth0.100")
-    played = run(site, "apply", cluster)
+    played = run(site, "apply", cluster, "-e", "metallb_routing_serial=100%")
     assert played.counts["node2"]["failed"] == 1, played.text
     assert cluster.labels(PREFIX) == {"node1": {"external": "eth0.100"}, "node2": {}}

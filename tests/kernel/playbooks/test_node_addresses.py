@@ -186,7 +186,7 @@ def test_an_unreachable_node_does_not_stop_the_plan_of_the_others(site: ManyNode
     words = " ".join(played.text.split())
     assert "no IPv4 address of node1 is known (the node is unreachable)" in words
     assert "Set ip of these hosts in the inventory" in words
-    removed = run(site, "remove", known)
+    removed = run(site, "remove", known, metallb_routing_serial="100%")
     assert removed.counts["node2"]["failed"] == removed.counts["node3"]["failed"] == 0, removed.text
 
 
