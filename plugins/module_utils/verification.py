@@ -141,7 +141,8 @@ class Unmanaged:
         """
         answers = network_managers.ask(self.links, self.services)
         taken = [
-            f"{name} is not left alone: {one.reason}. {one.remedy}" for name, one in sorted(answers.managed.items())
+            f"{name} is managed by a network manager: {one.reason}. {one.remedy}"
+            for name, one in sorted(answers.managed.items())
         ]
         for text in (*answers.problems, *(() if self.required else taken)):
             self.warn(text)
@@ -152,13 +153,13 @@ class Unmanaged:
 def managed_links(
     current: Iterable[Link], desired: Iterable[Link], steps: Iterable[Step], services: Collection[str]
 ) -> Iterator[str]:
-    """Yield the existing links that systemd-networkd manages, unless these steps have just told it to leave them alone."""
+    """Yield the existing links that systemd-networkd manages, unless these steps have just told it not to manage them."""
     told = RELOADS[NETWORKD].files
     if any(isinstance(step.subject, File) and step.subject.path in told for step in steps):
         return
     staying = {link.name for link in current} & {link.name for link in desired}
     for name, one in sorted(network_managers.managed_by_networkd(staying, services).items()):
-        yield f"{name} is not left alone: {one.reason}. {one.remedy}"
+        yield f"{name} is managed by a network manager: {one.reason}. {one.remedy}"
 
 
 def _ask(questions: Mapping[RouteQuestion, str], pyroute2_path: str) -> tuple[RouteAnswer, ...]:

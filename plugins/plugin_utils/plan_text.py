@@ -190,10 +190,10 @@ def _alike(groups: Sequence[_Group]) -> list[list[_Group]]:
     """Return the groups of hosts together with others that have most of their lines."""
     found: list[list[_Group]] = []
     for hosts, commands in groups:
-        mine = set(commands)
+        lines = set(commands)
         for others in found[:_MOST_COMPARED]:
-            theirs = others[0][1]
-            if mine and 2 * len(mine.intersection(theirs)) > max(len(mine), len(theirs)):
+            known = others[0][1]
+            if lines and 2 * len(lines.intersection(known)) > max(len(lines), len(known)):
                 others.append((hosts, commands))
                 break
         else:

@@ -113,7 +113,7 @@ def _upper_reason(interface: str, context: Context) -> str:
 def _other_addresses(interface: str, context: Context) -> tuple[str, ...]:
     """Return the foreign addresses on the link that no pool declares, except those that every IPv6 link has.
 
-    Nothing but the node's administrator or a program of theirs adds an address to a link that this collection has not made.
+    Only the node's administrator or another program adds an address to a link that this collection has not made.
     On one that it has made, the pools' networks pass the guard anyway, and a DHCP client that was too fast may leave an IPv4
     address of 169.254.0.0/16.
     """

@@ -33,7 +33,7 @@ def test_a_link_of_ip_links_that_networkd_takes_is_a_warning(node: Node, tmp_pat
     taken = [
         text
         for text in warnings_of(made)
-        if f"mv0 is not left alone: systemd-networkd configures it as {CATCH_ALL}" in text
+        if f"mv0 is managed by a network manager: systemd-networkd configures it as {CATCH_ALL}" in text
     ]
     assert bool(taken) == (state == "configuring")
     again = node.change("ip_links", LINKS, before=networkd("mv0", tmp_path / "log", state))

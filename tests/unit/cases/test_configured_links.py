@@ -55,7 +55,7 @@ def test_the_routing_of_the_pool_is_not_given_up(changes: dict[str, Any]) -> Non
     assert "1.2.3.77/24" in str(caught.value)
 
 
-def test_a_link_of_somebody_else_may_be_the_node_s_own() -> None:
+def test_a_foreign_link_may_be_the_node_s_own() -> None:
     for vlan in (VLAN, None):
         (choice,) = compile_node(declaration(small_pool(vlan=vlan)), configured_node(managed=False)).choices
         assert choice.case == "same_subnet"
@@ -80,5 +80,5 @@ def test_link_local_and_declared_addresses_are_not_foreign(address: str, declare
     assert not warnings(node, addresses=declared)
 
 
-def test_addresses_on_links_of_somebody_else_are_nobody_s_business() -> None:
+def test_foreign_addresses_on_foreign_links_are_not_judged() -> None:
     assert not warnings(configured_node(managed=False, default=False))

@@ -47,8 +47,8 @@ def test_no_node_has_a_label_that_is_wrong_between_the_two_changes(
     current = {node: {**labels_of(links), "zone": "x"} for node, links in before.items()}
     between = changed(current, stale(current, after))
     for node, links in after.items():
-        ours = {key: value for key, value in between.get(node, {}).items() if key != "zone"}
-        assert ours.items() <= labels_of(links).items()
+        managed = {key: value for key, value in between.get(node, {}).items() if key != "zone"}
+        assert managed.items() <= labels_of(links).items()
     final = changed(between, missing(between, after))
     for node, labels in final.items():
         expected = labels_of(after[node]) if node in after else labels_of(before[node])

@@ -107,7 +107,9 @@ def test_networkd_is_told_before_the_link_exists(node: Host, tmp_path: Path) -> 
 
 def test_a_link_that_networkd_takes_is_rolled_back(unconfigured: Host, tmp_path: Path) -> None:
     answer = run(unconfigured, "pool_routing", declared(), before=networkd("eth0.100", tmp_path / "log", "configuring"))
-    assert f"eth0.100 is not left alone: systemd-networkd configures it as {CATCH_ALL} says" in answer["msg"]
+    assert (
+        f"eth0.100 is managed by a network manager: systemd-networkd configures it as {CATCH_ALL} says" in answer["msg"]
+    )
     assert "The change was rolled back; the node is as before." in answer["msg"]
     assert (tmp_path / "log").read_text() == "networkctl reload: no link\n" * 2
     assert unconfigured.run("ls /run/systemd/network", check=False).stdout == ""
@@ -117,7 +119,7 @@ def test_an_existing_link_that_networkd_takes_is_a_warning(node: Host, tmp_path:
     change(node, "pool_routing", declared(), before=networkd("eth0.100", tmp_path / "log"))
     answer = change(node, "pool_routing", declared(), before=networkd("eth0.100", tmp_path / "log", "configured"))
     assert not answer["changed"]
-    assert [text for text in warnings_of(answer) if text.startswith("eth0.100 is not left alone")]
+    assert [text for text in warnings_of(answer) if text.startswith("eth0.100 is managed by a network manager")]
 
 
 def test_check_mode_creates_no_link_and_predicts_the_commands(node: Host) -> None:

@@ -134,7 +134,7 @@ SETUPS = {
         "nmcli general reload",
         "systemctl restart NetworkManager.service",
         f"rm {_NETWORK_MANAGER_FILE}",
-        # Its default is to leave links of others alone as long as they have no address
+        # Its default is not to manage foreign links as long as they have no address
         prepare=(
             "printf '[device-all]\\nmatch-device=*\\nmanaged=1\\n' > /etc/NetworkManager/conf.d/90-all.conf;"
             " systemctl restart NetworkManager.service"

@@ -1,9 +1,9 @@
 # Copyright: (c) 2026, the homeward.metallb_routing authors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Network managers that take every link leave the collection's alone. Each test continues the one before.
+"""Network managers that take every link do not manage the collection's. Each test continues the one before.
 
-A link of somebody else is the control: whenever the manager has taken that one, it has also had the time to take the pool's.
+A foreign link is the control: whenever the manager has taken that one, it has also had the time to take the pool's.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def settled_state(environment: Environment) -> str:
 
 
 def state_again(environment: Environment, state: str) -> str:
-    """Return the state once the manager has settled and the agent has restored what somebody else changed."""
+    """Return the state once the manager has settled and the agent has restored what was changed."""
     found = settled_state(environment)
     for _attempt in range(60):
         if found == state:
@@ -105,7 +105,7 @@ def test_apply_is_rolled_back_if_the_manager_takes_the_link_all_the_same(environ
     try:
         played = node.play("apply", variables())
         assert played.returncode != 0
-        assert f"{LINK} is not left alone: systemd-networkd configures it as {file} says" in played.stdout
+        assert f"{LINK} is managed by a network manager: systemd-networkd configures it as {file} says" in played.stdout
         assert "The change was rolled back; the node is as before." in played.stdout
         assert node.run(f"ls /sys/class/net | grep -c {LINK}", check=False) == "0"
         assert node.run(OWN_FILES) == ""
@@ -123,7 +123,7 @@ def test_apply_leaves_the_link_unmanaged(applied: str) -> None:
 def test_apply_again_changes_nothing(environment: Environment, applied: str) -> None:
     played = environment.node.play("apply", variables())
     assert "changed=0 " in played.stdout, played.stdout
-    assert "is not left alone" not in played.stdout
+    assert "is managed by a network manager" not in played.stdout
     assert environment.node.run(STATE) == applied
 
 
