@@ -139,7 +139,8 @@ RULES = (
     _situation(
         "uid-range",
         "packets of users have a table of their own, as a VPN for some users does",
-        "rules default4 default6 cluster-net",
+        # A strict filter finds this table before the pool's network in the main table.
+        "rules default4 default6 cluster-net strict",
         *_table(105),
         *_both("rule add priority 90 to {pods} lookup main", pods=_ALL_PODS),
         "ip -6 route add fe80::/64 dev eth0 table 105",

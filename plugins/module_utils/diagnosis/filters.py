@@ -107,8 +107,11 @@ def _finding(chain: FilterChain, rule: FilterRule, packets: Sequence[_Arriving])
         return Finding(
             NEIGHBOUR_FILTER,
             routes.pools,
-            f"{cause}: the main table has no route to it over {link}, and they carry no mark",
-            remedy=f"Add the route (ip -6 route add {networks} dev {link}), or accept nd-neighbor-advert before the rule.",
+            f"{cause}: they carry no mark, and without one the route to it does not lead over {link}",
+            remedy=(
+                f"Accept nd-neighbor-advert before the rule, or, if no rule of the node leads elsewhere before the main table, add"
+                f" the route to it (ip -6 route add {networks} dev {link})."
+            ),
         )
     uses_mark = rule.check is not None and rule.check.uses_mark
     early = uses_mark and not chain.sees_marks

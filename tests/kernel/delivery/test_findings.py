@@ -12,6 +12,7 @@ import pytest
 
 from tests.kernel.delivery.lab import LOST_TIMEOUT, TIMEOUT, apply, lab_of
 from tests.lab import Cell, Lab
+from tests.lab.situations import SITUATIONS, prepare
 from tests.support.modules import warnings_of
 
 DEDICATED, SHARED = "dedicated", "shared"
@@ -156,3 +157,12 @@ def test_a_filter_that_drops_answers_of_the_gateway_is_named(rules: str, lost: b
             node.run("ip -6 neigh flush dev eth0.100")
         assert warned(lab) == [[], []]
         assert lab.deliver([cell], timeout=TIMEOUT)[0].reached
+
+
+def test_a_filter_that_meets_a_rule_for_users_before_the_main_table_is_named() -> None:
+    cell = Cell("outside", "ds-lo-p1", family=6)
+    with lab_of() as lab:
+        prepare(lab, [SITUATIONS["uid-range"], SITUATIONS["firewalld-strict"]])
+        apply(lab)
+        assert [["[neighbour-filter]" in text for text in of_node] for of_node in warned(lab)] == [[True]] * 2
+        assert not lab.deliver([cell], timeout=LOST_TIMEOUT)[0].reached
