@@ -8,11 +8,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
-#: Kinds in the order in which a request meets them; others follow.
-_KINDS = ("links", "addresses", "sysctls", "chains", "rules", "routes")
-#: Tables and hooks of iptables in the order of their priorities (include/uapi/linux/netfilter_ipv4.h).
-_TABLES = ("raw", "mangle", "nat", "filter")
-_HOOKS = ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING")
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.chain import BUILT_IN
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import CHAINS, PACKET_ORDER, RULE
+
+_KINDS = tuple(kind.plural for kind in PACKET_ORDER)
+#: Both in the order of their priorities and of the path through the kernel.
+_TABLES, _HOOKS = tuple(BUILT_IN), BUILT_IN["mangle"]
 
 _CHAIN_LINE = re.compile(r"(?P<program>\S+ \(\w+\)) (?P<table>\w+) (?P<chain>\S+?):? (?P<rest>.*)")
 _JUMPED_FROM = re.compile(r"jumped to from (\w+)")
@@ -31,7 +32,7 @@ def as_text(diff: Mapping[str, Side]) -> dict[str, str]:
     :param diff: ``diff`` of the module, lines by kind.
     """
     before, after = diff.get("before", {}), diff.get("after", {})
-    order = _chain_order([*before.get("chains", ()), *after.get("chains", ())])
+    order = _chain_order([*before.get(CHAINS.plural, ()), *after.get(CHAINS.plural, ())])
     return {"before": _side(before, order), "after": _side(after, order)}
 
 
@@ -50,9 +51,9 @@ def _side(side: Side, order: Mapping[_Chain, int]) -> str:
 
 
 def _sorted(kind: str, lines: Sequence[str], order: Mapping[_Chain, int]) -> list[str]:
-    if kind == "chains":
+    if kind == CHAINS.plural:
         return sorted(lines, key=lambda line: (order.get(_chain_of(line), 0), bool(_NUMBERED.match(line)), line))
-    if kind == "rules":
+    if kind == RULE.plural:
         return sorted(lines, key=_rule_order)
     return list(lines)
 

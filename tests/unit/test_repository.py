@@ -290,7 +290,7 @@ def lists_of_kinds(root: Path) -> list[str]:
         name for pair in re.findall(r'Kind\("(\w+)", "(\w+)"', registry.read_text(encoding="utf-8")) for name in pair
     }
     found = []
-    for path in sorted((root / "plugins/module_utils").rglob("*.py")):
+    for path in sorted((root / "plugins").rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             members = node.keys if isinstance(node, ast.Dict) else getattr(node, "elts", ())
             named = [member.value for member in members if isinstance(member, ast.Constant) and member.value in names]
@@ -453,6 +453,15 @@ WRONG: dict[Check, list[tuple[dict[str, str], str]]] = {
         for name, text in (
             ("d", 'ORDER = {"a": 1, "bs": 2, "c": 3}'),
             ("l", 'ALL = frozenset({"as", "bs", "cs", "x"})'),
+        )
+    ]
+    + [
+        (
+            {
+                "plugins/module_utils/state/kinds.py": "".join(f'Kind("{name}", "{name}s")\n' for name in "abc"),
+                "plugins/plugin_utils/d.py": 'ORDER = ("as", "bs", "cs")',
+            },
+            "plugin_utils/d.py:1: lists kinds",
         )
     ],
     incomplete_roles: [({"roles/r/README.md": ""}, "roles/r: lacks meta/argument_specs.yml")],

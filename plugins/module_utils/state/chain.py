@@ -15,6 +15,7 @@ NAME_LENGTH = 28  # bytes without the final zero: XT_EXTENSION_MAXNAMELEN (29), 
 POOL_TABLES = ("mangle", "raw")  # those that pools have chains in
 VARIANTS = ("nft", "legacy")
 PROGRAMS = {IPV4: "iptables", IPV6: "ip6tables"}
+#: The built-in chains by table; tables by their priority, chains by the path of a packet (include/uapi/linux/netfilter_ipv4.h).
 BUILT_IN = {
     "raw": ("PREROUTING", "OUTPUT"),
     "mangle": ("PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"),

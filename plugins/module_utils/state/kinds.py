@@ -63,6 +63,8 @@ UNIT = Kind("unit", "units", Unit, saved=False)
 #: In order of creation: each kind after those that it depends on. Removal runs in reverse.
 KINDS = (FILE, LINK, SYSCTL, ADDRESS, ROUTE, CHAINS, RULE, UNIT)
 SAVED = tuple(kind for kind in KINDS if kind.saved)
+#: In the order in which a request meets them; no packet meets the others.
+PACKET_ORDER = (LINK, ADDRESS, SYSCTL, CHAINS, RULE, ROUTE)
 BY_NAME: Mapping[str, Kind] = {kind.name: kind for kind in KINDS}
 
 
