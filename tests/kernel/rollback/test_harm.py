@@ -84,7 +84,7 @@ def _chains_left(node: Node) -> str:
 
 @pytest.mark.parametrize("jump", [disturbances.clock_forward, disturbances.clock_backward])
 def test_the_clock_of_the_node_does_not_matter(world: World, jump: Callable[[], None]) -> None:
-    """It is set in the background process, after the change and before its time is up; tests/vm sets that of a machine."""
+    """It is set in the background process, after the change and before its time is up."""
     (harm,) = (harm for harm in HARMS if harm.name == "unreachable controller")
     before = world.prepare(harm)
     world.do(harm, lambda: _before_waiting(jump))
