@@ -64,6 +64,10 @@ PYTHONS = (
     "/usr/bin/python3 /usr/bin/python3.[1-9]* /usr/libexec/platform-python /usr/local/bin/python3 /usr/local/bin/python3.[1-9]*"
     " /opt/*/bin/python3 /run/current-system/sw/bin/python3"
 )
+#: Those of an administrator, with which kubectl works.
+ADMIN_KUBECONFIGS = ("/etc/kubernetes/admin.conf", "/etc/rancher/rke2/rke2.yaml", "/etc/rancher/k3s/k3s.yaml")
+#: Folders of kubectl that are in no PATH by default: of Kubespray, snaps and RKE2.
+KUBECTL_DIRECTORIES = ("/usr/local/bin", "/usr/local/sbin", "/opt/bin", "/snap/bin", "/var/lib/rancher/rke2/bin")
 #: Files of kubeadm, k3s, RKE2, MicroK8s and k0s that name the servers of the Kubernetes API.
 KUBECONFIGS = (
     "/etc/kubernetes/kubelet.conf",

@@ -11,6 +11,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.errors import NodeError
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.paths import (
+    ADMIN_KUBECONFIGS,
+    KUBECTL_DIRECTORIES,
+)
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.metallb_nodes import CONTROL_PLANE_GROUPS
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.metallb_selectors import READY_PREFIX
 from ansible_collections.homeward.metallb_routing.plugins.plugin_utils.metallb_sources import Sources
@@ -28,10 +32,10 @@ _NODES = (
 _END = "--- end of resources"
 
 #: kubectl of kubeadm and Kubespray, k3s, RKE2, MicroK8s and k0s, with the kubeconfig of an administrator.
-_FIND = """
-PATH="$PATH:/usr/local/bin:/usr/local/sbin:/opt/bin:/snap/bin:/var/lib/rancher/rke2/bin"
+_FIND = f"""
+PATH="$PATH:{":".join(KUBECTL_DIRECTORIES)}"
 if [ -z "$KUBECONFIG" ] && [ ! -r "$HOME/.kube/config" ]; then
-  for file in /etc/kubernetes/admin.conf /etc/rancher/rke2/rke2.yaml /etc/rancher/k3s/k3s.yaml; do
+  for file in {" ".join(ADMIN_KUBECONFIGS)}; do
     if [ -r "$file" ]; then export KUBECONFIG="$file"; break; fi
   done
 fi

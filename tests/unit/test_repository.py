@@ -85,7 +85,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 
 #: Folders of plugins/ whose strings are documentation: options name paths in their defaults and descriptions.
 DOCUMENTED = ("modules", "doc_fragments")
-NODE_PATH = re.compile(r"/?(run|var|etc|usr|opt)/\w")
+NODE_PATH = re.compile(r"(?<![\w/.])/(run|var|etc|usr|opt)/\w|^(run|var|etc|usr|opt)/\w")
 
 INTERNAL_MODULES = {"pool_routing_installed"}
 
@@ -250,7 +250,7 @@ def stray_paths(root: Path) -> list[str]:
             f"{path.relative_to(root)}:{node.lineno}: the path {node.value!r} belongs in module_utils/paths.py"
             for node in ast.walk(tree)
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docs
-            if NODE_PATH.match(node.value)
+            if NODE_PATH.search(node.value)
         ]
     return found
 

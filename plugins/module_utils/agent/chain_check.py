@@ -29,7 +29,7 @@ _Order = tuple[Changes, bool, Saved]
 
 
 @dataclass(frozen=True)
-class Finding:
+class ChainReading:
     """The chains as read once.
 
     :param changes: why they were read.
@@ -56,7 +56,7 @@ class ChainCheck:
         self._requested = Changes()
         self._complete = False
         self._reading = False
-        self._finding: Finding | None = None
+        self._result: ChainReading | None = None
         self._retry = 0.0
         self._retry_at = 0.0
         self._right: tuple[Saved, bytes | None] | None = None
@@ -96,13 +96,13 @@ class ChainCheck:
         while True:
             order = self._orders.get()
             try:
-                self._finding = self._read(*order)
+                self._result = self._read(*order)
             except BaseException:  # noqa: BLE001 - there may be no memory even to describe it; reading goes on
                 self._aborted = True
             with suppress(BaseException):  # the main thread looks often enough
                 self._wake()
 
-    def _read(self, changes: Changes, complete: bool, saved: Saved) -> Finding:  # noqa: FBT001 - of an order
+    def _read(self, changes: Changes, complete: bool, saved: Saved) -> ChainReading:  # noqa: FBT001 - of an order
         outcome: Outcome
         # An event may be about what has no rules, such as a new chain, and nothing must delay what it leads to.
         now = None if changes.at else fingerprint(saved.variant, POOL_TABLES)
@@ -114,14 +114,14 @@ class ChainCheck:
             outcome = error
         except Exception as error:  # noqa: BLE001 - a bug must be reported
             outcome = NodeError(describe(error))
-        return Finding(changes, complete, saved, outcome, now)
+        return ChainReading(changes, complete, saved, outcome, now)
 
-    def finding(self) -> Finding | None:
+    def result(self) -> ChainReading | None:
         """Return what has been read since the last call, if anything; after a failure, read again later."""
         if self._aborted and self._order is not None:
             self._aborted = False
-            self._finding = Finding(*self._order, NodeError("there was no memory to read the chains"))
-        found, self._finding = self._finding, None
+            self._result = ChainReading(*self._order, NodeError("there was no memory to read the chains"))
+        found, self._result = self._result, None
         if found is None:
             return None
         self._reading = False
@@ -131,7 +131,7 @@ class ChainCheck:
             self._retry = self._retry_at = 0.0
         return found
 
-    def judge(self, found: Finding, right: bool | None) -> None:  # noqa: FBT001 - a result
+    def judge(self, found: ChainReading, right: bool | None) -> None:  # noqa: FBT001 - a result
         """Note whether the chains of the finding were as desired; while the tables do not change, they need not be read again.
 
         :param right: None if the finding is stale: then read again.
@@ -152,16 +152,16 @@ class ChainCheck:
             return True
         return fingerprint(saved.variant, POOL_TABLES) not in (None, self._right[1])
 
-    def keep(self, found: Finding) -> None:
+    def keep(self, found: ChainReading) -> None:
         """Return the finding once more: it could not be used yet."""
-        self._finding = found
+        self._result = found
 
-    def again(self, found: Finding) -> None:
+    def again(self, found: ChainReading) -> None:
         """Read again: the finding is stale."""
         self._complete |= found.complete
         self.request(found.changes)
 
-    def failed(self, found: Finding) -> None:
+    def failed(self, found: ChainReading) -> None:
         """Read again later: the chains could not be read or reconciled."""
         self._retry = longer_retry(self._retry)
         self._retry_at = time.monotonic() + self._retry

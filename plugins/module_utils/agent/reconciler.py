@@ -25,7 +25,7 @@ from ..state.kinds import BY_NAME, SAVED
 from ..state.route import MAIN_TABLE
 from ..state.step import Step, StepsFailed
 from .backoff import Backoff
-from .chain_check import Finding
+from .chain_check import ChainReading
 from .drift import Drift
 from .groups import GroupKeeper
 from .once import load_state, read_drift
@@ -86,7 +86,7 @@ class Reconciler:
         self._reconcile_kinds(changes)
         self._publish_problems()
 
-    def reconcile_chains(self, found: Finding) -> bool | None:
+    def reconcile_chains(self, found: ChainReading) -> bool | None:
         """Reconcile the chains that have been read. Call it with the lock held.
 
         :return: whether they were as desired; None if the finding is stale.

@@ -25,7 +25,7 @@ CHECK_INTERVAL = 30.0  # seconds between two checks of everything, in case an ev
 POLL_INTERVAL = 3.0  # seconds between two looks at what changes without an event
 LOCKED_DELAY = 0.05  # seconds until the next try while another run holds the lock
 WATCHDOG_INTERVAL = 30.0  # seconds; the unit's WatchdogSec is a multiple
-_FINDING = b"\0"  # the message that the chains have been read; a signal sends its number
+_READ = b"\0"  # the message that the chains have been read; a signal sends its number
 READY_TIMEOUT = 10.0  # seconds for which the boot waits for links to appear
 
 
@@ -106,7 +106,7 @@ class Agent:
 
     def _reconcile_chains(self, chains: ChainCheck) -> bool:
         """Reconcile the chains that have been read; return whether that has to wait for the lock."""
-        found = chains.finding()
+        found = chains.result()
         if found is None:
             return False
         try:
@@ -125,7 +125,7 @@ class Agent:
 
     def _wake_up(self) -> None:
         with suppress(OSError):  # it is full: whatever is in it wakes, too
-            self._writing.send(_FINDING)
+            self._writing.send(_READ)
 
     def _reconcile(self, changes: Changes) -> Changes:
         """Reconcile; return the changes that are postponed because the node is locked or cannot be read."""
@@ -163,7 +163,7 @@ class Agent:
 def _drain(wake: socket.socket) -> bool:
     """Empty the socket; return whether there was a signal."""
     try:
-        return bool(wake.recv(64).strip(_FINDING))
+        return bool(wake.recv(64).strip(_READ))
     except BlockingIOError:
         return False
 

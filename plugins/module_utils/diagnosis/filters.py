@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..state import Node
-from ..state.family import IPV6
+from ..state.family import IPV6, NFPROTO
 from ..state.packet_filter import (
     ICMP_TYPE,
     PROTOCOL,
@@ -25,7 +25,6 @@ from .finding import Finding
 from .pool_routes import PoolRoutes
 
 SOURCE_FILTER, NEIGHBOUR_FILTER = "source-filter", "neighbour-filter"
-_FAMILY_NUMBERS = {"ipv4": 2, "ipv6": 10}  # NFPROTO_IPV4, NFPROTO_IPV6
 _TCP, _UDP, _ICMPV6, _NEIGHBOUR_ADVERTISEMENT = 6, 17, 58, 136
 
 Ask = Callable[[Iterable[RouteQuestion]], Mapping[RouteQuestion, RouteAnswer]]
@@ -93,7 +92,7 @@ def _seen_by_rules(packet: _Arriving, answers: Mapping[RouteQuestion, RouteAnswe
 
     protocols = (_ICMPV6,) if packet.is_advertisement else (_TCP, _UDP)
     types = (_NEIGHBOUR_ADVERTISEMENT,) if packet.is_advertisement else ()
-    values = {"family": (_FAMILY_NUMBERS[routes.family],), PROTOCOL: protocols, ICMP_TYPE: types}
+    values = {"family": (NFPROTO[routes.family],), PROTOCOL: protocols, ICMP_TYPE: types}
     return ArrivingPacket(routes.family, routes.interface, values, packet.mark, has_way_back)
 
 

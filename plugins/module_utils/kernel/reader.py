@@ -224,7 +224,8 @@ def _units(node: Node, sources: Sources) -> Node:
     return replace(node, managed=replace(node.managed, units=systemd.read(sources.scope.units)))
 
 
-#: By field of :class:`NodeState`: returns the node as read so far, with all that the kind's reader finds.
+#: By field of :class:`NodeState`: returns the node as read so far, with all that the kind's reader finds. Links come before
+#: routes, which are chosen by the addresses of the node.
 READERS: Mapping[str, Callable[[Node, Sources], Node]] = {
     CHAINS.plural: _chains,
     LINK.plural: _links,

@@ -17,6 +17,9 @@ FAMILIES = (IPV4, IPV6)
 FAMILY_NAMES = {IPV4: "IPv4", IPV6: "IPv6"}
 
 Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
+#: The kernel's numbers of the families in netfilter (NFPROTO_*, include/uapi/linux/netfilter.h).
+NFPROTO = {IPV4: 2, IPV6: 10}
+
 IPAddress = Union[ipaddress.IPv4Address, ipaddress.IPv6Address]
 
 

@@ -21,6 +21,7 @@ from ansible_collections.homeward.metallb_routing.plugins.module_utils.state imp
     Rule,
     Sysctl,
 )
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.state.kinds import SAVED, plurals
 
 NUMBERS = st.integers(0, 2**32 - 1)
 TEXTS = st.text(max_size=12)
@@ -62,6 +63,7 @@ def saved_states(draw: st.DrawFn) -> Saved:
         "rules": draw(st.frozensets(RULES, max_size=3)),
         "chains": frozenset(ChainSet(variant, family, frozenset(items)) for family, items in chains.items()),
     }
+    assert state.keys() == plurals(SAVED), "a kind without examples is not tested"
     return Saved(
         NodeState(**state),
         draw(st.builds(Ownership, st.integers(5, 255), TEXTS, TEXTS, TEXTS)),

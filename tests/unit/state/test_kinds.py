@@ -5,13 +5,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import FrozenInstanceError, fields
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 
-from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink.events import EVERYTHING
+from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.netlink import events
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.reader import READERS
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.kernel.writer import WRITERS
 from ansible_collections.homeward.metallb_routing.plugins.module_utils.planning.commands import RENDERERS
@@ -55,7 +58,14 @@ def test_each_kind_has_a_reader() -> None:
 
 
 def test_the_agent_looks_at_all_that_is_saved() -> None:
-    assert plurals(SAVED) == EVERYTHING
+    assert plurals(SAVED) == events.EVERYTHING == events.NETLINK | events.CHAINS
+    assert not events.NETLINK & events.CHAINS
+
+
+def test_routing_info_documents_each_kind() -> None:
+    page = Path(__file__).parents[3] / "plugins/modules/routing_info.py"
+    (text,) = re.findall(r'RETURN = r"""(.*?)"""', page.read_text(encoding="utf-8"), re.DOTALL)
+    assert plurals(SAVED) <= set(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

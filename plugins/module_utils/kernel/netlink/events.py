@@ -16,15 +16,17 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from ...state.kinds import NFTABLES, RTNETLINK, SAVED, announced_by, plurals
+from ...state.kinds import NFTABLES, SAVED, announced_by, plurals
 from .event_filter import EventFilter, EventMatcher
 from .nf_tables import NFNLGRP_NFTABLES
 from .originators import Originators
 from .sockets import NETLINK_NETFILTER, NETLINK_ROUTE, listen
 from .wire import MessageError
 
-NETLINK, CHAINS = announced_by(RTNETLINK), announced_by(NFTABLES)
 EVERYTHING = plurals(SAVED)
+#: What only a program can read, and all the rest.
+CHAINS = announced_by(NFTABLES)
+NETLINK = EVERYTHING - CHAINS
 # include/uapi/linux/rtnetlink.h: RTNLGRP_LINK, IPV4_IFADDR, IPV4_ROUTE, IPV4_RULE, IPV6_IFADDR, IPV6_ROUTE, IPV6_RULE,
 # IPV4_NETCONF (for rp_filter)
 _ROUTE_GROUPS = (1, 5, 7, 8, 9, 11, 19, 24)

@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import cache
 
 from ...errors import NodeError
-from ...state.family import IPV4, IPV6
+from ...state.family import NFPROTO
 from ...state.mark_use import MarkUse
 from ...state.packet_filter import FilterChain, FilterRule
 from .nft_filters import MENTIONS_SOURCES, chain_of, filter_rule, set_elements
@@ -37,7 +37,6 @@ _NFTA_CHAIN_TABLE, _NFTA_CHAIN_NAME = 1, 3
 _NFTA_VERDICT_CHAIN = 2
 # include/uapi/linux/netfilter.h
 _NFPROTO_UNSPEC = 0
-_NFPROTO = {IPV4: 2, IPV6: 10}
 _FAMILY_NAMES = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
 _FAMILIES = {name: number for number, name in _FAMILY_NAMES.items()}
 
@@ -94,7 +93,7 @@ def nft_chain_count(family: str) -> int:
     try:
         with NetlinkSocket(NETLINK_NETFILTER) as kernel:
             what = "tables of nf_tables"
-            return sum(kernel.dump(_type(NFT_MSG_GETTABLE), _nfgenmsg(_NFPROTO[family]), decode, what))
+            return sum(kernel.dump(_type(NFT_MSG_GETTABLE), _nfgenmsg(NFPROTO[family]), decode, what))
     except (OSError, NodeError):
         return 0
 
@@ -109,7 +108,7 @@ def nft_has_chain(family: str, table: str, chain: str) -> bool:
     body = b"".join(attribute(kind, name.encode() + b"\0") for kind, name in names)
     try:
         with NetlinkSocket(NETLINK_NETFILTER) as kernel:
-            (refusal,) = kernel.batch([Request(_type(NFT_MSG_GETCHAIN), 0, _nfgenmsg(_NFPROTO[family]) + body)])
+            (refusal,) = kernel.batch([Request(_type(NFT_MSG_GETCHAIN), 0, _nfgenmsg(NFPROTO[family]) + body)])
     except OSError:
         return False
     return refusal is None
@@ -141,7 +140,7 @@ def nft_rules(family: str, table: str, chain: str = "") -> list[bytes]:
     what = f"rules of the {family} table {table}"
     try:
         with NetlinkSocket(NETLINK_NETFILTER) as kernel:
-            request = _nfgenmsg(_NFPROTO[family]) + body
+            request = _nfgenmsg(NFPROTO[family]) + body
             return kernel.dump(_type(NFT_MSG_GETRULE), request, decode, what, consistent=False)
     except OSError as error:
         raise NodeError(f"The kernel does not list its {what}: {error.strerror or error}.") from error
@@ -160,7 +159,7 @@ def nft_content(family: str, table: str) -> list[bytes]:
         found = find(buffer, start + NFGENMSG_SIZE, stop, NFTA_TABLE_NAME) == table.encode() + b"\0"
         return find(buffer, start + NFGENMSG_SIZE, stop, _NFTA_TABLE_HANDLE) if found else b""
 
-    what, header = f"rules of the {family} table {table}", _nfgenmsg(_NFPROTO[family])
+    what, header = f"rules of the {family} table {table}", _nfgenmsg(NFPROTO[family])
     with NetlinkSocket(NETLINK_NETFILTER) as kernel:
         handles = kernel.dump(_type(NFT_MSG_GETTABLE), header, decode_table, "tables of nf_tables", consistent=False)
         if not any(handles):
@@ -191,7 +190,7 @@ def nft_chains(family: str, table: str) -> frozenset[str]:
     :param family: ``ipv4`` or ``ipv6``.
     :raises NodeError: the kernel does not list them.
     """
-    return frozenset(chain for other, chain in _chains(_NFPROTO[family]) if other == table)
+    return frozenset(chain for other, chain in _chains(NFPROTO[family]) if other == table)
 
 
 def nft_all_chains(family: str) -> list[tuple[str, str]]:
